@@ -1,0 +1,94 @@
+# Every everyday job by name; `make help` lists them. GNU make 4.3 or newer.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+# Cargo uses every core by itself, and two of these at once would only wait for its lock.
+.NOTPARALLEL:
+
+# CARGO_TARGET_DIR is cargo's own setting; it is only read here to find the binary.
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+
+# The folder of libtorch. It is found on the first use and not before, so that `make help` and
+# `make fmt` fetch nothing. The settings are handed on by name because make 4.3 does not pass
+# variables from its command line to $(shell).
+find_libtorch = $(shell LIBTORCH='$(LIBTORCH)' LATENTD_LIBTORCH='$(LATENTD_LIBTORCH)' \
+	LATENTD_CACHE='$(LATENTD_CACHE)' scripts/libtorch.sh)
+libtorch = $(or $(libtorch_found),$(eval libtorch_found := $(find_libtorch))$(or \
+	$(libtorch_found),$(error libtorch could not be had; the reason is above)))
+CARGO = LIBTORCH='$(libtorch)' cargo
+
+.PHONY: help
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | \
+		awk -F ':.*## ' '{ printf "  make %-15s %s\n", $$1, $$2 }'
+
+# --- run ------------------------------------------------------------------------------------------
+
+.PHONY: demo
+demo: build ## build, start the service, train two models and save what they make in demo-output/
+	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/demo.sh
+
+.PHONY: serve
+serve: build ## build and start the service; options go in ARGS="--listen 127.0.0.1:9000"
+	exec '$(TARGET_DIR)/release/latentd' serve $(ARGS)
+
+.PHONY: build
+build: ## build the release binary
+	$(CARGO) build --release
+
+# --- checks ---------------------------------------------------------------------------------------
+
+.PHONY: check
+check: fmt-check scripts-check clippy doc deny openapi-check docker-check test ## every check that a change must pass
+	@echo "check: everything passed"
+
+.PHONY: test
+test: ## run all tests
+	$(CARGO) test
+
+.PHONY: fmt
+fmt: ## format the source
+	cargo fmt
+
+.PHONY: fmt-check
+fmt-check: ## check that the source is formatted
+	cargo fmt --check
+
+.PHONY: clippy
+clippy: ## lint the source; a warning is an error
+	$(CARGO) clippy --all-targets -- -D warnings
+
+.PHONY: doc
+doc: ## build the source documentation; a warning is an error
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+
+.PHONY: deny
+deny: ## check licences, sources and advisories of the dependencies (needs cargo-deny)
+	scripts/check-deny.sh
+
+.PHONY: openapi
+openapi: ## write openapi/openapi.json anew from the code
+	mkdir -p openapi
+	new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
+	$(CARGO) run --bin latentd -- openapi >"$$new"; \
+	cp "$$new" openapi/openapi.json
+
+.PHONY: openapi-check
+openapi-check: ## check that openapi/openapi.json is what the code says, and is valid
+	new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
+	$(CARGO) run --bin latentd -- openapi >"$$new"; \
+	diff -u openapi/openapi.json "$$new" | head -n 60 || \
+		{ echo "openapi/openapi.json is out of date; run 'make openapi'" >&2; exit 1; }
+	scripts/lint-openapi.sh openapi/openapi.json
+
+.PHONY: docker-check
+docker-check: ## check the Dockerfile and docker-compose.yml, as far as the tools are here
+	scripts/check-docker.sh
+
+.PHONY: scripts-check
+scripts-check: ## check the shell and Python scripts
+	for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
+	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py
+	if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
+	else echo "scripts-check: shellcheck is not installed, skipped"; fi

@@ -1,0 +1,89 @@
+//! `POST /v1/datasets`.
+
+use axum::Json;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::IntoResponse;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Dataset, import, upload};
+use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::check_name;
+
+/// The embedded data sets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Builtin {
+    /// UCI optical digits, 8x8 (Alpaydin and Kaynak, 1998; CC BY 4.0).
+    Digits,
+}
+
+/// A data set that comes with the program.
+#[derive(Debug, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuiltinDataset {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", example = "digits")]
+    pub name: String,
+    #[schema(inline)]
+    pub builtin: Builtin,
+}
+
+/// The parts of an upload. Formats are told by content: IDX, NPY, NPZ and CSV, each also gzipped.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes the multipart form; `upload` reads it part by part")]
+pub struct DatasetUpload {
+    name: String,
+    #[schema(value_type = String, format = Binary)]
+    train: Vec<u8>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    train_labels: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    test: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    test_labels: Option<Vec<u8>>,
+    /// Shape of one row, for example `1,28,28`.
+    shape: Option<String>,
+    /// The CSV column that holds the labels: its name, or its number from 0 (negative: from the end).
+    label_column: Option<String>,
+    /// `dense`, the default.
+    kind: Option<String>,
+}
+
+/// Adds a data set: files as `multipart/form-data`, or an embedded one by name as JSON.
+#[utoipa::path(post, path = "/v1/datasets", operation_id = "create_dataset", tag = "datasets", summary = "Add a data set",
+    request_body(content((DatasetUpload = "multipart/form-data"), (BuiltinDataset = "application/json"))),
+    responses(
+        (status = 201, description = "Added", body = Dataset, headers(("location" = String, description = "Its path"))),
+        (status = 400, description = "The form or JSON cannot be read", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The name is taken", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server takes", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Neither a form nor JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A part is missing, unknown, or not what it should be", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn create(State(app): State<AppState>, request: Request) -> Result<impl IntoResponse> {
+    let dataset = match content_type(request.headers()).as_deref() {
+        Some("multipart/form-data") => {
+            let form = Multipart::from_request(request, &app)
+                .await
+                .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+            let received = upload::receive(&app, form).await?;
+            import::add(&app, received).await?
+        }
+        Some(kind) if is_json(kind) => {
+            let wanted: BuiltinDataset = parse_json(&body(request, &app).await?)?;
+            check_name(&wanted.name).map_err(|e| Problem::field("/name", e.to_string()))?;
+            import::add_builtin(&app, &wanted).await?
+        }
+        _ => {
+            return Err(Problem::new(
+                Code::UnsupportedMediaType,
+                "send the files as multipart/form-data, or {\"name\", \"builtin\"} as application/json",
+            ));
+        }
+    };
+    let location = HeaderValue::from_str(&format!("/v1/datasets/{}", dataset.id)).map_err(|e| Problem::internal(&e))?;
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Dataset::from(dataset))))
+}

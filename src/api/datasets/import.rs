@@ -1,0 +1,177 @@
+//! From received files to a data set: every split in the canonical form, consistent, then its row.
+
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use super::create::{Builtin, BuiltinDataset};
+use super::upload::{Incoming, Received};
+use crate::api::problem::{Code, Problem, Result};
+use crate::api::state::AppState;
+use crate::artifacts::files::hex;
+use crate::data::{ImportError, ImportOptions, Imported, LabelsInfo, digits, import};
+use crate::jobs::dataset_id;
+use crate::store::{Dataset, Split, Splits};
+use crate::worker::{now_ms, split_files};
+
+/// What the splits of a data set turned out to be.
+struct Converted {
+    train: Imported,
+    test: Option<Imported>,
+}
+
+pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
+    let options = ImportOptions {
+        shape: received.shape.as_deref().map(parse_shape).transpose()?,
+        label_column: received.label_column.clone(),
+        max_bytes: app.limits.unpacked_bytes,
+    };
+    let name = received.name.clone();
+    let converted = tokio::task::spawn_blocking(move || {
+        let converted = convert(&received, &options)?;
+        Ok::<_, Problem>((received.folder, converted))
+    });
+    let (folder, converted) = converted.await.map_err(|e| Problem::internal(&e))??;
+    finish(app, name, folder, converted).await
+}
+
+pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Dataset> {
+    let Builtin::Digits = wanted.builtin;
+    let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
+    let written = tokio::task::spawn_blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
+    let (folder, info) = written.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))?;
+    let converted = Converted { train: info.train, test: Some(info.test) };
+    finish(app, wanted.name.clone(), folder, converted).await
+}
+
+fn parse_shape(text: &str) -> Result<Vec<usize>> {
+    text.split(',')
+        .map(|d| d.trim().parse().ok().filter(|&d| d > 0))
+        .collect::<Option<Vec<usize>>>()
+        .ok_or_else(|| Problem::field("/shape", format!("must be whole numbers above 0 with commas between, such as 1,28,28; got '{text}'")))
+}
+
+fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
+    let train = convert_split(received, "train", options)?;
+    let test = match received.files.contains_key("test") {
+        true => Some(convert_split(received, "test", options)?),
+        false => None,
+    };
+    if let Some(test) = &test {
+        require_same_rows(&train, test)?;
+    }
+    for path in received.files.values() {
+        fs::remove_file(path).map_err(|e| Problem::internal(&e))?;
+    }
+    Ok(Converted { train, test })
+}
+
+fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> Result<Imported> {
+    let (rows_file, labels_file) = split_files(received.folder.path(), split);
+    let source = &received.files[split];
+    let mut imported = import::import_rows(source, &rows_file, &labels_file, options).map_err(|e| problem(e, split))?;
+    let labels_part = format!("{split}_labels");
+    if let Some(source) = received.files.get(&labels_part) {
+        if imported.labels.is_some() {
+            return Err(Problem::field(format!("/{labels_part}"), format!("the part '{split}' holds labels already")));
+        }
+        let labels = import::import_labels(source, &labels_file, options).map_err(|e| problem(e, &labels_part))?;
+        if labels.count != imported.rows.rows {
+            let detail = format!("has {} labels for {} rows", labels.count, imported.rows.rows);
+            return Err(Problem::field(format!("/{labels_part}"), detail));
+        }
+        imported.labels = Some(labels);
+    }
+    Ok(imported)
+}
+
+fn require_same_rows(train: &Imported, test: &Imported) -> Result<()> {
+    if train.rows.shape != test.rows.shape {
+        let detail = format!("rows have shape {:?}, those of 'train' {:?}", test.rows.shape, train.rows.shape);
+        return Err(Problem::field("/test", detail));
+    }
+    if train.rows.dtype.as_str() != test.rows.dtype.as_str() {
+        let detail = format!("holds {} values, 'train' {}: both must have one type", test.rows.dtype.as_str(), train.rows.dtype.as_str());
+        return Err(Problem::field("/test", detail));
+    }
+    Ok(())
+}
+
+fn problem(error: ImportError, part: &str) -> Problem {
+    let text = error.to_string();
+    match error {
+        ImportError::Invalid(_) | ImportError::Unsupported(_) => Problem::field(format!("/{part}"), text),
+        ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
+        ImportError::Option { field, .. } => Problem::field(format!("/{field}"), text),
+        ImportError::Io(error) => Problem::internal(&error),
+    }
+}
+
+/// The folder gets its lasting name before the row that names it.
+async fn finish(app: &AppState, name: String, folder: Incoming, converted: Converted) -> Result<Dataset> {
+    let id = dataset_id();
+    let target = app.layout.dataset(&id);
+    let named = target.clone();
+    let digest = tokio::task::spawn_blocking(move || {
+        let digest = digest_of(folder.path())?;
+        folder.keep_as(&named)?;
+        Ok::<_, io::Error>(digest)
+    });
+    let (sha256, bytes) = digest.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))?;
+    let dataset = row(id, name, &converted, sha256, bytes);
+    if let Err(error) = app.store.insert_dataset(&dataset).await {
+        let _ = tokio::fs::remove_dir_all(&target).await;
+        return Err(error.into());
+    }
+    Ok(dataset)
+}
+
+fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u64) -> Dataset {
+    let Converted { train, test } = converted;
+    let splits = || std::iter::once(train).chain(test);
+    let split = |s: &Imported| Split { rows: signed(s.rows.rows), labels: s.labels.is_some() };
+    let classes = splits().filter_map(|s| s.labels.as_ref()).map(|l: &LabelsInfo| signed(l.classes)).max();
+    Dataset {
+        id,
+        name,
+        kind: "dense".to_owned(),
+        shape: train.rows.shape.iter().map(|&d| signed(d as u64)).collect(),
+        dtype: train.rows.dtype.as_str().to_owned(),
+        range: [
+            splits().map(|s| s.rows.min).fold(f64::INFINITY, f64::min),
+            splits().map(|s| s.rows.max).fold(f64::NEG_INFINITY, f64::max),
+        ],
+        classes,
+        splits: Splits { train: split(train), test: test.as_ref().map(split) },
+        sha256,
+        bytes: signed(bytes),
+        created_at: now_ms(),
+    }
+}
+
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// One digest over the canonical files, in name order.
+fn digest_of(folder: &Path) -> io::Result<(String, u64)> {
+    let mut files: Vec<_> = fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect::<io::Result<_>>()?;
+    files.sort();
+    let (mut digest, mut bytes) = (Sha256::new(), 0);
+    let mut buffer = vec![0; 1 << 20];
+    for path in files {
+        digest.update(path.file_name().unwrap_or_default().as_encoded_bytes());
+        let mut file = fs::File::open(path)?;
+        loop {
+            let n = file.read(&mut buffer)?;
+            if n == 0 {
+                break;
+            }
+            digest.update(&buffer[..n]);
+            bytes += n as u64;
+        }
+    }
+    Ok((hex(&digest.finalize()), bytes))
+}

@@ -1,0 +1,35 @@
+//! `GET|DELETE /v1/datasets/{dataset}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::Dataset;
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// One data set, by id or name.
+#[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset", tag = "datasets", summary = "Get a data set",
+    params(("dataset" = String, Path, description = "Id or name")),
+    responses(
+        (status = 200, description = "The data set", body = Dataset),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(State(app): State<AppState>, Path(dataset): Path<String>) -> Result<Json<Dataset>> {
+    Ok(Json(app.store.dataset(&dataset).await?.into()))
+}
+
+/// Deletes a data set and its files; refused while a job that has not ended uses it.
+#[utoipa::path(delete, path = "/v1/datasets/{dataset}", operation_id = "delete_dataset", tag = "datasets", summary = "Delete a data set",
+    params(("dataset" = String, Path, description = "Id or name")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A job uses it", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete(State(app): State<AppState>, Path(dataset): Path<String>) -> Result<StatusCode> {
+    let dataset = app.store.delete_dataset(&dataset).await?;
+    // The row is gone; files that stay behind are swept at the next start.
+    tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id)).await.map_err(|e| Problem::internal(&e))?;
+    Ok(StatusCode::NO_CONTENT)
+}

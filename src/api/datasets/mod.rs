@@ -1,0 +1,120 @@
+//! `/v1/datasets`.
+
+pub mod create;
+pub mod import;
+pub mod item;
+pub mod list;
+pub mod preview;
+pub mod rows;
+pub mod upload;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::list::rfc3339;
+use super::problem::{Code, Problem, Result};
+use super::state::AppState;
+use crate::data::rows::{LabelFile, RowFile};
+use crate::store;
+use crate::worker::split_files;
+
+/// A data set.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Dataset {
+    pub id: String,
+    pub name: String,
+    /// `dense`: every row has every value.
+    pub kind: String,
+    /// Shape of one row.
+    #[schema(example = json!([1, 28, 28]))]
+    pub shape: Vec<i64>,
+    /// `u8` (served to models as value / 255) or `f32`.
+    pub dtype: String,
+    /// Least and greatest value over all splits, as models see them.
+    pub range: [f64; 2],
+    /// Label classes, if there are labels.
+    pub classes: Option<i64>,
+    pub splits: BTreeMap<String, DatasetSplit>,
+    /// Of the canonical files.
+    pub sha256: String,
+    pub bytes: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DatasetSplit {
+    pub rows: i64,
+    pub labels: bool,
+}
+
+impl From<store::Dataset> for Dataset {
+    fn from(d: store::Dataset) -> Self {
+        let split = |s: store::Split| DatasetSplit { rows: s.rows, labels: s.labels };
+        let mut splits = BTreeMap::from([("train".to_owned(), split(d.splits.train))]);
+        if let Some(test) = d.splits.test {
+            splits.insert("test".to_owned(), split(test));
+        }
+        Self {
+            id: d.id,
+            name: d.name,
+            kind: d.kind,
+            shape: d.shape,
+            dtype: d.dtype,
+            range: d.range,
+            classes: d.classes,
+            splits,
+            sha256: d.sha256,
+            bytes: d.bytes,
+            created_at: rfc3339(d.created_at),
+        }
+    }
+}
+
+/// Some rows of a split, in model units, flat.
+pub struct Slice {
+    pub values: Vec<f32>,
+    pub rows: usize,
+    pub labels: Option<Vec<i64>>,
+}
+
+/// Reads rows of a split; `pointer` says which field of the request asked.
+pub async fn read_rows(app: &AppState, dataset: &store::Dataset, split: &str, offset: u64, limit: u64, pointer: &str) -> Result<Slice> {
+    let found = match split {
+        "train" => Some(dataset.splits.train),
+        "test" => dataset.splits.test,
+        _ => None,
+    };
+    let Some(found) = found else {
+        return Err(Problem::field(format!("{pointer}split"), format!("data set '{}' has no split '{split}'", dataset.name)));
+    };
+    let rows = u64::try_from(found.rows).unwrap_or(0);
+    if offset >= rows {
+        return Err(Problem::field(format!("{pointer}offset"), format!("must be below the split's {rows} rows, got {offset}")));
+    }
+    let end = offset.saturating_add(limit).min(rows);
+    let (row_file, label_file) = split_files(&app.layout.dataset(&dataset.id), split);
+    let read = move || -> std::io::Result<Slice> {
+        let file = RowFile::open(&row_file)?;
+        let span = u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
+        let indices: Vec<u32> = span.collect();
+        let mut values = vec![0.0; indices.len() * file.row_len()];
+        file.gather(&indices, &mut values)?;
+        let labels = if found.labels {
+            let all = LabelFile::open(&label_file)?;
+            Some(indices.iter().filter_map(|&i| all.labels().get(i as usize).copied()).collect())
+        } else {
+            None
+        };
+        Ok(Slice { values, rows: indices.len(), labels })
+    };
+    tokio::task::spawn_blocking(read)
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "the data set was deleted meanwhile"),
+            _ => Problem::internal(&e),
+        })
+}

@@ -1,0 +1,49 @@
+//! `GET /v1/datasets/{dataset}/preview.png`.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::read_rows;
+use crate::api::extract::Query;
+use crate::api::models::render::{Scale, grid};
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct PreviewQuery {
+    /// `train` (the default) or `test`.
+    pub split: String,
+    /// Pictures, from 1 to 1024. Default 64.
+    #[param(minimum = 1, maximum = 1024)]
+    pub n: u32,
+}
+
+impl Default for PreviewQuery {
+    fn default() -> Self {
+        Self { split: "train".to_owned(), n: 64 }
+    }
+}
+
+/// The first rows of a split as a grid of pictures.
+#[utoipa::path(get, path = "/v1/datasets/{dataset}/preview.png", operation_id = "preview_dataset", tag = "datasets", summary = "See the first rows",
+    params(("dataset" = String, Path, description = "Id or name"), PreviewQuery),
+    responses(
+        (status = 200, description = "The pictures", body = crate::api::models::Binary, content_type = "image/png"),
+        (status = 404, description = "There is no such data set", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid, or the rows are no pictures", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn preview(State(app): State<AppState>, Path(dataset): Path<String>, Query(query): Query<PreviewQuery>) -> Result<impl IntoResponse> {
+    if !(1..=1024).contains(&query.n) {
+        return Err(Problem::field("/n", "query parameter: must be between 1 and 1024"));
+    }
+    let dataset = app.store.dataset(&dataset).await?;
+    let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;
+    let scale = Scale::of_range(dataset.range);
+    let png = grid(slice.values, &dataset.shape, None, scale).await?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], png))
+}

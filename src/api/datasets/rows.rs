@@ -1,0 +1,72 @@
+//! `GET /v1/datasets/{dataset}/rows`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use super::read_rows;
+use crate::api::extract::{Form, Query, negotiate};
+use crate::api::list::page_limit;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::data::npy;
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct RowsQuery {
+    /// `train` (the default) or `test`.
+    pub split: String,
+    pub offset: u64,
+    /// Rows, from 1 to 1000. Default 20.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+impl Default for RowsQuery {
+    fn default() -> Self {
+        Self { split: "train".to_owned(), offset: 0, limit: None }
+    }
+}
+
+/// Rows of a data set, in model units.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Rows {
+    dataset: String,
+    split: String,
+    offset: u64,
+    /// Shape of one row.
+    shape: Vec<i64>,
+    /// Flat rows.
+    rows: Vec<Vec<f32>>,
+    labels: Option<Vec<i64>>,
+}
+
+/// Rows of a split as JSON, or as npy of shape `[rows, …shape]`.
+#[utoipa::path(get, path = "/v1/datasets/{dataset}/rows", operation_id = "get_dataset_rows", tag = "datasets", summary = "Read rows",
+    params(("dataset" = String, Path, description = "Id or name"), RowsQuery),
+    responses(
+        (status = 200, description = "The rows", content((Rows = "application/json"), (crate::api::models::Binary = "application/x-npy"))),
+        (status = 404, description = "There is no such data set", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Neither JSON nor npy is accepted", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn rows(State(app): State<AppState>, Path(dataset): Path<String>, Query(query): Query<RowsQuery>, headers: HeaderMap) -> Result<Response> {
+    let form = negotiate(&headers, &[Form::Json, Form::Npy])?;
+    let limit = page_limit(query.limit, 1000)?;
+    let dataset = app.store.dataset(&dataset).await?;
+    let slice = read_rows(&app, &dataset, &query.split, query.offset, u64::from(limit), "/").await?;
+    if form == Form::Npy {
+        let mut shape = vec![slice.rows];
+        shape.extend(dataset.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)));
+        let body = npy::encode_f32(&shape, &slice.values);
+        return Ok(([(header::CONTENT_TYPE, "application/x-npy")], body).into_response());
+    }
+    let width = slice.values.len() / slice.rows.max(1);
+    let rows = slice.values.chunks(width.max(1)).map(<[f32]>::to_vec).collect();
+    let body = Rows { dataset: dataset.name, split: query.split, offset: query.offset, shape: dataset.shape, rows, labels: slice.labels };
+    Ok(Json(body).into_response())
+}

@@ -1,0 +1,149 @@
+//! Receives a multipart upload: files go to disk as they arrive, never whole into memory, and a
+//! refused or broken-off upload leaves nothing behind.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use axum::extract::Multipart;
+use axum::extract::multipart::{Field, MultipartError};
+use axum::http::StatusCode;
+use tokio::fs::File;
+use tokio::io::AsyncWriteExt;
+
+use crate::api::problem::{Code, Problem, Result};
+use crate::api::state::AppState;
+use crate::jobs::check_name;
+
+const FILE_PARTS: [&str; 4] = ["train", "train_labels", "test", "test_labels"];
+const TEXT_PARTS: [&str; 4] = ["name", "shape", "label_column", "kind"];
+const TEXT_BYTES: usize = 4096;
+
+/// A folder that is removed when it is dropped, unless it was given a name that a row names.
+pub struct Incoming {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl Incoming {
+    pub fn create(datasets: &Path) -> std::io::Result<Self> {
+        let path = datasets.join(format!(".incoming-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir_all(&path)?;
+        Ok(Self { path, kept: false })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves the folder to its lasting place.
+    pub fn keep_as(mut self, target: &Path) -> std::io::Result<()> {
+        std::fs::File::open(&self.path)?.sync_all()?;
+        std::fs::rename(&self.path, target)?;
+        self.kept = true;
+        match target.parent() {
+            Some(parent) => std::fs::File::open(parent)?.sync_all(),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        if !self.kept
+            && let Err(error) = std::fs::remove_dir_all(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "an unfinished upload could not be removed");
+        }
+    }
+}
+
+/// A whole upload, still in the formats it came in.
+pub struct Received {
+    pub folder: Incoming,
+    pub name: String,
+    pub files: BTreeMap<String, PathBuf>,
+    pub shape: Option<String>,
+    pub label_column: Option<String>,
+}
+
+pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
+    let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
+    let mut texts: BTreeMap<String, String> = BTreeMap::new();
+    let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let mut room = app.limits.upload_bytes;
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let Some(part) = field.name().map(str::to_owned) else {
+            return Err(Problem::new(Code::Invalid, "every part of the form needs a name"));
+        };
+        let pointer = format!("/{part}");
+        if texts.contains_key(&part) || files.contains_key(&part) {
+            return Err(Problem::field(pointer, "the form has two parts of this name"));
+        }
+        if FILE_PARTS.contains(&part.as_str()) {
+            let path = folder.path().join(format!("{part}.upload"));
+            room = save(field, &path, room, app.limits.upload_bytes, &pointer).await?;
+            files.insert(part, path);
+        } else if TEXT_PARTS.contains(&part.as_str()) {
+            let text = read_text(field, &pointer).await?;
+            check_text(app, &part, &text).await?;
+            texts.insert(part, text);
+        } else {
+            let known = FILE_PARTS.iter().chain(&TEXT_PARTS).copied().collect::<Vec<_>>().join(", ");
+            return Err(Problem::field(pointer, format!("is not a part of this form; its parts are {known}")));
+        }
+    }
+    let name = texts.remove("name").ok_or_else(|| Problem::field("/name", "is missing"))?;
+    if !files.contains_key("train") {
+        return Err(Problem::field("/train", "is missing: a file of rows to train on"));
+    }
+    if files.contains_key("test_labels") && !files.contains_key("test") {
+        return Err(Problem::field("/test_labels", "is there without the part 'test'"));
+    }
+    Ok(Received { folder, name, files, shape: texts.remove("shape"), label_column: texts.remove("label_column") })
+}
+
+/// What can be refused before the files are read is refused then.
+async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
+    match part {
+        "name" => {
+            check_name(text).map_err(|e| Problem::field("/name", e.to_string()))?;
+            match app.store.dataset(text).await {
+                Ok(_) => Err(Problem::new(Code::Conflict, format!("a data set named '{text}' exists"))),
+                Err(crate::store::StoreError::NotFound(_)) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        }
+        "kind" if text != "dense" => Err(Problem::field("/kind", format!("must be 'dense', got '{text}'"))),
+        _ => Ok(()),
+    }
+}
+
+/// Streams a part to a file; answers how many bytes the upload may still bring.
+async fn save(mut field: Field<'_>, path: &Path, mut room: u64, limit: u64, pointer: &str) -> Result<u64> {
+    let mut file = File::create(path).await.map_err(|e| Problem::internal(&e))?;
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
+        room = room.checked_sub(chunk.len() as u64).ok_or_else(|| {
+            Problem::new(Code::TooLarge, format!("{}: the upload is larger than {limit} bytes", pointer.trim_start_matches('/')))
+        })?;
+        file.write_all(&chunk).await.map_err(|e| Problem::internal(&e))?;
+    }
+    file.flush().await.map_err(|e| Problem::internal(&e))?;
+    Ok(room)
+}
+
+async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() > TEXT_BYTES {
+            return Err(Problem::field(pointer, format!("must be at most {TEXT_BYTES} bytes of text")));
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| Problem::field(pointer, "must be text in UTF-8"))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
+fn broken(error: MultipartError) -> Problem {
+    let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { Code::TooLarge } else { Code::Malformed };
+    Problem::new(code, format!("the form cannot be read: {}", error.body_text()))
+}

@@ -1,0 +1,88 @@
+//! `GET /v1/jobs/{job}/checkpoints`, `/{number}`, `/{number}/content`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use crate::api::list::{List, rfc3339};
+use crate::api::models::{Binary, download};
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::store;
+
+/// A state of a run that training can go on from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Checkpoint {
+    pub number: i64,
+    pub epoch: i64,
+    pub step: i64,
+    pub bytes: i64,
+    pub sha256: String,
+    #[schema(value_type = std::collections::HashMap<String, f64>)]
+    pub metrics: Value,
+    /// Best so far by the early-stopping metric.
+    pub best: bool,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<store::Checkpoint> for Checkpoint {
+    fn from(c: store::Checkpoint) -> Self {
+        Self {
+            number: c.number,
+            epoch: c.epoch,
+            step: c.step,
+            bytes: c.bytes,
+            sha256: c.sha256,
+            metrics: Value::Object(c.metrics),
+            best: c.best,
+            created_at: rfc3339(c.created_at),
+        }
+    }
+}
+
+/// Lists the checkpoints that are kept, newest first.
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints", tag = "jobs", summary = "List a job's checkpoints",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "All of them", body = List<Checkpoint>),
+        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<List<Checkpoint>>> {
+    let job = app.store.job(&job).await?;
+    let data = app.store.checkpoints(&job.id).await?.into_iter().map(Checkpoint::from).collect();
+    Ok(Json(List::of(data, false, |c: &Checkpoint| c.number.to_string())))
+}
+
+/// One checkpoint.
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "get_checkpoint", tag = "jobs", summary = "Get a checkpoint",
+    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+    responses(
+        (status = 200, description = "The checkpoint", body = Checkpoint),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(State(app): State<AppState>, Path((job, number)): Path<(String, String)>) -> Result<Json<Checkpoint>> {
+    Ok(Json(find(&app, &job, &number).await?.into()))
+}
+
+/// The weights and the optimiser's state as safetensors.
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}/content", operation_id = "download_checkpoint", tag = "jobs", summary = "Download a checkpoint",
+    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+    responses(
+        (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn content(State(app): State<AppState>, Path((job, number)): Path<(String, String)>) -> Result<Response> {
+    let checkpoint = find(&app, &job, &number).await?;
+    download(&app, &checkpoint.sha256, &format!("{job}-{number}.safetensors")).await
+}
+
+async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
+    let number = number
+        .parse()
+        .map_err(|_| Problem::new(Code::NotFound, format!("there is no checkpoint \"{number}\"; checkpoints have numbers")))?;
+    Ok(app.store.checkpoint(job, number).await?)
+}

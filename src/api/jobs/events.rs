@@ -1,0 +1,140 @@
+//! `GET /v1/jobs/{job}/events`: a page, or a live stream.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::{Stream, StreamExt, stream};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::time::sleep;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::extract::{Form, Query, negotiate};
+use crate::api::list::{List, page_limit, rfc3339};
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::store::{self, EventKind};
+
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const BATCH: u32 = 200;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct EventsQuery {
+    /// Events after this id; the header `Last-Event-ID` does the same. Default 0.
+    pub after: Option<i64>,
+    /// Events on the page, from 1 to 1000. Default 20.
+    #[param(minimum = 1, maximum = 1000)]
+    pub limit: Option<u32>,
+}
+
+/// Something that happened to a job.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Event {
+    pub id: i64,
+    /// `status`, `phase`, `progress`, `metrics`, `checkpoint`, `log`, or `end`, the last one.
+    pub kind: String,
+    #[schema(value_type = Object)]
+    pub data: Value,
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+impl From<store::Event> for Event {
+    fn from(event: store::Event) -> Self {
+        Self { id: event.id, kind: event.kind.as_str().to_owned(), data: event.data, at: rfc3339(event.at) }
+    }
+}
+
+/// What happened to a job, oldest first; `Accept: text/event-stream` follows it live to its `end`.
+#[utoipa::path(get, path = "/v1/jobs/{job}/events", operation_id = "get_job_events", tag = "jobs", summary = "Read or follow a job's events",
+    params(("job" = String, Path, description = "Id"), EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Events after this id")),
+    responses(
+        (status = 200, description = "Events", content((List<Event> = "application/json"), (String = "text/event-stream"))),
+        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Neither JSON nor an event stream is accepted", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn events(State(app): State<AppState>, Path(job): Path<String>, Query(query): Query<EventsQuery>, headers: HeaderMap) -> Result<Response> {
+    let form = negotiate(&headers, &[Form::Json, Form::EventStream])?;
+    let job = app.store.job(&job).await?.id;
+    let after = match last_event_id(&headers)? {
+        Some(id) => id,
+        None => query.after.unwrap_or(0),
+    };
+    if form == Form::EventStream {
+        let live = Sse::new(follow(app, job, after)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+        return Ok(live.into_response());
+    }
+    let limit = page_limit(query.limit, 1000)?;
+    let mut found = app.store.events(&job, after, limit + 1).await?;
+    let has_more = found.len() > limit as usize;
+    found.truncate(limit as usize);
+    let data = found.into_iter().map(Event::from).collect();
+    Ok(Json(List::of(data, has_more, |e: &Event| e.id.to_string())).into_response())
+}
+
+fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
+    let Some(value) = headers.get("last-event-id") else {
+        return Ok(None);
+    };
+    let id = value.to_str().ok().and_then(|text| text.parse().ok());
+    id.map(Some).ok_or_else(|| Problem::field("/Last-Event-ID", "header: must be a whole number"))
+}
+
+/// Where a reader of the log stands.
+struct Reader {
+    app: AppState,
+    job: String,
+    after: i64,
+    ended: bool,
+}
+
+/// Reads on from the log until `end`. The log is durable, so a slow reader holds nothing up.
+fn follow(app: AppState, job: String, after: i64) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let reader = Reader { app, job, after, ended: false };
+    stream::unfold(reader, |mut reader| async move {
+        let batch = reader.next_batch().await?;
+        Some((stream::iter(batch), reader))
+    })
+    .flatten()
+    .map(|event| Ok(as_sse(event)))
+}
+
+impl Reader {
+    /// The next events, once there are any; `None` after the last.
+    async fn next_batch(&mut self) -> Option<Vec<store::Event>> {
+        while !self.ended && !*self.app.draining.borrow() {
+            let batch = self.app.store.events(&self.job, self.after, BATCH).await.ok()?;
+            if let Some(last) = batch.last() {
+                self.after = last.id;
+                self.ended = batch.iter().any(|event| event.kind == EventKind::End);
+                return Some(batch);
+            }
+            if self.is_past_the_end().await {
+                return None;
+            }
+            sleep(LOOK_EVERY).await;
+        }
+        None
+    }
+
+    /// A reader that starts after the `end` would wait for ever.
+    async fn is_past_the_end(&self) -> bool {
+        let ended = self.app.store.job(&self.job).await.is_ok_and(|job| job.status.is_terminal());
+        ended && self.app.store.events(&self.job, self.after, 1).await.is_ok_and(|events| events.is_empty())
+    }
+}
+
+fn as_sse(event: store::Event) -> sse::Event {
+    let event = Event::from(event);
+    let data = serde_json::to_string(&event).unwrap_or_default();
+    sse::Event::default().id(event.id.to_string()).event(event.kind).data(data)
+}

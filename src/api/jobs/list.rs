@@ -1,0 +1,48 @@
+//! `GET /v1/jobs`.
+
+use axum::Json;
+use axum::extract::State;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{Job, present};
+use crate::api::extract::Query;
+use crate::api::list::{List, page_limit};
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::Status;
+use crate::store::JobFilter;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct JobsQuery {
+    pub status: Option<Status>,
+    pub name: Option<String>,
+    /// A model family.
+    pub kind: Option<String>,
+    /// Jobs on the page, from 1 to 200. Default 20.
+    #[param(minimum = 1, maximum = 200)]
+    pub limit: Option<u32>,
+    /// The `last_id` of the page before.
+    pub after: Option<String>,
+}
+
+/// Lists jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", summary = "List jobs",
+    params(JobsQuery),
+    responses(
+        (status = 200, description = "A page", body = List<Job>),
+        (status = 404, description = "`after` names no job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(State(app): State<AppState>, Query(query): Query<JobsQuery>) -> Result<Json<List<Job>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let filter = JobFilter { status: query.status, name: query.name, kind: query.kind };
+    let page = app.store.list_jobs(&filter, limit, query.after.as_deref()).await?;
+    let mut jobs = Vec::with_capacity(page.items.len());
+    for job in page.items {
+        jobs.push(present(&app, job).await?);
+    }
+    Ok(Json(List::of(jobs, page.has_more, |job: &Job| job.id.clone())))
+}

@@ -1,0 +1,71 @@
+//! `GET /v1/jobs/{job}/metrics`.
+
+use std::collections::BTreeMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::api::extract::Query;
+use crate::api::list::rfc3339;
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+
+const MOST_POINTS: u32 = 10_000;
+
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct MetricsQuery {
+    /// Names with commas between, for example `train/loss,validation/loss`. Default: all.
+    pub keys: Option<String>,
+    /// Points of each series, at most. Default 1000.
+    #[param(minimum = 1, maximum = 10_000)]
+    pub max_points: Option<u32>,
+}
+
+/// The course of each metric.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Metrics {
+    series: BTreeMap<String, Vec<MetricPoint>>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MetricPoint {
+    step: i64,
+    epoch: i64,
+    /// Null where the value was not finite.
+    value: Option<f64>,
+    #[schema(format = DateTime)]
+    at: String,
+}
+
+/// The course of a job's metrics, thinned to the last point of each bucket of steps.
+#[utoipa::path(get, path = "/v1/jobs/{job}/metrics", operation_id = "get_job_metrics", tag = "jobs", summary = "Read a job's metrics",
+    params(("job" = String, Path, description = "Id"), MetricsQuery),
+    responses(
+        (status = 200, description = "One series a metric", body = Metrics),
+        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn metrics(State(app): State<AppState>, Path(job): Path<String>, Query(query): Query<MetricsQuery>) -> Result<Json<Metrics>> {
+    let max_points = query.max_points.unwrap_or(1000);
+    if !(1..=MOST_POINTS).contains(&max_points) {
+        return Err(Problem::field("/max_points", format!("query parameter: must be between 1 and {MOST_POINTS}")));
+    }
+    let job = app.store.job(&job).await?;
+    let keys: Option<Vec<String>> = query.keys.map(|keys| keys.split(',').map(|k| k.trim().to_owned()).collect());
+    let series = app.store.series(&job.id, keys.as_deref(), max_points).await?;
+    let series = series
+        .into_iter()
+        .map(|(key, points)| {
+            let points = points
+                .into_iter()
+                .map(|p| MetricPoint { step: p.step, epoch: p.epoch, value: p.value, at: rfc3339(p.at) })
+                .collect();
+            (key, points)
+        })
+        .collect();
+    Ok(Json(Metrics { series }))
+}

@@ -1,0 +1,118 @@
+//! `/v1/jobs`.
+
+pub mod cancel;
+pub mod checkpoints;
+pub mod create;
+pub mod events;
+pub mod item;
+pub mod list;
+pub mod metrics;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::list::rfc3339;
+use super::problem::Result;
+use super::state::AppState;
+use crate::jobs::{self, JobError, Progress, Status, Task};
+use crate::spec::model::ModelSpec;
+use crate::train::Training;
+
+/// A job: what was asked for, how far it is, what came of it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Job {
+    pub id: String,
+    /// The registry name its result is published under.
+    pub name: String,
+    pub task: Task,
+    pub status: Status,
+    /// What it does now, for example `loading`, `training`, `evaluating`.
+    pub phase: Option<String>,
+    /// 1, and one more for each worker it lost.
+    pub attempt: i64,
+    pub retry_of: Option<String>,
+    /// The data set's name.
+    pub dataset: String,
+    pub model: ModelSpec,
+    #[schema(value_type = Training)]
+    pub training: Value,
+    #[schema(value_type = Option<Object>)]
+    pub init_from: Option<Value>,
+    #[schema(value_type = Object)]
+    pub metadata: Value,
+    pub progress: Progress,
+    pub eta_seconds: Option<f64>,
+    /// The latest value of each metric.
+    #[schema(value_type = std::collections::HashMap<String, f64>)]
+    pub metrics: Value,
+    /// 1 for the next to start; null unless queued.
+    pub queue_position: Option<i64>,
+    /// `cpu` or `cuda:N`, once it runs.
+    pub device: Option<String>,
+    pub error: Option<JobError>,
+    /// The published version, once it succeeded.
+    #[schema(value_type = Option<JobResult>)]
+    pub result: Option<Value>,
+    pub transitions: Vec<JobTransition>,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    #[schema(format = DateTime)]
+    pub started_at: Option<String>,
+    #[schema(format = DateTime)]
+    pub finished_at: Option<String>,
+}
+
+/// The model version a training job published.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobResult {
+    pub model: String,
+    pub version: i64,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct JobTransition {
+    pub status: Status,
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+impl Job {
+    fn of(job: jobs::Job, queue_position: Option<i64>) -> Self {
+        Self {
+            id: job.id,
+            name: job.name,
+            task: job.task,
+            status: job.status,
+            phase: job.phase,
+            attempt: job.attempt,
+            retry_of: job.retry_of,
+            dataset: job.dataset_name,
+            model: ModelSpec(job.model),
+            training: job.training,
+            init_from: job.init_from,
+            metadata: job.metadata,
+            progress: job.progress,
+            eta_seconds: job.eta_seconds.filter(|_| !job.status.is_terminal()),
+            metrics: Value::Object(job.metrics),
+            queue_position,
+            device: job.device,
+            error: job.error,
+            result: job.result,
+            transitions: job
+                .transitions
+                .into_iter()
+                .map(|t| JobTransition { status: t.status, at: rfc3339(t.at) })
+                .collect(),
+            created_at: rfc3339(job.created_at),
+            started_at: job.started_at.map(rfc3339),
+            finished_at: job.finished_at.map(rfc3339),
+        }
+    }
+}
+
+/// The job as clients see it, its place in the queue looked up.
+async fn present(app: &AppState, job: jobs::Job) -> Result<Job> {
+    let position = if job.status == Status::Queued { app.store.queue_position(&job.id).await? } else { None };
+    Ok(Job::of(job, position))
+}

@@ -1,0 +1,104 @@
+//! The HTTP edge: the only room with axum. One file an endpoint; its path follows its URL.
+
+pub mod datasets;
+pub mod document;
+pub mod extract;
+pub mod jobs;
+pub mod list;
+pub mod models;
+pub mod problem;
+pub mod request_id;
+pub mod service;
+pub mod state;
+pub mod telemetry;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{StatusCode, header};
+use axum::middleware;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+use problem::{Code, Problem};
+use state::AppState;
+
+/// Every documented operation, and from them the OpenAPI document.
+pub fn documented() -> OpenApiRouter<AppState> {
+    OpenApiRouter::with_openapi(document::base())
+        .routes(routes!(service::livez))
+        .routes(routes!(service::readyz))
+        .routes(routes!(service::metrics))
+        .routes(routes!(service::info))
+        .routes(routes!(datasets::create::create, datasets::list::list))
+        .routes(routes!(datasets::item::get, datasets::item::delete))
+        .routes(routes!(datasets::rows::rows))
+        .routes(routes!(datasets::preview::preview))
+        .routes(routes!(jobs::create::create, jobs::list::list))
+        .routes(routes!(jobs::item::get))
+        .routes(routes!(jobs::cancel::cancel))
+        .routes(routes!(jobs::events::events))
+        .routes(routes!(jobs::metrics::metrics))
+        .routes(routes!(jobs::checkpoints::list))
+        .routes(routes!(jobs::checkpoints::get))
+        .routes(routes!(jobs::checkpoints::content))
+        .routes(routes!(models::list::list))
+        .routes(routes!(models::item::get, models::item::delete))
+        .routes(routes!(models::version::get, models::version::delete))
+        .routes(routes!(models::version::content))
+        .routes(routes!(models::alias::put, models::alias::delete))
+        .routes(routes!(models::filters::filters))
+        .routes(routes!(models::verbs::encode))
+        .routes(routes!(models::verbs::decode))
+        .routes(routes!(models::verbs::reconstruct))
+        .routes(routes!(models::verbs::denoise))
+        .routes(routes!(models::verbs::generate))
+        .routes(routes!(models::verbs::score))
+}
+
+/// The whole service.
+pub fn router(state: AppState) -> Router {
+    let (router, openapi) = documented().split_for_parts();
+    let text = document::text(openapi);
+    let body_limit = state.limits.body_bytes;
+    router
+        .route(
+            "/openapi.json",
+            get(|| async move { ([(header::CONTENT_TYPE, "application/json")], text) }),
+        )
+        // Verbs that no family answers yet: the model is looked up, and what it does offer is named.
+        .route("/v1/models/{model}/{verb}", post(models::verbs::unknown))
+        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this path; /docs lists what there is") })
+        .method_not_allowed_fallback(method_not_allowed)
+        .layer(middleware::from_fn(telemetry::record))
+        .layer(middleware::from_fn(allow_header))
+        .layer(CatchPanicLayer::custom(panicked))
+        .layer(DefaultBodyLimit::max(body_limit))
+        .layer(middleware::from_fn(request_id::assign))
+        .with_state(state)
+}
+
+async fn method_not_allowed() -> Problem {
+    Problem::new(Code::MethodNotAllowed, "this path does not take this method; the Allow header lists those it does")
+}
+
+/// axum answers some refusals of its own in plain text; clients are promised problems.
+async fn allow_header(request: axum::extract::Request, next: middleware::Next) -> Response {
+    let response = next.run(request).await;
+    let is_problem = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_problem {
+        return method_not_allowed().await.with_allow(response.headers().get(header::ALLOW).cloned()).into_response();
+    }
+    response
+}
+
+fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
+    Problem::internal(&crate::inference::engine::panic_text(panic.as_ref())).into_response()
+}

@@ -1,0 +1,51 @@
+//! `GET /v1/models/{model}/filters.png`.
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::render::{Scale, grid};
+use super::{Binary, find_version, source};
+use crate::api::extract::Query;
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::inference::{Call, Input, Verb};
+
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct FiltersQuery {
+    /// Units to draw, from the first. Default 100.
+    #[param(minimum = 1, maximum = 1024)]
+    pub n: usize,
+}
+
+impl Default for FiltersQuery {
+    fn default() -> Self {
+        Self { n: 100 }
+    }
+}
+
+/// What the first layer's units look for: their weights as pictures, each scaled by itself.
+#[utoipa::path(get, path = "/v1/models/{model}/filters.png", operation_id = "get_model_filters", tag = "models", summary = "See the first layer's weights",
+    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`"), FiltersQuery),
+    responses(
+        (status = 200, description = "A grid", body = Binary, content_type = "image/png"),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model has no such weights, or its inputs are no pictures", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn filters(State(app): State<AppState>, Path(model): Path<String>, Query(query): Query<FiltersQuery>) -> Result<impl IntoResponse> {
+    if !(1..=1024).contains(&query.n) {
+        return Err(Problem::field("/n", "query parameter: must be between 1 and 1024"));
+    }
+    let source = source(find_version(&app, &model).await?)?;
+    let call = Call { verb: Verb::Filters, input: Input::default() };
+    let mut output = app.engine.call(source, call).await?.output;
+    let width: i64 = output.shape.iter().product();
+    output.values.truncate(query.n * usize::try_from(width).unwrap_or(0));
+    let png = grid(output.values, &output.shape, None, Scale::SIGNED).await?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], png))
+}

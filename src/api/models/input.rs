@@ -1,0 +1,304 @@
+//! What a verb is given: JSON `inputs` or `rows`, an npy array, or one picture; options beside them.
+
+use std::fmt;
+
+use axum::extract::{FromRequestParts, Query as RawQuery, Request};
+use axum::http::HeaderMap;
+use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::api::datasets::read_rows;
+use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::problem::{Code, Problem, Result};
+use crate::api::state::AppState;
+use crate::data::{npy, picture};
+use crate::inference::Input;
+use crate::store::StoreError;
+
+/// Values in one request, at most: what a body of the greatest size could hold as f32.
+const MOST_VALUES: usize = 64 << 20;
+const MOST_PIXELS: u64 = 16 << 20;
+
+/// Rows of a data set as input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowsRef {
+    /// Id or name.
+    pub dataset: String,
+    #[serde(default = "train")]
+    #[schema(default = "train")]
+    pub split: String,
+    #[serde(default)]
+    pub offset: u64,
+    /// Rows, from 1 to 4096. Default 16.
+    #[serde(default = "sixteen")]
+    #[schema(minimum = 1, maximum = 4096, default = 16)]
+    pub limit: u64,
+}
+
+fn train() -> String {
+    "train".to_owned()
+}
+
+const fn sixteen() -> u64 {
+    16
+}
+
+/// A verb's request: its rows, and the fields that are the verb's options.
+#[derive(Debug, Default)]
+pub struct VerbInput {
+    pub input: Option<Input>,
+    pub options: Map<String, Value>,
+}
+
+/// Reads a request to a verb; `shape` is that of one row.
+pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<VerbInput> {
+    let (mut parts, body_stream) = request.into_parts();
+    let query = query_options(&mut parts).await?;
+    let media_type = content_type(&parts.headers);
+    require_known(&parts.headers, media_type.as_deref())?;
+    let bytes = body(Request::from_parts(parts, body_stream), app).await?;
+    let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+    match media_type.as_deref() {
+        Some(kind) if is_json(kind) => from_json(app, &bytes, query).await,
+        Some("application/x-npy") => {
+            let (found, values) = npy::decode_f32(&bytes, MOST_VALUES).map_err(|e| Problem::field("/inputs", e.to_string()))?;
+            let rows = npy_rows(&found, &shape)?;
+            Ok(VerbInput { input: Some(Input { rows, values }), options: query })
+        }
+        Some(_) => {
+            let decode = move || picture::decode_image(&bytes, &shape, MOST_PIXELS);
+            let decoded = tokio::task::spawn_blocking(decode).await.map_err(|e| Problem::internal(&e))?;
+            let values = decoded.map_err(|e| Problem::field("/inputs", e.to_string()))?;
+            Ok(VerbInput { input: Some(Input { rows: 1, values }), options: query })
+        }
+        None => Ok(VerbInput { input: None, options: query }),
+    }
+}
+
+/// A body of an unknown type is refused before it is read. No body and no type is no input.
+fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
+    const KNOWN: [&str; 3] = ["application/x-npy", "image/png", "image/jpeg"];
+    match media_type {
+        Some(kind) if is_json(kind) || KNOWN.contains(&kind) => Ok(()),
+        None if headers.get("content-length").is_none_or(|n| n == "0") && !headers.contains_key("transfer-encoding") => Ok(()),
+        found => {
+            let found = found.unwrap_or("a body without a content type");
+            let detail = format!("send application/json, {}, not {found}", KNOWN.join(", "));
+            Err(Problem::new(Code::UnsupportedMediaType, detail))
+        }
+    }
+}
+
+/// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.
+fn npy_rows(found: &[usize], shape: &[usize]) -> Result<usize> {
+    let needed: usize = shape.iter().product();
+    if found == shape {
+        return Ok(1);
+    }
+    match found.split_first() {
+        Some((&rows, rest)) if rows > 0 && rest.iter().product::<usize>() == needed => Ok(rows),
+        _ => Err(Problem::field("/inputs", format!("the array has shape {found:?}; it needs [rows, {needed}] or [rows, …{shape:?}]"))),
+    }
+}
+
+async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> Result<VerbInput> {
+    let document: Document = parse_json(bytes)?;
+    let mut options = query;
+    options.extend(document.options);
+    let input = match (document.inputs, document.rows) {
+        (Some(_), Some(_)) => return Err(Problem::field("/rows", "give either inputs or rows")),
+        (Some(flat), None) => Some(Input { rows: flat.rows, values: flat.values }),
+        (None, Some(rows)) => Some(referred(app, &rows).await?),
+        (None, None) => None,
+    };
+    Ok(VerbInput { input, options })
+}
+
+async fn referred(app: &AppState, rows: &RowsRef) -> Result<Input> {
+    if !(1..=4096).contains(&rows.limit) {
+        return Err(Problem::field("/rows/limit", format!("must be between 1 and 4096, got {}", rows.limit)));
+    }
+    let dataset = app.store.dataset(&rows.dataset).await.map_err(|e| match e {
+        StoreError::NotFound(text) => Problem::field("/rows/dataset", format!("there is no {text}")),
+        other => other.into(),
+    })?;
+    let slice = read_rows(app, &dataset, &rows.split, rows.offset, rows.limit, "/rows/").await?;
+    Ok(Input { rows: slice.rows, values: slice.values })
+}
+
+/// Options of a body that has no room for them: `?layer=0`, nested ones as `corrupt.level=0.5`.
+async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<String, Value>> {
+    let RawQuery(pairs) = RawQuery::<Vec<(String, String)>>::from_request_parts(parts, &())
+        .await
+        .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+    let mut options = Map::new();
+    for (key, text) in pairs {
+        let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        match key.split_once('.') {
+            None => drop(options.insert(key, value)),
+            Some((outer, inner)) => {
+                let nested = options.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+                if let Some(nested) = nested.as_object_mut() {
+                    nested.insert(inner.to_owned(), value);
+                }
+            }
+        }
+    }
+    Ok(options)
+}
+
+/// The JSON body: `inputs` go straight into one flat buffer, whatever their nesting.
+#[derive(Default)]
+struct Document {
+    inputs: Option<Flat>,
+    rows: Option<RowsRef>,
+    options: Map<String, Value>,
+}
+
+#[derive(Debug, Default)]
+struct Flat {
+    rows: usize,
+    values: Vec<f32>,
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields;
+        impl<'de> Visitor<'de> for Fields {
+            type Value = Document;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object with `inputs` or `rows`")
+            }
+            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Document, M::Error> {
+                let mut document = Document::default();
+                while let Some(key) = map.next_key::<String>()? {
+                    match key.as_str() {
+                        "inputs" => document.inputs = map.next_value::<Option<Flat>>()?,
+                        "rows" => document.rows = map.next_value()?,
+                        _ => drop(document.options.insert(key, map.next_value()?)),
+                    }
+                }
+                Ok(document)
+            }
+        }
+        deserializer.deserialize_map(Fields)
+    }
+}
+
+impl<'de> Deserialize<'de> for Flat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Outer;
+        impl<'de> Visitor<'de> for Outer {
+            type Value = Flat;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of rows")
+            }
+            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Flat, S::Error> {
+                let mut flat = Flat::default();
+                let mut width = None;
+                loop {
+                    let before = flat.values.len();
+                    // The first row tells the width of the others.
+                    flat.values.reserve(width.unwrap_or(0));
+                    if seq.next_element_seed(Row { values: &mut flat.values, depth: 1 })?.is_none() {
+                        return Ok(flat);
+                    }
+                    let found = flat.values.len() - before;
+                    if *width.get_or_insert(found) != found {
+                        let first = width.unwrap_or(0);
+                        return Err(S::Error::custom(format!("row {} has {found} values, row 0 has {first}", flat.rows)));
+                    }
+                    flat.rows += 1;
+                }
+            }
+        }
+        deserializer.deserialize_seq(Outer)
+    }
+}
+
+/// One row, or one level of a nested row.
+struct Row<'a> {
+    values: &'a mut Vec<f32>,
+    depth: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Row<'_> {
+    type Value = ();
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        // `any`, since a level holds numbers or further lists.
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Row<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.depth == 1 { "a row: a list of numbers" } else { "a number, or a list of numbers" })
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
+        if self.depth > 5 {
+            return Err(S::Error::custom("rows are nested more than 5 deep"));
+        }
+        let Row { values, depth } = self;
+        while seq.next_element_seed(Row { values: &mut *values, depth: depth + 1 })?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<(), E> {
+        #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
+        let value = v as f32;
+        if self.depth == 1 {
+            return Err(E::custom("expected a row, a list of numbers, found a number"));
+        }
+        if !value.is_finite() {
+            return Err(E::custom(format!("{v} does not fit a 32-bit float")));
+        }
+        self.values.push(value);
+        Ok(())
+    }
+
+    fn visit_u64<E: Error>(self, v: u64) -> Result<(), E> {
+        self.visit_f64(v as f64)
+    }
+
+    fn visit_i64<E: Error>(self, v: i64) -> Result<(), E> {
+        self.visit_f64(v as f64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Flat, String> {
+        serde_json::from_str(json).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn flat_and_nested_rows_fill_the_same_buffer() {
+        let flat = read("[[1, 2.5, -3, 4], [5, 6, 7, 8]]").expect("flat rows");
+        let nested = read("[[[1, 2.5], [-3, 4]], [[5, 6], [7, 8]]]").expect("nested rows");
+        assert_eq!((flat.rows, &flat.values), (nested.rows, &nested.values));
+        assert_eq!(flat.values[..4], [1.0, 2.5, -3.0, 4.0]);
+    }
+
+    #[test]
+    fn what_is_no_list_of_equal_rows_is_refused_with_its_place() {
+        for (json, said) in [
+            ("[[1, 2], [3]]", "row 1 has 1 values, row 0 has 2"),
+            ("[1, 2]", "found a number"),
+            ("[[1, \"2\"]]", "invalid type: string"),
+            ("[[1, null]]", "invalid type: null"),
+            ("[[1e39]]", "does not fit"),
+            ("[[[[[[[1]]]]]]]", "nested"),
+        ] {
+            let error = read(json).expect_err(json);
+            assert!(error.contains(said), "{json}: {error}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! `GET|DELETE /v1/models/{model}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::Model;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// A model with its aliases and versions.
+#[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model", tag = "models", summary = "Get a model",
+    params(("model" = String, Path, description = "Name")),
+    responses(
+        (status = 200, description = "The model", body = Model),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Result<Json<Model>> {
+    Ok(Json(app.store.model(&model).await?.into()))
+}
+
+/// Deletes a model with all its versions and aliases.
+#[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model", tag = "models", summary = "Delete a model",
+    params(("model" = String, Path, description = "Name")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete(State(app): State<AppState>, Path(model): Path<String>) -> Result<StatusCode> {
+    let orphans = app.store.delete_model(&model).await?;
+    app.artifacts.remove(&orphans);
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,25 @@
+//! `GET /v1/models`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Model;
+use crate::api::extract::Query;
+use crate::api::list::{List, PageQuery, page_limit};
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// Lists the names of the registry with their versions, newest name first.
+#[utoipa::path(get, path = "/v1/models", operation_id = "list_models", tag = "models", summary = "List models",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = List<Model>),
+        (status = 404, description = "`after` names no model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(State(app): State<AppState>, Query(query): Query<PageQuery>) -> Result<Json<List<Model>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let page = app.store.list_models(limit, query.after.as_deref()).await?;
+    let data = page.items.into_iter().map(Model::from).collect();
+    Ok(Json(List::of(data, page.has_more, |m: &Model| m.name.clone())))
+}

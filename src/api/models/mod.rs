@@ -1,0 +1,135 @@
+//! `/v1/models`.
+
+pub mod alias;
+pub mod filters;
+pub mod input;
+pub mod item;
+pub mod list;
+pub mod render;
+pub mod verbs;
+pub mod version;
+
+use std::collections::BTreeMap;
+
+use axum::body::Body;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use serde_json::Value;
+use tokio_util::io::ReaderStream;
+use utoipa::ToSchema;
+
+use super::list::rfc3339;
+use super::problem::{Code, Problem, Result};
+use super::state::AppState;
+use crate::inference::ModelSource;
+use crate::jobs::parse_ref;
+use crate::spec::model::ModelSpec;
+use crate::store;
+
+/// Bytes, in the OpenAPI document.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+pub struct Binary(#[expect(dead_code, reason = "only the schema is used")] Vec<u8>);
+
+/// A name of the registry with its versions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Model {
+    pub name: String,
+    /// Version number by alias.
+    pub aliases: BTreeMap<String, i64>,
+    /// Newest first.
+    pub versions: Vec<ModelVersion>,
+}
+
+/// A published model.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelVersion {
+    pub name: String,
+    pub version: i64,
+    /// The family.
+    pub kind: String,
+    pub spec: ModelSpec,
+    /// The job that trained it.
+    pub job: String,
+    /// The data set it was trained on.
+    pub dataset: String,
+    /// Shape of one input row.
+    pub input_shape: Vec<i64>,
+    /// Shape of one code, for models that have one.
+    pub code_shape: Option<Vec<i64>>,
+    /// Weights and biases.
+    pub parameters: i64,
+    /// The verbs it answers.
+    pub capabilities: Vec<String>,
+    #[schema(value_type = std::collections::HashMap<String, f64>)]
+    pub metrics: Value,
+    pub bytes: i64,
+    pub sha256: String,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+impl From<store::ModelVersion> for ModelVersion {
+    fn from(v: store::ModelVersion) -> Self {
+        Self {
+            name: v.name,
+            version: v.version,
+            kind: v.kind,
+            spec: ModelSpec(v.spec),
+            job: v.job_id,
+            dataset: v.dataset,
+            input_shape: v.input_shape,
+            code_shape: v.code_shape,
+            parameters: v.parameters,
+            capabilities: v.capabilities,
+            metrics: Value::Object(v.metrics),
+            bytes: v.bytes,
+            sha256: v.sha256,
+            created_at: rfc3339(v.created_at),
+        }
+    }
+}
+
+impl From<store::Model> for Model {
+    fn from(model: store::Model) -> Self {
+        let versions = model.versions.into_iter().map(ModelVersion::from).collect();
+        Self { name: model.name, aliases: model.aliases, versions }
+    }
+}
+
+/// The version that a ref (`name`, `name:3`, `name@alias`) names. What can name nothing is not found.
+pub async fn find_version(app: &AppState, reference: &str) -> Result<store::ModelVersion> {
+    let parsed = parse_ref(reference).map_err(|e| Problem::new(Code::NotFound, e.to_string()))?;
+    Ok(app.store.model_version(&parsed).await?)
+}
+
+/// What the engine needs to load a version.
+pub fn source(version: store::ModelVersion) -> Result<ModelSource> {
+    Ok(ModelSource {
+        facts: serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?,
+        name: version.name,
+        version: version.version,
+        kind: version.kind,
+        spec: version.spec,
+        sha256: version.sha256,
+    })
+}
+
+/// Streams an artifact.
+pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Response> {
+    let file = tokio::fs::File::open(app.artifacts.path(sha256)).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "it was deleted meanwhile"),
+        _ => Problem::internal(&e),
+    })?;
+    let bytes = file.metadata().await.map_err(|e| Problem::internal(&e))?.len();
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")).map_err(|e| Problem::internal(&e))?;
+    let etag = HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(|e| Problem::internal(&e))?;
+    let headers = [
+        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (header::CONTENT_LENGTH, bytes.into()),
+        (header::CONTENT_DISPOSITION, disposition),
+        (header::ETAG, etag),
+    ];
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}

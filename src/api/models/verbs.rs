@@ -1,0 +1,280 @@
+//! `POST /v1/models/{model}/{verb}`: the verbs differ in their options and in what they are given;
+//! reading the request and writing the answer is the same for all.
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+use utoipa::openapi::schema::Schema;
+use utoipa::openapi::{ObjectBuilder, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+use super::input::{self, RowsRef, VerbInput};
+use super::render::{Scale, grid};
+use super::{Binary, find_version, source};
+use crate::api::extract::{Form, negotiate};
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::data::npy;
+use crate::document;
+use crate::inference::call::Field;
+use crate::inference::{Call, Input, Reply, Verb};
+use crate::nn::model::{
+    DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, ReconstructOptions, ScoreOptions,
+};
+use crate::store::ModelVersion;
+
+/// Verbs of the contract that wait for their families.
+const LATER: [&str; 6] = ["inpaint", "transform", "interpolate", "predict", "recommend", "topics"];
+
+/// What a verb answers, as JSON.
+#[derive(ToSchema)]
+#[schema(as = VerbAnswer)]
+#[expect(dead_code, reason = "describes what `Answer` writes")]
+pub struct AnswerBody {
+    model: String,
+    version: i64,
+    /// Shape of one row of `outputs`.
+    shape: Vec<i64>,
+    /// Flat rows; for `score`, one number a row.
+    outputs: Vec<Value>,
+    /// `reconstruct`: mean squared error of each row.
+    errors: Option<Vec<f32>>,
+    /// `denoise` with `corrupt`: the noisy rows that were denoised.
+    inputs: Option<Vec<Vec<f32>>>,
+    /// `score`: what the numbers are, for example `free_energy`.
+    metric: Option<String>,
+    /// The seed that was used, where numbers were drawn: given again, it gives the same bytes.
+    seed: Option<u64>,
+}
+
+/// A verb's JSON body in the OpenAPI document: where the rows come from, and the verb's options.
+macro_rules! request_schema {
+    ($name:ident, $options:ty) => {
+        pub struct $name;
+        impl PartialSchema for $name {
+            fn schema() -> RefOr<Schema> {
+                with_inputs(<$options>::schema())
+            }
+        }
+        impl ToSchema for $name {
+            fn name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+            fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+                <$options>::schemas(schemas);
+                schemas.push((RowsRef::name().into_owned(), RowsRef::schema()));
+            }
+        }
+    };
+}
+
+request_schema!(EncodeRequest, EncodeOptions);
+request_schema!(DecodeRequest, DecodeOptions);
+request_schema!(ReconstructRequest, ReconstructOptions);
+request_schema!(DenoiseRequest, DenoiseOptions);
+request_schema!(ScoreRequest, ScoreOptions);
+
+/// Rows: numbers, flat or nested to the input shape.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "only the schema is used")]
+struct InputFields {
+    /// Rows, each flat or nested to the input shape. Give either this or `rows`.
+    #[schema(value_type = Option<Vec<Vec<Object>>>)]
+    inputs: Option<Vec<Vec<Value>>>,
+    /// Rows of a data set.
+    rows: Option<RowsRef>,
+}
+
+fn with_inputs(options: RefOr<Schema>) -> RefOr<Schema> {
+    let (RefOr::T(Schema::Object(mut merged)), RefOr::T(Schema::Object(options))) = (InputFields::schema(), options) else {
+        return ObjectBuilder::new().into();
+    };
+    if let Some(inputs) = merged.properties.get_mut("inputs") {
+        let row = utoipa::openapi::ArrayBuilder::new().items(ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue));
+        *inputs = utoipa::openapi::ArrayBuilder::new()
+            .items(row)
+            .description(Some("Rows, each a list of numbers, flat or nested to the input shape. Give either this or `rows`."))
+            .into();
+    }
+    merged.properties.extend(options.properties);
+    merged.additional_properties = options.additional_properties;
+    RefOr::T(Schema::Object(merged))
+}
+
+macro_rules! verb {
+    ($name:ident, $variant:ident, $request:ty, $summary:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[utoipa::path(post, path = concat!("/v1/models/{model}/", stringify!($name)), operation_id = stringify!($name), tag = "models", summary = $summary,
+            params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+            request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "image/jpeg"))),
+            responses(
+                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
+                (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 415, description = "Not a form this is asked in", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+            ))]
+        pub async fn $name(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
+            answer(&app, &model, request, Verb::$variant).await
+        }
+    };
+}
+
+verb!(encode, Encode, EncodeRequest, "Inputs to codes", "The code of each row, or a hidden layer's activity.");
+verb!(decode, Decode, DecodeRequest, "Codes to outputs", "The row that each code stands for; `inputs` are codes.");
+verb!(reconstruct, Reconstruct, ReconstructRequest, "Inputs to their reconstructions", "Each row encoded and decoded again, with its mean squared error.");
+verb!(denoise, Denoise, DenoiseRequest, "Noisy inputs to clean ones", "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen.");
+verb!(score, Score, ScoreRequest, "How unusual inputs are", "One number a row; higher means less like the training data.");
+
+/// Draws new rows from the model; the same seed gives the same bytes.
+#[utoipa::path(post, path = "/v1/models/{model}/generate", operation_id = "generate", tag = "models", summary = "New samples",
+    params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+    request_body = GenerateOptions,
+    responses(
+        (status = 200, description = "The samples, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
+        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn generate(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
+    answer(&app, &model, request, Verb::Generate).await
+}
+
+/// A verb that is none, or that no family here answers yet.
+pub async fn unknown(State(app): State<AppState>, Path((model, verb)): Path<(String, String)>) -> Result<Response> {
+    if !LATER.contains(&verb.as_str()) {
+        return Err(Problem::new(Code::NotFound, format!("there is no verb \"{verb}\"")));
+    }
+    let version = find_version(&app, &model).await?;
+    let offered = version.capabilities.join(", ");
+    Err(Problem::new(Code::UnsupportedOperation, format!("this model does not offer '{verb}'; it offers: {offered}")))
+}
+
+async fn answer<O: DeserializeOwned>(app: &AppState, model: &str, request: Request, verb: fn(O) -> Verb) -> Result<Response> {
+    let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
+    let version = find_version(app, model).await?;
+    let VerbInput { input, options } = input::read(app, request, &version.input_shape).await?;
+    let options = document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
+    let verb = verb(options);
+    let call = Call { input: require_input(&verb, input)?, verb };
+    let range = data_range(&version);
+    let reply = app.engine.call(source(version.clone())?, call).await?;
+    write(&version, reply, form, range).await
+}
+
+fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
+    match (verb, input) {
+        (Verb::Generate(_), None) => Ok(Input::default()),
+        (Verb::Generate(_), Some(_)) => Err(Problem::field("/inputs", "generate takes no inputs")),
+        (_, Some(input)) if input.rows > 0 => Ok(input),
+        (_, Some(_)) => Err(Problem::field("/inputs", "must have at least one row")),
+        (_, None) => Err(Problem::field("/inputs", "is missing: give inputs, or rows of a data set")),
+    }
+}
+
+fn data_range(version: &ModelVersion) -> [f64; 2] {
+    let range = version.data.get("range").cloned().unwrap_or_default();
+    serde_json::from_value(range).unwrap_or([0.0, 1.0])
+}
+
+async fn write(version: &ModelVersion, reply: Reply, form: Form, range: [f64; 2]) -> Result<Response> {
+    match form {
+        Form::Npy => {
+            let mut shape = vec![reply.rows];
+            shape.extend(reply.output.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)));
+            let body = npy::encode_f32(&shape, &reply.output.values);
+            Ok((seed_header(&reply), [(header::CONTENT_TYPE, "application/x-npy")], body).into_response())
+        }
+        Form::Png => {
+            let headers = seed_header(&reply);
+            let png = picture_of(reply, range).await?;
+            Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
+        }
+        Form::Json | Form::EventStream => {
+            let body = serde_json::to_vec(&Answer { version, reply: &reply }).map_err(|e| Problem::internal(&e))?;
+            Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+        }
+    }
+}
+
+/// Forms without room for it carry the seed beside the body.
+fn seed_header(reply: &Reply) -> HeaderMap {
+    let seed = reply.seed.map(|seed| (header::HeaderName::from_static("x-latentd-seed"), seed.into()));
+    seed.into_iter().collect()
+}
+
+/// The outputs as a grid; with noisy inputs, a row of those above each row of outputs.
+async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
+    let Reply { rows, output, extras, .. } = reply;
+    let Some(noisy) = extras.into_iter().find(|field| field.name == "inputs") else {
+        return grid(output.values, &output.shape, None, Scale::of_range(range)).await;
+    };
+    let width = output.values.len() / rows.max(1);
+    let columns = rows.min(16);
+    let mut values = Vec::with_capacity(2 * output.values.len());
+    let blank = |values: &mut Vec<f32>, n: usize| values.resize(values.len() + n * width, 0.0);
+    for (above, below) in noisy.values.chunks(columns * width).zip(output.values.chunks(columns * width)) {
+        let missing = columns - above.len() / width.max(1);
+        values.extend_from_slice(above);
+        blank(&mut values, missing);
+        values.extend_from_slice(below);
+        blank(&mut values, missing);
+    }
+    grid(values, &output.shape, Some(columns), Scale::of_range(range)).await
+}
+
+/// The JSON answer, written from flat buffers.
+struct Answer<'a> {
+    version: &'a ModelVersion,
+    reply: &'a Reply,
+}
+
+impl Serialize for Answer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Reply { rows, output, extras, seed, metric } = self.reply;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("model", &self.version.name)?;
+        map.serialize_entry("version", &self.version.version)?;
+        map.serialize_entry("shape", &output.shape)?;
+        for field in std::iter::once(output).chain(extras) {
+            map.serialize_entry(field.name, &Rows { field, rows: *rows })?;
+        }
+        if let Some(metric) = metric {
+            map.serialize_entry("metric", metric)?;
+        }
+        if let Some(seed) = seed {
+            map.serialize_entry("seed", seed)?;
+        }
+        map.end()
+    }
+}
+
+/// A field as a list of flat rows, or of numbers where a row is one number without a shape.
+struct Rows<'a> {
+    field: &'a Field,
+    rows: usize,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.field.shape.is_empty() {
+            return self.field.values.serialize(serializer);
+        }
+        let width = self.field.values.len() / self.rows.max(1);
+        let mut rows = serializer.serialize_seq(Some(self.rows))?;
+        for row in self.field.values.chunks(width.max(1)) {
+            rows.serialize_element(row)?;
+        }
+        rows.end()
+    }
+}

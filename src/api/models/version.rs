@@ -1,0 +1,60 @@
+//! `GET|DELETE /v1/models/{model}/versions/{version}` and `…/content`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::{Binary, ModelVersion, download};
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::{ModelRef, Selector};
+use crate::store;
+
+/// One version of a model.
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", operation_id = "get_model_version", tag = "models", summary = "Get a model version",
+    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "The version", body = ModelVersion),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<Json<ModelVersion>> {
+    Ok(Json(find(&app, model, &version).await?.into()))
+}
+
+/// Deletes one version; refused while an alias points at it.
+#[utoipa::path(delete, path = "/v1/models/{model}/versions/{version}", operation_id = "delete_model_version", tag = "models", summary = "Delete a model version",
+    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "An alias points at it", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<StatusCode> {
+    let orphans = app.store.delete_model_version(&model, number(&version)?).await?;
+    app.artifacts.remove(&orphans);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// The weights as safetensors.
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/content", operation_id = "download_model_version", tag = "models", summary = "Download weights",
+    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn content(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<Response> {
+    let found = find(&app, model, &version).await?;
+    download(&app, &found.sha256, &format!("{}-{}.safetensors", found.name, found.version)).await
+}
+
+async fn find(app: &AppState, name: String, version: &str) -> Result<store::ModelVersion> {
+    let selector = Selector::Version(number(version)?);
+    Ok(app.store.model_version(&ModelRef { name, selector }).await?)
+}
+
+fn number(version: &str) -> Result<i64> {
+    version
+        .parse()
+        .map_err(|_| Problem::new(Code::NotFound, format!("there is no version \"{version}\"; versions have numbers")))
+}

@@ -1,0 +1,88 @@
+//! `/livez`, `/readyz`, `/metrics`, `/v1/info`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::problem::{Code, Problem, ProblemBody, Result};
+use super::state::AppState;
+use crate::families::FAMILIES;
+
+/// The process runs.
+#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "service", summary = "The process runs",
+    responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
+pub async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Requests are welcome: the database answers and no shutdown is under way.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "service", summary = "Requests are welcome",
+    responses(
+        (status = 200, description = "They are", body = String, content_type = "text/plain"),
+        (status = 503, description = "Shutting down, or the database does not answer", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn readyz(State(app): State<AppState>) -> Result<&'static str> {
+    if *app.draining.borrow() {
+        return Err(Problem::new(Code::ShuttingDown, "the service is shutting down").retry_after(5));
+    }
+    match app.store.job_counts().await {
+        Ok(_) => Ok("ok\n"),
+        Err(error) => Err(Problem::new(Code::ShuttingDown, format!("the database does not answer: {error}")).retry_after(5)),
+    }
+}
+
+/// Metrics in the Prometheus text format.
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service", summary = "Metrics for Prometheus",
+    responses((status = 200, description = "Counters, gauges and histograms, names `latentd_…`", body = String, content_type = "text/plain")))]
+pub async fn metrics(State(app): State<AppState>) -> Result<impl IntoResponse> {
+    for (status, jobs) in app.store.job_counts().await? {
+        metrics::gauge!("latentd_jobs", "status" => status.as_str()).set(jobs as f64);
+    }
+    metrics::gauge!("latentd_inference_queue_depth").set(app.engine.waiting() as f64);
+    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()))
+}
+
+/// What this server is and offers.
+#[derive(Serialize, ToSchema)]
+pub struct Info {
+    version: &'static str,
+    libtorch_version: String,
+    /// `cpu`, then `cuda:0` and so on.
+    devices: Vec<String>,
+    /// CPU threads that a job uses when it does not say.
+    threads: u32,
+    families: Vec<FamilyInfo>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct FamilyInfo {
+    kind: &'static str,
+    summary: &'static str,
+}
+
+/// What this server is and offers.
+#[utoipa::path(get, path = "/v1/info", operation_id = "get_info", tag = "service", summary = "What this server is and offers",
+    responses((status = 200, description = "Version, devices, model families", body = Info)))]
+pub async fn info(State(app): State<AppState>) -> Json<Info> {
+    let cuda = (0..app.here.cuda_devices).map(|i| format!("cuda:{i}"));
+    Json(Info {
+        version: env!("CARGO_PKG_VERSION"),
+        libtorch_version: torch_version(),
+        devices: std::iter::once("cpu".to_owned()).chain(cuda).collect(),
+        threads: app.here.threads,
+        families: FAMILIES.iter().map(|f| FamilyInfo { kind: f.kind, summary: f.summary }).collect(),
+    })
+}
+
+/// The version that the bindings were built for; another one does not link.
+fn torch_version() -> String {
+    tch_version::LIBTORCH.to_owned()
+}
+
+mod tch_version {
+    /// tch 0.26 is bound to this one.
+    pub const LIBTORCH: &str = "2.13.0";
+}

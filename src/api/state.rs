@@ -1,0 +1,36 @@
+//! What handlers share.
+
+use std::sync::Arc;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+use tokio::sync::{Notify, watch};
+
+use crate::artifacts::Artifacts;
+use crate::inference::Engine;
+use crate::spec::Surroundings;
+use crate::store::Store;
+use crate::worker::Layout;
+
+/// Bounds on what clients send.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub upload_bytes: u64,
+    pub unpacked_bytes: u64,
+    pub body_bytes: usize,
+    pub queued_jobs: i64,
+}
+
+#[derive(Clone)]
+pub struct AppState {
+    pub store: Store,
+    pub artifacts: Artifacts,
+    pub layout: Layout,
+    pub engine: Engine,
+    pub limits: Limits,
+    pub here: Surroundings,
+    /// Knocks on the supervisors' door when a job was queued.
+    pub queued: Arc<Notify>,
+    /// Turns true when the service shuts down: long answers end then.
+    pub draining: watch::Receiver<bool>,
+    pub metrics: PrometheusHandle,
+}

@@ -1,0 +1,223 @@
+//! The wiring: the only file that sees every room.
+
+use std::fs::{File, TryLockError};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use metrics_exporter_prometheus::PrometheusBuilder;
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
+
+use crate::api;
+use crate::api::state::{AppState, Limits};
+use crate::artifacts::Artifacts;
+use crate::config::{Common, Serve, Work};
+use crate::inference::{Engine, EngineConfig};
+use crate::jobs::LeasePolicy;
+use crate::spec::Surroundings;
+use crate::store::Store;
+use crate::telemetry;
+use crate::worker::supervisor::{Supervisor, termination};
+use crate::worker::{Layout, process};
+
+/// What ends the process before its time, as one line for people.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// `latentd openapi`.
+pub fn print_openapi() -> Result<(), Error> {
+    let text = api::document::text(api::documented().into_openapi());
+    std::io::stdout().write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// `latentd health`.
+pub fn health(listen: SocketAddr) -> Result<(), Error> {
+    use std::io::Read;
+    // Listening on every address is reached through loopback.
+    let ip = match listen.ip() {
+        ip if !ip.is_unspecified() => ip,
+        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
+        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
+    };
+    let timeout = Duration::from_secs(3);
+    let mut stream = std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), timeout)?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    let status = answer.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(format!("not ready: {status}").into()) }
+}
+
+fn policy(common: &Common) -> LeasePolicy {
+    LeasePolicy { lease_ms: common.lease_seconds * 1000, ..LeasePolicy::default() }
+}
+
+/// `latentd work`.
+pub fn work(options: &Work) -> Result<(), Error> {
+    telemetry::start(&options.common)?;
+    let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
+    std::fs::create_dir_all(&layout.root)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let policy = policy(&options.common);
+    if options.once {
+        let owner = options.owner.clone().unwrap_or_else(|| format!("worker_{}", uuid::Uuid::new_v4().simple()));
+        runtime.block_on(process::run_one(&layout, &owner, policy, options.owner.is_some()))?;
+        // A thread that reads standard input would keep the process alive.
+        runtime.shutdown_background();
+        return Ok(());
+    }
+    runtime.block_on(async {
+        let store = Store::open(&layout.database()).await?;
+        let (drain, draining) = watch::channel(false);
+        tokio::spawn(async move {
+            termination().await;
+            drain.send_replace(true);
+        });
+        let grace = Duration::from_secs(20);
+        Supervisor { store, layout, policy, queued: Arc::new(Notify::new()), draining, grace }.run().await;
+        Ok(())
+    })
+}
+
+/// `latentd serve`.
+pub fn serve(options: &Serve) -> Result<(), Error> {
+    telemetry::start(&options.common)?;
+    let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
+    std::fs::create_dir_all(layout.datasets())?;
+    let _lock = lock(&layout.root)?;
+    let runtime = Runtime::new()?;
+    let outcome = runtime.block_on(run_service(options, layout));
+    // Whatever still hangs on a slow client is not waited for.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    outcome
+}
+
+/// Two services on one data directory would sweep away each other's uploads.
+fn lock(root: &Path) -> Result<File, Error> {
+    let path = root.join("serve.lock");
+    let file = File::create(&path)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(format!("another latentd serves the data directory {}", root.display()).into()),
+        Err(TryLockError::Error(error)) => Err(error.into()),
+    }
+}
+
+async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
+    let store = Store::open(&layout.database()).await?;
+    let artifacts = Artifacts::open(layout.artifacts())?;
+    sweep(&store, &artifacts, &layout).await?;
+    let listener = TcpListener::bind(options.listen).await.map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
+    let address = listener.local_addr()?;
+    let (drain, draining) = watch::channel(false);
+    let queued = Arc::new(Notify::new());
+    let workers = start_workers(options, &store, &layout, &queued, &draining);
+    let here = surroundings();
+    let state = AppState {
+        engine: start_engine(options, &artifacts, here)?,
+        store: store.clone(),
+        artifacts,
+        layout,
+        limits: Limits {
+            upload_bytes: options.max_upload_mib << 20,
+            unpacked_bytes: options.max_unpacked_mib << 20,
+            body_bytes: (options.max_body_mib as usize) << 20,
+            queued_jobs: i64::from(options.max_queued_jobs),
+        },
+        here,
+        queued,
+        draining: draining.clone(),
+        metrics: PrometheusBuilder::new().install_recorder()?,
+    };
+    let router = api::router(state);
+    // The one line on standard output: scripts wait for it.
+    writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
+    std::io::stdout().flush()?;
+    tokio::spawn(async move {
+        termination().await;
+        tracing::info!("shutting down");
+        drain.send_replace(true);
+    });
+    finish_within(options, listener, router, draining, workers).await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Serves until draining, then gives requests and workers their time.
+async fn finish_within(options: &Serve, listener: TcpListener, router: axum::Router, mut draining: watch::Receiver<bool>, mut workers: JoinSet<()>) -> Result<(), Error> {
+    let mut until_drained = draining.clone();
+    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
+        let _ = until_drained.wait_for(|draining| *draining).await;
+    });
+    let bound = async {
+        let _ = draining.wait_for(|draining| *draining).await;
+        tokio::time::sleep(Duration::from_secs(options.shutdown_seconds)).await;
+    };
+    let all = async {
+        let served = server.await;
+        while workers.join_next().await.is_some() {}
+        served
+    };
+    tokio::select! {
+        served = all => served?,
+        () = bound => tracing::warn!("some requests or jobs did not finish in time"),
+    }
+    Ok(())
+}
+
+/// Removes what an earlier life left half done: unfinished uploads and files that no row names.
+async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<(), Error> {
+    let known: std::collections::HashSet<String> = store.dataset_ids().await?.into_iter().collect();
+    for entry in std::fs::read_dir(layout.datasets())? {
+        let entry = entry?;
+        if !entry.file_name().to_str().is_some_and(|name| known.contains(name)) {
+            tracing::info!(path = %entry.path().display(), "removing what no data set names");
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let removed = artifacts.sweep(&store.all_artifacts().await?)?;
+    if removed > 0 {
+        tracing::info!(removed, "artifacts that nothing names were removed");
+    }
+    Ok(())
+}
+
+fn start_workers(options: &Serve, store: &Store, layout: &Layout, queued: &Arc<Notify>, draining: &watch::Receiver<bool>) -> JoinSet<()> {
+    let mut workers = JoinSet::new();
+    for _ in 0..options.workers {
+        let supervisor = Supervisor {
+            store: store.clone(),
+            layout: layout.clone(),
+            policy: policy(&options.common),
+            queued: Arc::clone(queued),
+            draining: draining.clone(),
+            grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
+        };
+        workers.spawn(supervisor.run());
+    }
+    workers
+}
+
+fn surroundings() -> Surroundings {
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    Surroundings {
+        threads: u32::try_from(threads).unwrap_or(1),
+        cuda_devices: usize::try_from(tch::Cuda::device_count()).unwrap_or(0),
+    }
+}
+
+fn start_engine(options: &Serve, artifacts: &Artifacts, here: Surroundings) -> Result<Engine, Error> {
+    let config = EngineConfig {
+        threads: options.inference_threads.unwrap_or(here.threads),
+        queue: options.inference_queue as usize,
+        memory_bytes: options.model_memory_mib << 20,
+        device: tch::Device::cuda_if_available(),
+    };
+    Ok(Engine::start(artifacts.clone(), config)?)
+}

@@ -1,0 +1,176 @@
+//! The content-addressed store: `<root>/<first two digits>/<sha256>.safetensors`, with a JSON manifest
+//! of the same name beside published weights.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use sha2::{Digest, Sha256};
+
+#[derive(Debug, thiserror::Error)]
+pub enum ArtifactError {
+    #[error("artifact {sha256} cannot be read: {source}")]
+    Io { sha256: String, source: io::Error },
+    #[error("artifact {sha256} is damaged: its content has digest {found}")]
+    Damaged { sha256: String, found: String },
+    #[error("artifact {sha256} is not what it should be: {detail}")]
+    Content { sha256: String, detail: String },
+}
+
+/// A file that was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    pub sha256: String,
+    pub bytes: u64,
+}
+
+#[derive(Debug, Clone)]
+pub struct Artifacts {
+    root: PathBuf,
+}
+
+/// Younger files may belong to a row that is about to be written.
+const SWEEP_AGE: Duration = Duration::from_secs(600);
+
+impl Artifacts {
+    pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
+        let root = root.into();
+        fs::create_dir_all(&root)?;
+        Ok(Self { root })
+    }
+
+    pub fn path(&self, sha256: &str) -> PathBuf {
+        self.file(sha256, "safetensors")
+    }
+
+    fn file(&self, sha256: &str, extension: &str) -> PathBuf {
+        let folder = sha256.get(..2).unwrap_or("__");
+        self.root.join(folder).join(format!("{sha256}.{extension}"))
+    }
+
+    /// Stores bytes under their digest. Storing the same bytes again renews the file, so that a
+    /// sweep which found it unnamed does not take it away.
+    pub fn put(&self, bytes: &[u8]) -> io::Result<Stored> {
+        let sha256 = hex(&Sha256::digest(bytes));
+        write_whole(&self.path(&sha256), bytes)?;
+        Ok(Stored { sha256, bytes: bytes.len() as u64 })
+    }
+
+    /// Writes the manifest beside stored weights.
+    pub fn put_manifest(&self, sha256: &str, manifest: &serde_json::Value) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(manifest)?;
+        write_whole(&self.file(sha256, "json"), &text)
+    }
+
+    /// The bytes of an artifact, their digest checked.
+    pub fn get(&self, sha256: &str) -> Result<Vec<u8>, ArtifactError> {
+        let bytes = fs::read(self.path(sha256))
+            .map_err(|source| ArtifactError::Io { sha256: sha256.to_owned(), source })?;
+        let found = hex(&Sha256::digest(&bytes));
+        if found == sha256 {
+            Ok(bytes)
+        } else {
+            Err(ArtifactError::Damaged { sha256: sha256.to_owned(), found })
+        }
+    }
+
+    /// Removes artifacts that no row names any more.
+    pub fn remove(&self, digests: &[String]) {
+        for sha256 in digests {
+            for extension in ["safetensors", "json"] {
+                match fs::remove_file(self.file(sha256, extension)) {
+                    Ok(()) => {}
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => tracing::warn!(sha256, %error, "an unused artifact could not be removed"),
+                }
+            }
+        }
+    }
+
+    /// Removes what a crash left behind: files that are neither named nor young.
+    pub fn sweep(&self, named: &HashSet<String>) -> io::Result<usize> {
+        let mut removed = 0;
+        for folder in fs::read_dir(&self.root)? {
+            let folder = folder?.path();
+            if !folder.is_dir() {
+                continue;
+            }
+            for entry in fs::read_dir(folder)? {
+                let path = entry?.path();
+                let known = path.file_stem().and_then(|s| s.to_str()).is_some_and(|s| named.contains(s));
+                if !known && is_old(&path) {
+                    fs::remove_file(&path)?;
+                    removed += 1;
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+fn is_old(path: &Path) -> bool {
+    let modified = fs::metadata(path).and_then(|m| m.modified());
+    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > SWEEP_AGE))
+}
+
+/// Temporary file, fsync, rename, fsync of the folder: after a crash the file is whole or not there.
+pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let temporary = folder.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
+    let written = (|| {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, path)?;
+        File::open(folder)?.sync_all()
+    })();
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary);
+    }
+    written
+}
+
+/// Lower-case hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+        let _ = write!(out, "{byte:02x}");
+        out
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_is_got_and_damage_is_seen() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let artifacts = Artifacts::open(folder.path())?;
+        let stored = artifacts.put(b"weights")?;
+        assert_eq!(artifacts.get(&stored.sha256)?, b"weights");
+        fs::write(artifacts.path(&stored.sha256), b"weighty")?;
+        assert!(matches!(artifacts.get(&stored.sha256), Err(ArtifactError::Damaged { .. })));
+        Ok(())
+    }
+
+    #[test]
+    fn a_sweep_spares_named_and_young_files() -> Result<(), Box<dyn std::error::Error>> {
+        let folder = tempfile::tempdir()?;
+        let artifacts = Artifacts::open(folder.path())?;
+        let [named, young, old] = [b"a", b"b", b"c"].map(|bytes| artifacts.put(bytes));
+        let (named, young, old) = (named?, young?, old?);
+        let long_ago = SystemTime::now() - Duration::from_secs(3600);
+        for stored in [&named, &old] {
+            File::options().write(true).open(artifacts.path(&stored.sha256))?.set_modified(long_ago)?;
+        }
+        assert_eq!(artifacts.sweep(&HashSet::from([named.sha256.clone()]))?, 1);
+        assert!(artifacts.get(&named.sha256).is_ok());
+        assert!(artifacts.get(&young.sha256).is_ok());
+        assert!(artifacts.get(&old.sha256).is_err());
+        Ok(())
+    }
+}

@@ -1,0 +1,98 @@
+//! Flags and environment: every flag is also a variable `LATENTD_…`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Trains and serves latent-variable models over HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "latentd", version, about)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The API, inference, and supervised training workers.
+    Serve(Box<Serve>),
+    /// A training worker (`serve` starts its own; more can be started by hand).
+    Work(Work),
+    /// Prints the OpenAPI document.
+    Openapi,
+    /// Asks a running service whether it is ready; ends with 0 or 1.
+    Health {
+        #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Common {
+    /// Database, data sets and weights live here.
+    #[arg(long, env = "LATENTD_DATA_DIR", default_value = "./latentd-data")]
+    pub data_dir: PathBuf,
+    /// Seconds after which a silent worker is taken for dead.
+    #[arg(long, env = "LATENTD_LEASE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=3600))]
+    pub lease_seconds: i64,
+    /// What is logged, for example `info` or `latentd=debug`.
+    #[arg(long, env = "LATENTD_LOG", default_value = "info")]
+    pub log: String,
+    #[arg(long, env = "LATENTD_LOG_FORMAT", default_value = "text")]
+    pub log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    #[command(flatten)]
+    pub common: Common,
+    /// Address and port; port 0 picks a free one.
+    #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Jobs that train at once, each in a process of its own; 0 for none.
+    #[arg(long, env = "LATENTD_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
+    pub workers: u32,
+    /// Jobs that may wait.
+    #[arg(long, env = "LATENTD_MAX_QUEUED_JOBS", default_value_t = 1000)]
+    pub max_queued_jobs: u32,
+    /// Inference requests that may wait.
+    #[arg(long, env = "LATENTD_INFERENCE_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub inference_queue: u32,
+    /// CPU threads of inference; all cores when left out.
+    #[arg(long, env = "LATENTD_INFERENCE_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
+    pub inference_threads: Option<u32>,
+    /// Memory for loaded models, in MiB.
+    #[arg(long, env = "LATENTD_MODEL_MEMORY_MIB", default_value_t = 2048)]
+    pub model_memory_mib: usize,
+    /// Largest data set upload, in MiB as sent.
+    #[arg(long, env = "LATENTD_MAX_UPLOAD_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub max_upload_mib: u64,
+    /// Largest file of a data set once unpacked, in MiB.
+    #[arg(long, env = "LATENTD_MAX_UNPACKED_MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    pub max_unpacked_mib: u64,
+    /// Largest body of any other request, in MiB.
+    #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub max_body_mib: u32,
+    /// Seconds that requests and jobs get to finish at shutdown.
+    #[arg(long, env = "LATENTD_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub shutdown_seconds: u64,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Work {
+    #[command(flatten)]
+    pub common: Common,
+    /// Run one job in this very process, if one waits.
+    #[arg(long, hide = true)]
+    pub once: bool,
+    /// The name under which the supervisor knows this process.
+    #[arg(long, hide = true, requires = "once")]
+    pub owner: Option<String>,
+}

@@ -1,0 +1,151 @@
+//! Copies an array whose header has been read (IDX or NPY) to a sink.
+//!
+//! The header is believed only as far as the stream could bear it out: its
+//! figures are checked against what the file can hold and against the limit
+//! before a byte of the body is read. How headers look is not known here.
+
+use std::path::Path;
+
+use super::super::{Dtype, ImportError, ImportOptions, LabelsInfo, RowsInfo, invalid, show_dims};
+use super::element::{Element, Layout, finite_f32, label};
+use super::shape::{chosen_shape, row_shape};
+use super::sink::{LabelSink, RowSink};
+use super::source::{Input, fill};
+
+/// Bytes per step through the body; a multiple of every element's size.
+const CHUNK: usize = 256 * 1024;
+
+/// What a header says, in the terms that all formats share.
+pub(super) struct Array {
+    pub layout: Layout,
+    pub dims: Vec<u64>,
+}
+
+impl Array {
+    /// The bytes of the body, refused if the stream or the limit is smaller.
+    ///
+    /// `stored` is the size of one value in the canonical file.
+    fn body_len(&self, input: &Input, stored: usize, limit: u64) -> Result<u64, ImportError> {
+        let shown = show_dims(&self.dims);
+        let size = self.layout.element.size() as u64;
+        let values = self.dims.iter().try_fold(1u64, |n, &d| n.checked_mul(d));
+        let Some((values, bytes)) = values.and_then(|v| Some((v, v.checked_mul(size)?))) else {
+            return Err(invalid(format!(
+                "the header claims {shown} values, more than can be counted in 64 bits"
+            )));
+        };
+        if values == 0 {
+            return Err(invalid(format!(
+                "the file holds no values: its header says {shown}"
+            )));
+        }
+        if bytes > input.could_hold {
+            return Err(invalid(format!(
+                "the header claims {shown} values, {bytes} bytes, \
+                 but a file of this size holds {} bytes at most",
+                input.could_hold
+            )));
+        }
+        if bytes > limit || values.saturating_mul(stored as u64) > limit {
+            return Err(ImportError::TooLarge { limit });
+        }
+        Ok(bytes)
+    }
+}
+
+/// Writes the array's rows to `rows_out`.
+pub(super) fn copy_rows(
+    array: &Array,
+    input: &mut Input,
+    options: &ImportOptions,
+    rows_out: &Path,
+) -> Result<RowsInfo, ImportError> {
+    let natural = row_shape(&array.dims)?;
+    let plain = array.layout.element == Element::U8;
+    let dtype = if plain { Dtype::U8 } else { Dtype::F32 };
+    let bytes = array.body_len(input, dtype.size(), options.max_bytes)?;
+    let row_len: usize = natural.iter().product();
+    let shape = chosen_shape(options, row_len)?.unwrap_or(natural);
+    let mut sink = RowSink::create(rows_out, dtype, options.max_bytes)?;
+    if plain {
+        each_chunk(input, bytes, |chunk| sink.push_u8(chunk))?;
+        return sink.finish(shape);
+    }
+    let mut seen = 0u64;
+    let mut floats = Vec::with_capacity(CHUNK);
+    each_chunk(input, bytes, |chunk| {
+        floats.clear();
+        array.layout.each(chunk, |value| {
+            floats.push(finite_f32(value).map_err(|what| {
+                let index = seen + floats.len() as u64;
+                let (row, column) = (index / row_len as u64, index % row_len as u64);
+                invalid(format!("row {row}, column {column} (both from 0): {what}"))
+            })?);
+            Ok::<(), ImportError>(())
+        })?;
+        seen += floats.len() as u64;
+        sink.push_f32(&floats)
+    })?;
+    sink.finish(shape)
+}
+
+/// Writes the array's values to `labels_out`; one label for each row.
+pub(super) fn copy_labels(
+    array: &Array,
+    input: &mut Input,
+    limit: u64,
+    labels_out: &Path,
+) -> Result<LabelsInfo, ImportError> {
+    if !matches!(array.dims.as_slice(), [_] | [_, 1]) {
+        return Err(invalid(format!(
+            "labels are an array of one dimension, one label for each row; this one is {}",
+            show_dims(&array.dims)
+        )));
+    }
+    let bytes = array.body_len(input, 8, limit)?;
+    let mut sink = LabelSink::create(labels_out, limit)?;
+    let mut row = 0u64;
+    each_chunk(input, bytes, |chunk| {
+        array.layout.each(chunk, |value| {
+            let Some(label) = label(value) else {
+                return Err(invalid(format!(
+                    "row {row} (from 0): the label is {value}; \
+                     labels are whole numbers from 0 to 65535"
+                )));
+            };
+            row += 1;
+            sink.push(label)
+        })
+    })?;
+    sink.finish()
+}
+
+/// Hands the body over piece by piece; it must be exactly `bytes` long.
+fn each_chunk(
+    input: &mut Input,
+    bytes: u64,
+    mut take: impl FnMut(&[u8]) -> Result<(), ImportError>,
+) -> Result<(), ImportError> {
+    let reader = input.reader.as_mut();
+    let mut buffer = vec![0u8; CHUNK];
+    let mut left = bytes;
+    while left > 0 {
+        let want = usize::try_from(left).map_or(CHUNK, |left| left.min(CHUNK));
+        let chunk = buffer.get_mut(..want).unwrap_or_default();
+        let got = fill(reader, chunk)?;
+        if got < want {
+            let had = bytes - left + got as u64;
+            return Err(invalid(format!(
+                "the header promises {bytes} bytes of values, but the file ends after {had} of them"
+            )));
+        }
+        take(chunk)?;
+        left -= want as u64;
+    }
+    if fill(reader, &mut [0u8; 1])? > 0 {
+        return Err(invalid(format!(
+            "the file goes on after the {bytes} bytes of values that its header promises"
+        )));
+    }
+    Ok(())
+}

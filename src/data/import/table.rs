@@ -1,0 +1,268 @@
+//! CSV: lines of numbers, perhaps under a line of names.
+//!
+//! Records are read one at a time and no record may grow past a bound, so the
+//! memory does not depend on the file. Which column holds the labels is
+//! settled on the first line.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Cursor, Read};
+use std::path::Path;
+use std::rc::Rc;
+
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
+
+use super::super::{Dtype, ImportError, ImportOptions, Imported, LabelsInfo, invalid};
+use super::column::{label_column, quoted};
+use super::element::{finite_f32, label};
+use super::shape::chosen_shape;
+use super::sink::{LabelSink, RowSink};
+use super::source::{Fault, Input, fill, read_error};
+
+/// The longest line that is read: some 800,000 values of 20 characters.
+const MAX_RECORD: usize = 16 << 20;
+
+/// Imports the rows, and the labels if a column was named for them.
+pub(super) fn import_rows(
+    input: Input,
+    rows_out: &Path,
+    labels_out: &Path,
+    options: &ImportOptions,
+) -> Result<Imported, ImportError> {
+    let mut table = Table::open(input)?;
+    let wanted = options.label_column.as_deref();
+    let label_at = wanted
+        .map(|w| label_column(w, table.names(), table.columns))
+        .transpose()?;
+    let row_len = table.columns - usize::from(label_at.is_some());
+    if row_len == 0 {
+        return Err(ImportError::Option {
+            field: "label_column",
+            detail: "the file has one column only, so no values are left for the rows".to_owned(),
+        });
+    }
+    let shape = chosen_shape(options, row_len)?.unwrap_or_else(|| vec![row_len]);
+    let mut rows = RowSink::create(rows_out, Dtype::F32, options.max_bytes)?;
+    let mut labels = label_at
+        .map(|_| LabelSink::create(labels_out, options.max_bytes))
+        .transpose()?;
+    let mut row = Vec::with_capacity(row_len);
+    while table.next()? {
+        row.clear();
+        for column in 0..table.columns {
+            if label_at == Some(column) {
+                if let Some(labels) = &mut labels {
+                    labels.push(table.label(column)?)?;
+                }
+            } else {
+                row.push(table.value(column)?);
+            }
+        }
+        rows.push_f32(&row)?;
+    }
+    Ok(Imported {
+        rows: rows.finish(shape)?,
+        labels: labels.map(LabelSink::finish).transpose()?,
+    })
+}
+
+/// Imports a file of one column as labels.
+pub(super) fn import_labels(
+    input: Input,
+    labels_out: &Path,
+    limit: u64,
+) -> Result<LabelsInfo, ImportError> {
+    let mut table = Table::open(input)?;
+    if table.columns != 1 {
+        return Err(invalid(format!(
+            "a CSV file of labels has one column; this one has {}",
+            table.columns
+        )));
+    }
+    let mut sink = LabelSink::create(labels_out, limit)?;
+    while table.next()? {
+        sink.push(table.label(0)?)?;
+    }
+    sink.finish()
+}
+
+/// An open CSV file, at one of its records.
+struct Table {
+    reader: csv::Reader<Guard>,
+    spent: Rc<Cell<usize>>,
+    columns: usize,
+    header: Option<ByteRecord>,
+    /// The first record, read in advance, is data.
+    pending: bool,
+    record: ByteRecord,
+}
+
+impl Table {
+    fn open(mut input: Input) -> Result<Self, ImportError> {
+        let mut start = [0u8; 3];
+        let got = fill(input.reader.as_mut(), &mut start)?;
+        let start = start.get(..got).unwrap_or_default();
+        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+        let mut whole = Cursor::new(start.to_vec()).chain(input.reader);
+        let (delimiter, first) = first_line(&mut whole)?;
+        let spent = Rc::new(Cell::new(0));
+        // With a line end after the last line too, `line` has no odd case.
+        let inner: Box<dyn Read> =
+            Box::new(Cursor::new(first).chain(whole).chain(Cursor::new(b"\n")));
+        let guard = Guard {
+            inner: BufReader::new(inner),
+            spent: Rc::clone(&spent),
+        };
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .terminator(Terminator::Any(b'\n'))
+            .from_reader(guard);
+        let record = ByteRecord::new();
+        let mut table = Self {
+            reader,
+            spent,
+            columns: 0,
+            header: None,
+            pending: false,
+            record,
+        };
+        if !table.read()? {
+            return Err(invalid("the CSV file is empty"));
+        }
+        table.columns = table.record.len();
+        if table.record.iter().any(|cell| number(cell).is_none()) {
+            table.header = Some(std::mem::take(&mut table.record));
+            if !table.read()? {
+                return Err(invalid("the CSV file has a header line and no rows"));
+            }
+        }
+        table.pending = true;
+        Ok(table)
+    }
+
+    fn names(&self) -> Option<&ByteRecord> {
+        self.header.as_ref()
+    }
+
+    /// Reads a record, past any blank lines. A line ends at its LF: the CR
+    /// before it, if any, stays in the last cell, where it counts as space.
+    fn read(&mut self) -> Result<bool, ImportError> {
+        loop {
+            self.spent.set(0);
+            let more = self.reader.read_byte_record(&mut self.record);
+            let more = more.map_err(|error| match error.into_kind() {
+                ErrorKind::Io(error) => read_error(error),
+                other => invalid(format!("the CSV file is malformed: {other:?}")),
+            })?;
+            let blank = self.record.as_slice().trim_ascii().is_empty() && self.record.len() == 1;
+            if !more || !blank {
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Moves to the next record, which has as many cells as the first.
+    fn next(&mut self) -> Result<bool, ImportError> {
+        if !std::mem::take(&mut self.pending) && !self.read()? {
+            return Ok(false);
+        }
+        if self.record.len() == self.columns {
+            return Ok(true);
+        }
+        Err(invalid(format!(
+            "line {} has {} cells, but the first line has {}",
+            self.line(),
+            self.record.len(),
+            self.columns
+        )))
+    }
+
+    /// The line on which the current record ends, from 1.
+    fn line(&self) -> u64 {
+        self.reader.position().line().saturating_sub(1)
+    }
+
+    fn cell(&self, column: usize) -> Result<f64, ImportError> {
+        let cell = self.record.get(column).unwrap_or_default();
+        number(cell).ok_or_else(|| {
+            if cell.trim_ascii().is_empty() {
+                return self.broken(column, "the cell is empty; every cell must be a number");
+            }
+            self.broken(column, &format!("{} is not a number", quoted(cell)))
+        })
+    }
+
+    fn value(&self, column: usize) -> Result<f32, ImportError> {
+        finite_f32(self.cell(column)?).map_err(|what| self.broken(column, &what))
+    }
+
+    fn label(&self, column: usize) -> Result<u16, ImportError> {
+        let value = self.cell(column)?;
+        label(value).ok_or_else(|| {
+            let what = format!("the label is {value}; labels are whole numbers from 0 to 65535");
+            self.broken(column, &what)
+        })
+    }
+
+    /// A complaint about one cell of the current record.
+    fn broken(&self, column: usize, what: &str) -> ImportError {
+        let name = self.header.as_ref().and_then(|names| names.get(column));
+        let name = name
+            .map(|name| format!(" ({})", quoted(name)))
+            .unwrap_or_default();
+        invalid(format!(
+            "line {}, column {column} (from 0){name}: {what}",
+            self.line()
+        ))
+    }
+}
+
+fn number(cell: &[u8]) -> Option<f64> {
+    std::str::from_utf8(cell.trim_ascii()).ok()?.parse().ok()
+}
+
+/// Reads up to the first line's end and tells the delimiter it uses; returns
+/// the bytes read, which belong to the stream still.
+fn first_line(reader: &mut dyn Read) -> Result<(u8, Vec<u8>), ImportError> {
+    let mut seen = Vec::new();
+    let mut block = [0u8; 4096];
+    while seen.len() <= MAX_RECORD {
+        let got = fill(reader, &mut block)?;
+        let block = block.get(..got).unwrap_or_default();
+        seen.extend_from_slice(block);
+        if got == 0 || block.contains(&b'\n') {
+            break;
+        }
+    }
+    // Blank lines before the first are skipped, as the parser does.
+    let line = seen
+        .trim_ascii_start()
+        .split(|&b| b == b'\n')
+        .next()
+        .unwrap_or_default();
+    let delimiter = [b',', b';', b'\t']
+        .into_iter()
+        .find(|d| line.contains(d))
+        .unwrap_or(b',');
+    Ok((delimiter, seen))
+}
+
+/// Stops a record that grows past the bound: counts the bytes handed to the
+/// parser since the record began.
+struct Guard {
+    inner: BufReader<Box<dyn Read>>,
+    spent: Rc<Cell<usize>>,
+}
+
+impl Read for Guard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.spent.get() > MAX_RECORD {
+            let what = format!("a line of the CSV file is longer than {MAX_RECORD} bytes");
+            return Err(Fault::Damaged(what).into());
+        }
+        let got = self.inner.read(buffer)?;
+        self.spent.set(self.spent.get().saturating_add(got));
+        Ok(got)
+    }
+}

@@ -1,0 +1,270 @@
+//! Imports of sound files, each format written here and read back.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+
+use super::super::rows::{LabelFile, RowFile};
+use super::super::{Dtype, ImportError, ImportOptions, Imported, LabelsInfo, npy};
+use super::{import_labels, import_rows};
+
+/// A folder with one source file and the places of the outputs.
+pub(super) struct Bench {
+    pub dir: tempfile::TempDir,
+    pub options: ImportOptions,
+}
+
+impl Bench {
+    pub(super) fn new() -> Self {
+        let options = ImportOptions {
+            shape: None,
+            label_column: None,
+            max_bytes: 10_000_000,
+        };
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+            options,
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(super) fn rows(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
+        fs::write(self.path("source"), bytes).unwrap();
+        let (source, rows, labels) = (
+            self.path("source"),
+            self.path("rows.npy"),
+            self.path("labels.npy"),
+        );
+        self.check_left(import_rows(&source, &rows, &labels, &self.options))
+    }
+
+    pub(super) fn labels(&self, bytes: &[u8]) -> Result<LabelsInfo, ImportError> {
+        fs::write(self.path("source"), bytes).unwrap();
+        let (source, labels) = (self.path("source"), self.path("labels.npy"));
+        self.check_left(import_labels(&source, &labels, &self.options))
+    }
+
+    /// After an error only the source may be there.
+    fn check_left<T>(&self, result: Result<T, ImportError>) -> Result<T, ImportError> {
+        let left = fs::read_dir(self.dir.path()).unwrap().count();
+        assert!(
+            left <= if result.is_err() { 1 } else { 3 },
+            "{left} files are left"
+        );
+        result
+    }
+
+    /// All rows, in the model's units.
+    fn values(&self) -> Vec<f32> {
+        let file = RowFile::open(&self.path("rows.npy")).unwrap();
+        let indices: Vec<u32> = (0..u32::try_from(file.rows()).unwrap()).collect();
+        let mut out = vec![0.0; file.rows() * file.row_len()];
+        file.gather(&indices, &mut out).unwrap();
+        out
+    }
+
+    fn stored_labels(&self) -> Vec<i64> {
+        LabelFile::open(&self.path("labels.npy"))
+            .unwrap()
+            .labels()
+            .to_vec()
+    }
+}
+
+pub(super) fn idx(kind: u8, dims: &[u32], body: &[u8]) -> Vec<u8> {
+    let mut out = vec![0, 0, kind, u8::try_from(dims.len()).unwrap()];
+    out.extend(dims.iter().flat_map(|d| d.to_be_bytes()));
+    out.extend(body);
+    out
+}
+
+pub(super) fn array(descr: &str, dims: &[u64], body: &[u8]) -> Vec<u8> {
+    [&npy::header(descr, dims), body].concat()
+}
+
+pub(super) fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut out = GzEncoder::new(Vec::new(), Compression::fast());
+    out.write_all(bytes).unwrap();
+    out.finish().unwrap()
+}
+
+pub(super) fn npz(members: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut out = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (at, (name, bytes)) in members.iter().enumerate() {
+        // NumPy writes ZIP64 local headers, and stores or deflates.
+        let method = [
+            zip::CompressionMethod::Stored,
+            zip::CompressionMethod::Deflated,
+        ][at % 2];
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(method)
+            .large_file(true);
+        out.start_file(*name, options).unwrap();
+        out.write_all(bytes).unwrap();
+    }
+    out.finish().unwrap().into_inner()
+}
+
+#[test]
+fn idx_pictures_stay_bytes() {
+    let bench = Bench::new();
+    let plain = idx(8, &[2, 1, 2], &[0, 255, 51, 102]);
+    for bytes in [plain.clone(), gzip(&plain), gzip(&gzip(&plain))] {
+        let rows = bench.rows(&bytes).unwrap().rows;
+        assert_eq!(
+            (rows.rows, rows.shape, rows.dtype),
+            (2, vec![1, 1, 2], Dtype::U8)
+        );
+        assert!((rows.min, rows.max) == (0.0, 1.0));
+        assert_eq!(bench.values()[..2], [0.0, 1.0]);
+    }
+    assert!(bench.rows(&gzip(&gzip(&gzip(&plain)))).is_err());
+}
+
+#[test]
+fn idx_numbers_become_floats() {
+    let bench = Bench::new();
+    let rows = bench
+        .rows(&idx(0x0b, &[1, 2], &[0xff, 0xff, 0, 3]))
+        .unwrap()
+        .rows;
+    assert_eq!(
+        (rows.shape, rows.dtype, rows.min, rows.max),
+        (vec![2], Dtype::F32, -1.0, 3.0)
+    );
+    assert_eq!(bench.values(), [-1.0, 3.0]);
+}
+
+#[test]
+fn idx_labels() {
+    let bench = Bench::new();
+    let info = bench.labels(&gzip(&idx(8, &[3], &[2, 0, 7]))).unwrap();
+    assert_eq!((info.count, info.classes), (3, 8));
+    assert_eq!(bench.stored_labels(), [2, 0, 7]);
+}
+
+#[test]
+fn npy_of_either_byte_order() {
+    let bench = Bench::new();
+    let little: Vec<u8> = [1.5f64, -2.0]
+        .iter()
+        .flat_map(|v| v.to_le_bytes())
+        .collect();
+    let big: Vec<u8> = [1.5f64, -2.0]
+        .iter()
+        .flat_map(|v| v.to_be_bytes())
+        .collect();
+    for bytes in [array("<f8", &[2, 1], &little), array(">f8", &[2, 1], &big)] {
+        assert_eq!(bench.rows(&bytes).unwrap().rows.shape, [1]);
+        assert_eq!(bench.values(), [1.5, -2.0]);
+    }
+    assert_eq!(
+        bench
+            .labels(&array("<i2", &[2, 1], &[4, 0, 1, 0]))
+            .unwrap()
+            .classes,
+        5
+    );
+}
+
+#[test]
+fn npy_larger_than_one_chunk() {
+    let bench = Bench::new();
+    let body: Vec<u8> = (0..200_000i32).flat_map(i32::to_le_bytes).collect();
+    let rows = bench
+        .rows(&gzip(&array("<i4", &[2000, 100], &body)))
+        .unwrap()
+        .rows;
+    assert_eq!((rows.rows, rows.min, rows.max), (2000, 0.0, 199_999.0));
+    assert!(
+        bench
+            .values()
+            .iter()
+            .zip(0u32..)
+            .all(|(v, n)| f64::from(*v).to_bits() == f64::from(n).to_bits())
+    );
+}
+
+#[test]
+fn npz_by_name_or_alone() {
+    let bench = Bench::new();
+    let x = array("|u1", &[2, 1, 1], &[0, 255]);
+    let y = array("<i8", &[2], &[[1, 0, 0, 0, 0, 0, 0, 0], [0; 8]].concat());
+    let both = npz(&[("x_test.npy", &y), ("x_train.npy", &x), ("y_train.npy", &y)]);
+    for bytes in [both.clone(), gzip(&both)] {
+        let found = bench.rows(&bytes).unwrap();
+        assert_eq!((found.rows.rows, found.labels.unwrap().classes), (2, 2));
+        assert_eq!(bench.values(), [0.0, 1.0]);
+        assert_eq!(bench.stored_labels(), [1, 0]);
+    }
+    assert_eq!(bench.labels(&both).unwrap().count, 2);
+    let bench = Bench::new();
+    assert!(
+        bench
+            .rows(&npz(&[("arr_0.npy", &x)]))
+            .unwrap()
+            .labels
+            .is_none()
+    );
+    assert_eq!(
+        bench.labels(&npz(&[("whatever.npy", &y)])).unwrap().count,
+        2
+    );
+}
+
+#[test]
+fn csv_with_header_and_labels() {
+    let mut bench = Bench::new();
+    let text = "\u{feff}a,\"class\",b\r\n1, 3 ,2\r\n\r\n-4.5,0,1e2\r\n";
+    for column in ["class", "1", "-2"] {
+        bench.options.label_column = Some(column.to_owned());
+        let found = bench.rows(text.as_bytes()).unwrap();
+        assert_eq!((found.rows.rows, found.rows.shape), (2, vec![2]));
+        assert_eq!((found.rows.min, found.rows.max), (-4.5, 100.0));
+        assert_eq!(found.labels.unwrap().classes, 4);
+        assert_eq!(bench.values(), [1.0, 2.0, -4.5, 100.0]);
+        assert_eq!(bench.stored_labels(), [3, 0]);
+    }
+}
+
+#[test]
+fn csv_without_header() {
+    let mut bench = Bench::new();
+    for text in ["1,2\n3,4", "1;2\n3;4\n", "1\t2\n3\t4\n"] {
+        let found = bench.rows(text.as_bytes()).unwrap();
+        assert!(found.labels.is_none());
+        assert_eq!(bench.values(), [1.0, 2.0, 3.0, 4.0]);
+    }
+    bench.options.shape = Some(vec![1, 1, 2]);
+    assert_eq!(
+        bench.rows(&gzip(b"1,2\n3,4\n")).unwrap().rows.shape,
+        [1, 1, 2]
+    );
+    assert_eq!(
+        bench.labels(b"label\n5\n0\n").unwrap(),
+        LabelsInfo {
+            count: 2,
+            classes: 6
+        }
+    );
+}
+
+/// Against real files, by hand: `IMPORT_FILE=... cargo test --release -- --ignored --nocapture`.
+#[test]
+#[ignore = "needs a file named by IMPORT_FILE"]
+fn a_file_by_hand() {
+    let source = PathBuf::from(std::env::var("IMPORT_FILE").unwrap());
+    let mut bench = Bench::new();
+    bench.options.max_bytes = 1 << 31;
+    let (rows, labels) = (bench.path("rows.npy"), bench.path("labels.npy"));
+    let start = std::time::Instant::now();
+    let as_rows = import_rows(&source, &rows, &labels, &bench.options);
+    println!("{:?} {as_rows:?}", start.elapsed());
+    println!("{:?}", import_labels(&source, &labels, &bench.options));
+}

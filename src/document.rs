@@ -1,0 +1,93 @@
+//! JSON documents from outside, read into types: what is wrong is said by the field it is wrong in.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+/// One invalid field.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FieldError {
+    /// JSON pointer (RFC 6901) to the field.
+    pub pointer: String,
+    /// The rule it breaks.
+    pub detail: String,
+}
+
+impl FieldError {
+    pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Reads `value` as a `T`; pointers in errors start with `base`.
+pub fn read<T: DeserializeOwned>(value: &Value, base: &str) -> Result<T, FieldError> {
+    serde_path_to_error::deserialize(value).map_err(|e| {
+        let pointer = format!("{base}{}", pointer(e.path()));
+        FieldError::new(pointer, e.into_inner().to_string())
+    })
+}
+
+/// The JSON pointer of a path through a document.
+pub fn pointer(path: &serde_path_to_error::Path) -> String {
+    use serde_path_to_error::Segment;
+    use std::fmt::Write;
+    let mut out = String::new();
+    for segment in path {
+        let _ = match segment {
+            Segment::Seq { index } => write!(out, "/{index}"),
+            Segment::Map { key } => write!(out, "/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Enum { variant } => write!(out, "/{variant}"),
+            Segment::Unknown => Ok(()),
+        };
+    }
+    out
+}
+
+/// Collects rules that do not hold.
+#[derive(Debug, Default)]
+pub struct Rules(Vec<FieldError>);
+
+impl Rules {
+    /// Notes `detail` on the field unless `holds`.
+    pub fn require(&mut self, holds: bool, pointer: &str, detail: impl Into<String>) {
+        if !holds {
+            self.0.push(FieldError::new(pointer, detail));
+        }
+    }
+
+    pub fn extend(&mut self, errors: Vec<FieldError>) {
+        self.0.extend(errors);
+    }
+
+    pub fn broken(self) -> Vec<FieldError> {
+        self.0
+    }
+
+    /// `Ok(())` if every rule holds.
+    pub fn outcome(self) -> Result<(), Vec<FieldError>> {
+        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "read only through serde")]
+    struct Point {
+        axes: Vec<i64>,
+    }
+
+    #[test]
+    fn the_pointer_names_the_field() {
+        let wrong_type = read::<Point>(&json!({"axes": [1, "x"]}), "/model").unwrap_err();
+        assert_eq!(wrong_type.pointer, "/model/axes/1");
+        let unknown = read::<Point>(&json!({"axes": [], "a/b": 1}), "/model").unwrap_err();
+        assert_eq!(unknown.pointer, "/model/a~1b");
+        assert!(unknown.detail.contains("unknown field"), "{}", unknown.detail);
+    }
+}

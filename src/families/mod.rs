@@ -1,0 +1,146 @@
+//! The model families: one file each, and the table that lists them.
+//!
+//! Everything outside reaches a family through its row in [`FAMILIES`]; the routes, the OpenAPI
+//! document, the capability lists and the generic tests all follow from the table.
+
+pub mod autoencoder;
+pub mod rbm;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tch::Device;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
+
+use crate::document::{self, FieldError, Rules};
+use crate::nn::model::{DataFacts, Model};
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::Learner;
+use crate::train::settings::{Training, TrainingDefaults};
+
+/// Every family that can be trained, in the order they are documented.
+pub static FAMILIES: &[Family] = &[
+    Family::of::<rbm::Rbm>(),
+    Family::of::<autoencoder::Autoencoder>(),
+];
+
+/// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.
+pub const MAX_PARAMETERS: u128 = 1 << 30;
+
+/// What a family's file provides.
+pub trait Define: 'static {
+    const KIND: &'static str;
+    /// One line for people.
+    const SUMMARY: &'static str;
+    /// The `model` object of a job, its `kind` included. `Default` is what `{"kind": …}` trains.
+    type Spec: Serialize + DeserializeOwned + Default + ToSchema;
+
+    fn training_defaults() -> TrainingDefaults;
+    /// Rules beyond the types, with or without the data set at hand; pointers start at `/model`.
+    fn check(spec: &Self::Spec, training: &Training, data: &DataFacts, rules: &mut Rules);
+    /// How many numbers the model will have, computed without making them.
+    fn parameters(spec: &Self::Spec, data: &DataFacts) -> u128;
+    /// A learner with fresh weights, drawn from the training seed.
+    fn learner(spec: &Self::Spec, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner>;
+    /// The trained model from its published tensors.
+    fn load(spec: &Self::Spec, data: &DataFacts, tensors: &Tensors, device: Device) -> Result<Box<dyn Model>, TensorMismatch>;
+}
+
+type Reader<T> = fn(&Value, &Training, &DataFacts, Device) -> Result<T, FamilyError>;
+
+/// A row of the table: a family behind one set of function pointers.
+#[derive(Debug)]
+pub struct Family {
+    pub kind: &'static str,
+    pub summary: &'static str,
+    pub training_defaults: fn() -> TrainingDefaults,
+    /// The spec with every default filled in.
+    pub normalise: fn(&Value) -> Result<Value, FieldError>,
+    pub check: fn(&Value, &Training, &DataFacts) -> Vec<FieldError>,
+    pub parameters: fn(&Value, &DataFacts) -> Result<u128, FamilyError>,
+    pub learner: Reader<Box<dyn Learner>>,
+    pub load: fn(&Value, &DataFacts, &Tensors, Device) -> Result<Box<dyn Model>, FamilyError>,
+    pub schema: fn() -> FamilySchema,
+}
+
+/// The OpenAPI schema of a family's spec, and those it refers to.
+pub struct FamilySchema {
+    pub name: String,
+    pub schema: RefOr<Schema>,
+    pub references: Vec<(String, RefOr<Schema>)>,
+}
+
+/// Why a stored spec or stored weights no longer make a model.
+#[derive(Debug, thiserror::Error)]
+pub enum FamilyError {
+    #[error("the stored spec does not fit this version: {} {}", .0.pointer, .0.detail)]
+    Spec(FieldError),
+    #[error(transparent)]
+    Tensors(#[from] TensorMismatch),
+}
+
+impl Family {
+    const fn of<D: Define>() -> Self {
+        Self {
+            kind: D::KIND,
+            summary: D::SUMMARY,
+            training_defaults: D::training_defaults,
+            normalise: |value| {
+                let spec: D::Spec = document::read(value, "/model")?;
+                Ok(serde_json::to_value(spec).unwrap_or_default())
+            },
+            check: |value, training, data| {
+                let mut rules = Rules::default();
+                match document::read::<D::Spec>(value, "/model") {
+                    Ok(spec) => D::check(&spec, training, data, &mut rules),
+                    Err(error) => rules.extend(vec![error]),
+                }
+                rules.broken()
+            },
+            parameters: |value, data| Ok(D::parameters(&stored::<D>(value)?, data)),
+            learner: |value, training, data, device| {
+                Ok(D::learner(&stored::<D>(value)?, training, data, device))
+            },
+            load: |value, data, tensors, device| {
+                Ok(D::load(&stored::<D>(value)?, data, tensors, device)?)
+            },
+            schema: || {
+                let mut references = Vec::new();
+                D::Spec::schemas(&mut references);
+                FamilySchema { name: D::Spec::name().into_owned(), schema: D::Spec::schema(), references }
+            },
+        }
+    }
+
+    /// The family of this `kind`.
+    pub fn find(kind: &str) -> Option<&'static Self> {
+        FAMILIES.iter().find(|family| family.kind == kind)
+    }
+}
+
+fn stored<D: Define>(value: &Value) -> Result<D::Spec, FamilyError> {
+    document::read(value, "/model").map_err(FamilyError::Spec)
+}
+
+/// The verbs a model answers: computed from the parts it has.
+pub fn capabilities(model: &dyn Model) -> Vec<&'static str> {
+    let offers = [
+        ("encode", model.encoder().is_some()),
+        ("decode", model.decoder().is_some()),
+        ("reconstruct", model.reconstructor().is_some()),
+        ("denoise", model.denoiser().is_some()),
+        ("generate", model.sampler().is_some()),
+        ("score", model.scorer().is_some()),
+    ];
+    offers.into_iter().filter(|(_, offered)| *offered).map(|(verb, _)| verb).collect()
+}
+
+/// A width of a layer: at least one unit.
+fn require_width(rules: &mut Rules, pointer: &str, width: i64) {
+    rules.require(
+        (1..=1 << 24).contains(&width),
+        pointer,
+        format!("must be between 1 and {} units, got {width}", 1 << 24),
+    );
+}

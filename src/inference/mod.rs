@@ -1,0 +1,9 @@
+//! Trained models answering. One thread owns the tensors; requests reach it by a bounded queue, so
+//! that "too busy" is said at the door and never inside.
+
+pub mod call;
+pub mod engine;
+pub mod loaded;
+
+pub use call::{Call, CallError, Input, Reply, Verb};
+pub use engine::{Engine, EngineConfig, ModelSource};

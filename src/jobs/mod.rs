@@ -1,0 +1,17 @@
+//! What a job is and which moves it may make. Pure: no SQL, no HTTP, no clock.
+
+mod ids;
+mod job;
+mod lease;
+mod model_ref;
+mod moves;
+mod names;
+mod status;
+
+pub use ids::{dataset_id, job_id};
+pub use job::{Job, JobError, NewJob, Progress, Transition, WORKER_DIED};
+pub use lease::{Lease, LeasePolicy};
+pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};
+pub use moves::{Move, TransitionError, apply, open_moves};
+pub use names::{NameError, check_name, is_name};
+pub use status::{Status, Task};

@@ -1,0 +1,40 @@
+//! Pointwise nonlinearities, by the names a job document uses.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+use utoipa::ToSchema;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    Linear,
+    Sigmoid,
+    Tanh,
+    Relu,
+    Gelu,
+    Silu,
+    Elu,
+}
+
+impl Activation {
+    pub fn apply(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Linear => x.shallow_clone(),
+            Self::Sigmoid => x.sigmoid(),
+            Self::Tanh => x.tanh(),
+            Self::Relu => x.relu(),
+            Self::Gelu => x.gelu("none"),
+            Self::Silu => x.silu(),
+            Self::Elu => x.elu(),
+        }
+    }
+
+    /// Factor on the standard deviation of the initial weights: sqrt(2) for the half-linear units
+    /// (He et al., 2015), 1 for the rest (Glorot and Bengio, 2010).
+    pub fn gain(self) -> f64 {
+        match self {
+            Self::Relu | Self::Gelu | Self::Silu | Self::Elu => std::f64::consts::SQRT_2,
+            Self::Linear | Self::Sigmoid | Self::Tanh => 1.0,
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Tensor parts that every family shares: layers, losses, optimisers, Gibbs sampling, random numbers.
+//!
+//! Nothing here knows a data set, a job, SQL or HTTP.
+
+pub mod activation;
+pub mod corruption;
+pub mod dense;
+pub mod gibbs;
+pub mod loss;
+pub mod model;
+pub mod optimizer;
+pub mod rng;
+
+use std::collections::BTreeMap;
+
+use tch::Tensor;
+
+/// Tensors by name, in name order, so that the same set always serialises to the same bytes.
+pub type Tensors = BTreeMap<String, Tensor>;
+
+/// Why tensors from a file do not fit the net that should take them.
+#[derive(Debug, thiserror::Error)]
+pub enum TensorMismatch {
+    #[error("tensor '{0}' is missing")]
+    Missing(String),
+    #[error("tensor '{name}' has shape {found:?}, the model needs {needed:?}")]
+    Shape {
+        name: String,
+        found: Vec<i64>,
+        needed: Vec<i64>,
+    },
+}
+
+/// Copies `source[name]` into `target`, shape checked.
+pub fn copy_named(source: &Tensors, name: &str, target: &mut Tensor) -> Result<(), TensorMismatch> {
+    let tensor = source
+        .get(name)
+        .ok_or_else(|| TensorMismatch::Missing(name.to_owned()))?;
+    if tensor.size() != target.size() {
+        return Err(TensorMismatch::Shape {
+            name: name.to_owned(),
+            found: tensor.size(),
+            needed: target.size(),
+        });
+    }
+    tch::no_grad(|| target.copy_(tensor));
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! A training job as asked for, and as it will run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::model::ModelSpec;
+use super::training::TrainingRequest;
+use crate::document::{FieldError, Rules};
+use crate::families::{Family, MAX_PARAMETERS};
+use crate::jobs::check_name;
+use crate::nn::model::DataFacts;
+use crate::train::settings::Training;
+
+/// Metadata a client may hang on a job, as JSON text.
+const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+/// A training job.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JobRequest {
+    /// Name the trained model is published under; its `kind` when left out.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", example = "mnist-rbm")]
+    pub name: Option<String>,
+    /// Id or name of the data set to train on.
+    #[schema(example = "digits")]
+    pub dataset: String,
+    pub model: ModelSpec,
+    #[serde(default)]
+    pub training: TrainingRequest,
+    /// Reserved for starting from another model's weights; must be null.
+    pub init_from: Option<Value>,
+    /// Anything of the client's own; at most 16 KiB.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+/// What the machine offers.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings {
+    pub threads: u32,
+    pub cuda_devices: usize,
+}
+
+/// A job that can run: complete, and every rule checked against its data set.
+#[derive(Debug, Clone)]
+pub struct JobSpec {
+    pub name: String,
+    pub family: &'static Family,
+    pub model: Value,
+    pub training: Training,
+    pub metadata: Map<String, Value>,
+}
+
+impl JobRequest {
+    /// The only way to a [`JobSpec`]; every broken rule is listed at once.
+    pub fn validate(&self, data: &DataFacts, here: &Surroundings) -> Result<JobSpec, Vec<FieldError>> {
+        let family = self.model.family().map_err(|e| vec![e])?;
+        let model = (family.normalise)(&self.model.0).map_err(|e| vec![e])?;
+        let mut rules = Rules::default();
+        let training = self.training.resolve(&(family.training_defaults)(), here, &mut rules);
+        rules.extend((family.check)(&model, &training, data));
+        let name = self.name.clone().unwrap_or_else(|| family.kind.to_owned());
+        if let Err(rule) = check_name(&name) {
+            rules.require(false, "/name", rule.to_string());
+        }
+        rules.require(
+            self.init_from.as_ref().is_none_or(Value::is_null),
+            "/init_from",
+            "starting from another model's weights is not offered yet",
+        );
+        let metadata_bytes = serde_json::to_vec(&self.metadata).map_or(0, |json| json.len());
+        rules.require(
+            metadata_bytes <= MAX_METADATA_BYTES,
+            "/metadata",
+            format!("must be at most {MAX_METADATA_BYTES} bytes of JSON, got {metadata_bytes}"),
+        );
+        rules.outcome()?;
+        check_size(family, &model, data)?;
+        Ok(JobSpec { name, family, model, training, metadata: self.metadata.clone() })
+    }
+}
+
+fn check_size(family: &Family, model: &Value, data: &DataFacts) -> Result<(), Vec<FieldError>> {
+    let parameters = (family.parameters)(model, data)
+        .map_err(|e| vec![FieldError::new("/model", e.to_string())])?;
+    let mut rules = Rules::default();
+    rules.require(
+        parameters <= MAX_PARAMETERS,
+        "/model",
+        format!("would have {parameters} weights and biases on this data set; at most {MAX_PARAMETERS} are allowed"),
+    );
+    rules.outcome()
+}

@@ -1,0 +1,8 @@
+//! Validated intent: a request off the wire becomes a spec by one constructor, or a list of the
+//! fields that are wrong. Pure: no files, no SQL, no tensors.
+
+pub mod job;
+pub mod model;
+pub mod training;
+
+pub use job::{JobRequest, JobSpec, Surroundings};

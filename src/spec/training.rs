@@ -1,0 +1,176 @@
+//! The `training` object of a job as a client writes it: every field may be left out.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::job::Surroundings;
+use crate::document::Rules;
+use crate::nn::optimizer::Rule;
+use crate::train::settings::{EarlyStopping, Precision, Schedule, ScheduleKind, Training, TrainingDefaults};
+
+/// A schedule by its name alone, or with its warm-up.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged, expecting = "expected constant, linear, cosine, step, or an object {\"kind\", \"warmup\"}")]
+pub enum ScheduleRequest {
+    Named(ScheduleKind),
+    Full(Schedule),
+}
+
+/// How to train. Fields left out take the family's defaults.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct TrainingRequest {
+    #[schema(minimum = 1, maximum = 1_000_000)]
+    pub epochs: Option<u32>,
+    #[schema(minimum = 1, maximum = 65_536)]
+    pub batch_size: Option<u32>,
+    pub optimizer: Option<Rule>,
+    #[schema(exclusive_minimum = 0.0)]
+    pub learning_rate: Option<f64>,
+    /// Coefficient of the velocity, or of Adam's first moment.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub momentum: Option<f64>,
+    pub schedule: Option<ScheduleRequest>,
+    #[schema(minimum = 0.0)]
+    pub weight_decay: Option<f64>,
+    /// Greatest norm of the gradient.
+    #[schema(exclusive_minimum = 0.0)]
+    pub gradient_clip: Option<f64>,
+    pub seed: Option<u64>,
+    /// Share of the training rows held out for `validation/…` metrics. Default 0.
+    #[schema(minimum = 0.0, maximum = 0.9)]
+    pub validation_fraction: Option<f64>,
+    pub early_stopping: Option<EarlyStopping>,
+    #[schema(minimum = 1)]
+    pub checkpoint_every_epochs: Option<u32>,
+    /// Newest checkpoints kept, beside the best. Default 2.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub keep_checkpoints: Option<u32>,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: Option<String>,
+    pub precision: Option<Precision>,
+    /// CPU threads; all cores when left out.
+    #[schema(minimum = 1, maximum = 256)]
+    pub threads: Option<u32>,
+    /// Learn from the first rows only.
+    #[schema(minimum = 1)]
+    pub max_rows: Option<u64>,
+}
+
+impl TrainingRequest {
+    /// Fills in the defaults and checks every rule that does not depend on the family.
+    pub fn resolve(&self, defaults: &TrainingDefaults, here: &Surroundings, rules: &mut Rules) -> Training {
+        let training = self.filled(defaults, here);
+        check_counts(&training, rules);
+        check_rates(&training, rules);
+        check_validation(&training, rules);
+        check_device(&training.device, here, rules);
+        rules.require(
+            training.precision != Precision::Bf16,
+            "/training/precision",
+            "bf16 is not offered yet; use fp32 or auto",
+        );
+        rules.require(
+            self.momentum.is_none() || !matches!(training.optimizer, Rule::Sgd | Rule::Rmsprop),
+            "/training/momentum",
+            "the optimizers sgd and rmsprop have no momentum; use momentum, nesterov, adam or adamw",
+        );
+        training
+    }
+
+    fn filled(&self, defaults: &TrainingDefaults, here: &Surroundings) -> Training {
+        Training {
+            epochs: self.epochs.unwrap_or(defaults.epochs),
+            batch_size: self.batch_size.unwrap_or(defaults.batch_size),
+            optimizer: self.optimizer.unwrap_or(defaults.optimizer),
+            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
+            momentum: self.momentum.unwrap_or(defaults.momentum),
+            schedule: match self.schedule {
+                None => defaults.schedule,
+                Some(ScheduleRequest::Named(kind)) => Schedule { kind, warmup: 0.0 },
+                Some(ScheduleRequest::Full(schedule)) => schedule,
+            },
+            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            gradient_clip: self.gradient_clip,
+            seed: self.seed.unwrap_or(0),
+            validation_fraction: self.validation_fraction.unwrap_or(0.0),
+            early_stopping: self.early_stopping.clone(),
+            checkpoint_every_epochs: self.checkpoint_every_epochs.unwrap_or(1),
+            keep_checkpoints: self.keep_checkpoints.unwrap_or(2),
+            device: self.device.clone().unwrap_or_else(|| "auto".to_owned()),
+            precision: self.precision.unwrap_or(Precision::Auto),
+            threads: self.threads.unwrap_or(here.threads),
+            max_rows: self.max_rows,
+        }
+    }
+}
+
+fn check_counts(t: &Training, rules: &mut Rules) {
+    let counts = [
+        ("epochs", u64::from(t.epochs), 1_000_000),
+        ("batch_size", u64::from(t.batch_size), 65_536),
+        ("checkpoint_every_epochs", u64::from(t.checkpoint_every_epochs), 1_000_000),
+        ("keep_checkpoints", u64::from(t.keep_checkpoints), 1000),
+        ("threads", u64::from(t.threads), 256),
+        ("max_rows", t.max_rows.unwrap_or(1), u64::from(u32::MAX)),
+    ];
+    for (field, value, limit) in counts {
+        let rule = format!("must be between 1 and {limit}, got {value}");
+        rules.require((1..=limit).contains(&value), &format!("/training/{field}"), rule);
+    }
+}
+
+fn check_rates(t: &Training, rules: &mut Rules) {
+    let positive = |x: f64| x > 0.0 && x.is_finite();
+    rules.require(positive(t.learning_rate), "/training/learning_rate", "must be above 0");
+    rules.require((0.0..1.0).contains(&t.momentum), "/training/momentum", "must be at least 0 and below 1");
+    rules.require(
+        t.weight_decay >= 0.0 && t.weight_decay.is_finite(),
+        "/training/weight_decay",
+        "must be at least 0",
+    );
+    rules.require(t.gradient_clip.is_none_or(positive), "/training/gradient_clip", "must be above 0");
+    rules.require(
+        t.schedule.warmup >= 0.0 && t.schedule.warmup <= f64::from(t.epochs),
+        "/training/schedule/warmup",
+        "must be between 0 and the number of epochs",
+    );
+}
+
+fn check_validation(t: &Training, rules: &mut Rules) {
+    rules.require(
+        (0.0..=0.9).contains(&t.validation_fraction),
+        "/training/validation_fraction",
+        "must be between 0 and 0.9",
+    );
+    if let Some(stopping) = &t.early_stopping {
+        rules.require(
+            t.validation_fraction > 0.0,
+            "/training/early_stopping",
+            "needs a validation_fraction above 0 to watch",
+        );
+        rules.require(stopping.patience >= 1, "/training/early_stopping/patience", "must be at least 1");
+        rules.require(
+            stopping.min_delta >= 0.0,
+            "/training/early_stopping/min_delta",
+            "must be at least 0",
+        );
+    }
+}
+
+fn check_device(device: &str, here: &Surroundings, rules: &mut Rules) {
+    let index = match device {
+        "auto" | "cpu" => return,
+        "cuda" => Some(0),
+        other => other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
+    };
+    let pointer = "/training/device";
+    match index {
+        None => rules.require(false, pointer, format!("must be auto, cpu, cuda or cuda:N, got '{device}'")),
+        Some(index) => rules.require(
+            index < here.cuda_devices,
+            pointer,
+            format!("this server has {} CUDA devices", here.cuda_devices),
+        ),
+    }
+}

@@ -1,0 +1,40 @@
+//! What can go wrong in here. No HTTP: the edge decides what a client reads of it.
+
+use thiserror::Error;
+
+use crate::jobs::TransitionError;
+
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// Holds what was asked for, such as `job "job_1"`.
+    #[error("there is no {0}")]
+    NotFound(String),
+    /// Taken, or still in use.
+    #[error("{0}")]
+    Conflict(String),
+    #[error("this idempotency key was used before, with another request")]
+    IdempotencyMismatch,
+    #[error("the queue is full: {queued} jobs wait")]
+    QueueFull { queued: i64 },
+    #[error(transparent)]
+    Transition(#[from] TransitionError),
+    /// Another worker has the job now, or it has ended: the caller must stop and write nothing
+    /// more.
+    #[error("the lease on the job is lost")]
+    LeaseLost,
+    #[error("the database failed: {0}")]
+    Database(#[from] sqlx::Error),
+    #[error("the database could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// A row holds what this program would not have written.
+    #[error("the database holds something unreadable: {0}")]
+    Corrupt(String),
+}
+
+impl StoreError {
+    pub(super) fn no(what: &str, id: impl std::fmt::Display) -> Self {
+        Self::NotFound(format!("{what} \"{id}\""))
+    }
+}

@@ -1,0 +1,129 @@
+//! The table `events`: what a job's watchers are told, in order. Ids only grow, so a client can
+//! resume after any.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+
+use super::columns::{json, to_json};
+use super::jobs::hold;
+use super::{Result, Store, StoreError};
+use crate::jobs::Lease;
+
+/// Rows of one INSERT: well under `SQLite`'s 32,766 bound values.
+const BATCH: usize = 1000;
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub id: i64,
+    pub job_id: String,
+    pub kind: EventKind,
+    pub data: Value,
+    pub at: i64,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewEvent {
+    pub kind: EventKind,
+    pub data: Value,
+    pub at: i64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EventKind {
+    Status,
+    Phase,
+    Progress,
+    Metrics,
+    Checkpoint,
+    Log,
+    /// The last event of a job.
+    End,
+}
+
+impl EventKind {
+    const ALL: [Self; 7] = [
+        Self::Status,
+        Self::Phase,
+        Self::Progress,
+        Self::Metrics,
+        Self::Checkpoint,
+        Self::Log,
+        Self::End,
+    ];
+
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Phase => "phase",
+            Self::Progress => "progress",
+            Self::Metrics => "metrics",
+            Self::Checkpoint => "checkpoint",
+            Self::Log => "log",
+            Self::End => "end",
+        }
+    }
+
+    fn parse(word: &str) -> Result<Self> {
+        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
+        kind.ok_or_else(|| StoreError::Corrupt(format!("event kind {word:?}")))
+    }
+}
+
+impl Store {
+    /// A page of a job's events after the event `after`, oldest first. 0 is before all.
+    pub async fn events(&self, job_id: &str, after: i64, limit: u32) -> Result<Vec<Event>> {
+        let rows =
+            sqlx::query("SELECT * FROM events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3")
+                .bind(job_id)
+                .bind(after)
+                .bind(i64::from(limit))
+                .fetch_all(self.reader())
+                .await?;
+        rows.iter().map(read).collect()
+    }
+
+    /// What a worker has to say beside its reports, such as log lines.
+    pub async fn append_events(&self, lease: &Lease, events: &[NewEvent]) -> Result<()> {
+        let mut tx = self.write().await?;
+        hold(&mut tx, lease).await?;
+        append(&mut tx, &lease.job_id, events).await?;
+        Ok(tx.commit().await?)
+    }
+}
+
+/// Within the transaction of what the events tell.
+pub(super) async fn append(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    events: &[NewEvent],
+) -> Result<()> {
+    for batch in events.chunks(BATCH) {
+        let mut rows = Vec::with_capacity(batch.len());
+        for event in batch {
+            rows.push((event.kind.as_str(), to_json(&event.data)?, event.at));
+        }
+        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO events (job_id, kind, data, at) ");
+        query.push_values(rows, |mut values, (kind, data, at)| {
+            values
+                .push_bind(job_id)
+                .push_bind(kind)
+                .push_bind(data)
+                .push_bind(at);
+        });
+        query.build().execute(&mut *conn).await?;
+    }
+    Ok(())
+}
+
+fn read(row: &SqliteRow) -> Result<Event> {
+    Ok(Event {
+        id: row.try_get("id")?,
+        job_id: row.try_get("job_id")?,
+        kind: EventKind::parse(row.try_get("kind")?)?,
+        data: json(row, "data")?,
+        at: row.try_get("at")?,
+    })
+}

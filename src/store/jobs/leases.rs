@@ -1,0 +1,251 @@
+//! Who works on what: claims, heartbeats, and what happens to the jobs of workers that were lost.
+
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use super::moves::{Outcome, Standing, announce, exactly_one, read_standing, shift};
+use super::rows;
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
+use crate::store::columns::read_status;
+use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::{Result, Store, StoreError};
+
+/// A job whose worker was lost, and what became of it: `running` waits for another worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Expired {
+    pub job_id: String,
+    pub status: Status,
+    /// Workers lost since the job's last checkpoint.
+    pub deaths: i64,
+}
+
+impl Store {
+    /// Takes a job: first one that lost its worker, else the oldest in the queue. `owner` names one
+    /// process for ever: a restarted worker needs another.
+    pub async fn claim(
+        &self,
+        owner: &str,
+        policy: LeasePolicy,
+        now: i64,
+    ) -> Result<Option<(Job, Lease)>> {
+        if !self.is_anything_claimable(now).await? {
+            return Ok(None); // most polls end here, without the write lock
+        }
+        let mut tx = self.write().await?;
+        expire_lapsed(&mut tx, policy, now).await?;
+        let claimed = match next_claimable(&mut tx).await? {
+            None => None,
+            Some(standing) => Some(take(&mut tx, &standing, owner, policy, now).await?),
+        };
+        tx.commit().await?;
+        Ok(claimed)
+    }
+
+    /// Says that the worker lives, and learns what the job has become: `canceling` means stop.
+    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Status> {
+        let status: Option<String> = sqlx::query_scalar(
+            "UPDATE jobs SET lease_until = $1
+             WHERE id = $2 AND lease_owner = $3 AND lease_token = $4 RETURNING status",
+        )
+        .bind(now.saturating_add(lease_ms))
+        .bind(&lease.job_id)
+        .bind(&lease.owner)
+        .bind(lease.token)
+        .fetch_optional(self.writer())
+        .await?;
+        read_status(&status.ok_or(StoreError::LeaseLost)?)
+    }
+
+    /// The supervisor saw this worker's process end: its job need not wait for the lease to run
+    /// out.
+    pub async fn expire_owner(
+        &self,
+        owner: &str,
+        policy: LeasePolicy,
+        now: i64,
+    ) -> Result<Vec<Expired>> {
+        let mut tx = self.write().await?;
+        let rows = sqlx::query(
+            "SELECT * FROM jobs WHERE lease_owner = $1 AND status IN ('running', 'canceling')",
+        )
+        .bind(owner)
+        .fetch_all(&mut *tx)
+        .await?;
+        let mut expired = Vec::new();
+        for row in &rows {
+            expired.push(expire(&mut tx, &read_standing(row)?, policy, now).await?);
+        }
+        tx.commit().await?;
+        Ok(expired)
+    }
+
+    /// Frees every job whose lease has run out. A claim does this too; this is for a service whose
+    /// workers are all gone.
+    pub async fn expire_leases(&self, policy: LeasePolicy, now: i64) -> Result<Vec<Expired>> {
+        if !self.is_anything_claimable(now).await? {
+            return Ok(Vec::new());
+        }
+        let mut tx = self.write().await?;
+        let expired = expire_lapsed(&mut tx, policy, now).await?;
+        tx.commit().await?;
+        Ok(expired)
+    }
+
+    /// Whether a claim would find something: a cheap look, without the write lock.
+    pub async fn is_anything_claimable(&self, now: i64) -> Result<bool> {
+        Ok(sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'queued')
+                 OR EXISTS (SELECT 1 FROM jobs WHERE status IN ('running', 'canceling')
+                                                 AND (lease_owner IS NULL OR lease_until < $1))",
+        )
+        .bind(now)
+        .fetch_one(self.reader())
+        .await?)
+    }
+}
+
+async fn next_claimable(conn: &mut SqliteConnection) -> Result<Option<Standing>> {
+    let left_behind =
+        "SELECT * FROM jobs WHERE status = 'running' AND lease_owner IS NULL ORDER BY seq LIMIT 1";
+    let queued = "SELECT * FROM jobs WHERE status = 'queued' ORDER BY seq LIMIT 1";
+    for query in [left_behind, queued] {
+        if let Some(row) = sqlx::query(query).fetch_optional(&mut *conn).await? {
+            return read_standing(&row).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+async fn take(
+    conn: &mut SqliteConnection,
+    standing: &Standing,
+    owner: &str,
+    policy: LeasePolicy,
+    now: i64,
+) -> Result<(Job, Lease)> {
+    let to = apply(standing.status, Move::Claim)?;
+    let again = standing.status == Status::Running;
+    let token = standing.token + 1;
+    let attempt = standing.attempt + i64::from(again);
+    let claimed = sqlx::query(
+        "UPDATE jobs
+         SET status = $1, lease_owner = $2, lease_token = $3, lease_until = $4, attempt = $5,
+             started_at = COALESCE(started_at, $6)
+         WHERE id = $7 AND status = $8 AND lease_token = $9 AND lease_owner IS NULL",
+    )
+    .bind(to.as_str())
+    .bind(owner)
+    .bind(token)
+    .bind(now.saturating_add(policy.lease_ms))
+    .bind(attempt)
+    .bind(now)
+    .bind(&standing.id)
+    .bind(standing.status.as_str())
+    .bind(standing.token)
+    .execute(&mut *conn)
+    .await?;
+    exactly_one(claimed.rows_affected())?;
+    if !again {
+        announce(
+            conn,
+            &standing.id,
+            to,
+            json!({ "status": to, "attempt": attempt }),
+            now,
+        )
+        .await?;
+    }
+    let lease = Lease {
+        job_id: standing.id.clone(),
+        owner: owner.to_owned(),
+        token,
+    };
+    Ok((rows::load(conn, &standing.id).await?, lease))
+}
+
+async fn expire_lapsed(
+    conn: &mut SqliteConnection,
+    policy: LeasePolicy,
+    now: i64,
+) -> Result<Vec<Expired>> {
+    let rows = sqlx::query(
+        "SELECT * FROM jobs WHERE status IN ('running', 'canceling') AND lease_until < $1",
+    )
+    .bind(now)
+    .fetch_all(&mut *conn)
+    .await?;
+    let mut expired = Vec::new();
+    for row in &rows {
+        expired.push(expire(conn, &read_standing(row)?, policy, now).await?);
+    }
+    Ok(expired)
+}
+
+/// Takes the lease from a lost worker. A job that has lost too many in a row is what kills them,
+/// and fails.
+async fn expire(
+    conn: &mut SqliteConnection,
+    standing: &Standing,
+    policy: LeasePolicy,
+    now: i64,
+) -> Result<Expired> {
+    let deaths = standing.deaths + 1;
+    let status = match apply(standing.status, Move::Expire)? {
+        Status::Running if deaths < policy.max_deaths => {
+            free(conn, standing, deaths, now).await?;
+            Status::Running
+        }
+        Status::Running => {
+            let detail =
+                format!("{deaths} workers died on this job, with no checkpoint in between");
+            let error = JobError {
+                code: WORKER_DIED.to_owned(),
+                detail,
+            };
+            let outcome = Outcome {
+                error: Some(&error),
+                result: None,
+            };
+            shift(conn, standing, Move::Fail, outcome, now).await?
+        }
+        _ => shift(conn, standing, Move::Expire, Outcome::default(), now).await?,
+    };
+    Ok(Expired {
+        job_id: standing.id.clone(),
+        status,
+        deaths,
+    })
+}
+
+/// Leaves the job `running` with no worker, for the next claim.
+async fn free(
+    conn: &mut SqliteConnection,
+    standing: &Standing,
+    deaths: i64,
+    now: i64,
+) -> Result<()> {
+    let freed = sqlx::query(
+        "UPDATE jobs
+         SET lease_owner = NULL, lease_until = NULL, phase = NULL, eta_seconds = NULL, deaths = $1
+         WHERE id = $2 AND status = 'running' AND lease_token = $3 AND lease_owner = $4",
+    )
+    .bind(deaths)
+    .bind(&standing.id)
+    .bind(standing.token)
+    .bind(&standing.owner)
+    .execute(&mut *conn)
+    .await?;
+    exactly_one(freed.rows_affected())?;
+    let message = "the worker was lost; another goes on from the last checkpoint";
+    let data = json!({ "level": "warn", "message": message, "deaths": deaths });
+    events::append(
+        conn,
+        &standing.id,
+        &[NewEvent {
+            kind: EventKind::Log,
+            data,
+            at: now,
+        }],
+    )
+    .await
+}

@@ -1,0 +1,224 @@
+//! The guarded moves: read where the job stands, ask the table of moves, and change exactly that
+//! row or nothing.
+
+use serde_json::{Map, Value, json};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::{no_job, rows};
+use crate::jobs::{Job, JobError, Lease, Move, Status, apply};
+use crate::store::columns::{status, to_json_opt};
+use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::models::{self, NewVersion};
+use crate::store::{Result, Store, StoreError, transitions};
+
+/// What a move needs to know of a job, read under the write lock.
+#[derive(Clone, Debug)]
+pub(in crate::store) struct Standing {
+    pub id: String,
+    pub status: Status,
+    pub attempt: i64,
+    pub deaths: i64,
+    pub owner: Option<String>,
+    pub token: i64,
+}
+
+/// What a job ends with.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Outcome<'a> {
+    pub error: Option<&'a JobError>,
+    pub result: Option<&'a Value>,
+}
+
+impl Store {
+    /// A client's wish, admitted until the job has ended. A job no worker holds ends at once.
+    pub async fn cancel(&self, id: &str, now: i64) -> Result<Job> {
+        let mut tx = self.write().await?;
+        let mut standing = standing(&mut tx, id).await?;
+        standing.status = shift(&mut tx, &standing, Move::Cancel, Outcome::default(), now).await?;
+        if standing.status == Status::Canceling && standing.owner.is_none() {
+            shift(&mut tx, &standing, Move::Expire, Outcome::default(), now).await?;
+        }
+        let job = rows::load(&mut tx, id).await?;
+        tx.commit().await?;
+        Ok(job)
+    }
+
+    /// The worker is shutting down: the job goes back to its place in the queue, or ends if it was
+    /// to be canceled.
+    pub async fn release(&self, lease: &Lease, now: i64) -> Result<Status> {
+        self.shift_held(lease, Move::Release, Outcome::default(), now)
+            .await
+    }
+
+    /// The worker has stopped a job that was to be canceled.
+    pub async fn finish_cancel(&self, lease: &Lease, now: i64) -> Result<()> {
+        self.shift_held(lease, Move::FinishCancel, Outcome::default(), now)
+            .await
+            .map(drop)
+    }
+
+    /// `failed`, or `canceled` if a client wanted that anyway.
+    pub async fn fail(&self, lease: &Lease, error: &JobError, now: i64) -> Result<Status> {
+        let outcome = Outcome {
+            error: Some(error),
+            result: None,
+        };
+        self.shift_held(lease, Move::Fail, outcome, now).await
+    }
+
+    /// Publishes the next version under the job's name and ends the job, both or neither. A job
+    /// that is `canceling` refuses with a transition error: nothing may be published, and the
+    /// worker goes on to `finish_cancel`.
+    ///
+    /// `notes` is added to the job's result, behind `model` and `version`.
+    pub async fn succeed(
+        &self,
+        lease: &Lease,
+        new: &NewVersion,
+        notes: &Map<String, Value>,
+        now: i64,
+    ) -> Result<i64> {
+        let mut tx = self.write().await?;
+        let standing = hold(&mut tx, lease).await?;
+        apply(standing.status, Move::Succeed)?;
+        let published = models::publish(&mut tx, &standing.id, new, now).await?;
+        let mut result = Map::new();
+        result.insert("model".to_owned(), published.name.into());
+        result.insert("version".to_owned(), published.version.into());
+        result.extend(notes.clone());
+        let outcome = Outcome {
+            error: None,
+            result: Some(&Value::Object(result)),
+        };
+        shift(&mut tx, &standing, Move::Succeed, outcome, now).await?;
+        tx.commit().await?;
+        Ok(published.version)
+    }
+
+    async fn shift_held(
+        &self,
+        lease: &Lease,
+        mv: Move,
+        outcome: Outcome<'_>,
+        now: i64,
+    ) -> Result<Status> {
+        let mut tx = self.write().await?;
+        let standing = hold(&mut tx, lease).await?;
+        let to = shift(&mut tx, &standing, mv, outcome, now).await?;
+        tx.commit().await?;
+        Ok(to)
+    }
+}
+
+/// The fence. Under the write lock, so what it says stays true until the transaction ends.
+pub(in crate::store) async fn hold(conn: &mut SqliteConnection, lease: &Lease) -> Result<Standing> {
+    let row =
+        sqlx::query("SELECT * FROM jobs WHERE id = $1 AND lease_owner = $2 AND lease_token = $3")
+            .bind(&lease.job_id)
+            .bind(&lease.owner)
+            .bind(lease.token)
+            .fetch_optional(conn)
+            .await?;
+    read_standing(&row.ok_or(StoreError::LeaseLost)?)
+}
+
+async fn standing(conn: &mut SqliteConnection, id: &str) -> Result<Standing> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await?;
+    read_standing(&row.ok_or_else(|| no_job(id))?)
+}
+
+pub(super) fn read_standing(row: &SqliteRow) -> Result<Standing> {
+    Ok(Standing {
+        id: row.try_get("id")?,
+        status: status(row)?,
+        attempt: row.try_get("attempt")?,
+        deaths: row.try_get("deaths")?,
+        owner: row.try_get("lease_owner")?,
+        token: row.try_get("lease_token")?,
+    })
+}
+
+/// Makes a move, and tells the watchers. The worker keeps its lease only on the way to `canceling`:
+/// whatever else the job becomes, that worker is done with it. (A claim, which gives a lease, is
+/// made in `leases`.)
+pub(super) async fn shift(
+    conn: &mut SqliteConnection,
+    standing: &Standing,
+    mv: Move,
+    outcome: Outcome<'_>,
+    now: i64,
+) -> Result<Status> {
+    let to = apply(standing.status, mv)?;
+    let error = outcome.error.filter(|_| to == Status::Failed);
+    let moved = sqlx::query(
+        "UPDATE jobs
+         SET status = $1, finished_at = $2, error = $3, result = $4,
+             lease_owner = CASE WHEN $5 THEN lease_owner END,
+             lease_until = CASE WHEN $5 THEN lease_until END,
+             phase = CASE WHEN $5 THEN phase END,
+             eta_seconds = CASE WHEN $5 THEN eta_seconds END
+         WHERE id = $6 AND status = $7 AND lease_token = $8
+           AND lease_owner IS NOT DISTINCT FROM $9",
+    )
+    .bind(to.as_str())
+    .bind(to.is_terminal().then_some(now))
+    .bind(to_json_opt(error)?)
+    .bind(to_json_opt(outcome.result)?)
+    .bind(to == Status::Canceling)
+    .bind(&standing.id)
+    .bind(standing.status.as_str())
+    .bind(standing.token)
+    .bind(&standing.owner)
+    .execute(&mut *conn)
+    .await?;
+    exactly_one(moved.rows_affected())?;
+    if to != standing.status {
+        let mut data = json!({ "status": to, "attempt": standing.attempt });
+        if let Some(error) = error {
+            data["error"] = json!(error);
+        }
+        if let Some(result) = outcome.result {
+            data["result"] = result.clone();
+        }
+        announce(conn, &standing.id, to, data, now).await?;
+    }
+    Ok(to)
+}
+
+/// A new status, for the record and for the watchers; the last one is followed by `end`.
+pub(super) async fn announce(
+    conn: &mut SqliteConnection,
+    job_id: &str,
+    to: Status,
+    data: Value,
+    at: i64,
+) -> Result<()> {
+    transitions::append(conn, job_id, to, at).await?;
+    let mut news = vec![NewEvent {
+        kind: EventKind::Status,
+        data,
+        at,
+    }];
+    if to.is_terminal() {
+        let data = json!({ "status": to });
+        news.push(NewEvent {
+            kind: EventKind::End,
+            data,
+            at,
+        });
+    }
+    events::append(conn, job_id, &news).await
+}
+
+/// Of a guarded update: the row it was meant for, or the job is not this caller's to change.
+pub(super) fn exactly_one(rows: u64) -> Result<()> {
+    if rows == 1 {
+        Ok(())
+    } else {
+        Err(StoreError::LeaseLost)
+    }
+}

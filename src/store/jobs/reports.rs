@@ -1,0 +1,110 @@
+//! What a worker tells while it works, in one transaction a report: a commit is a sync of the disk.
+
+use serde_json::{Map, Value, json};
+use sqlx::{Row, SqliteConnection};
+
+use super::moves::{exactly_one, hold};
+use crate::jobs::{Lease, Progress, Status};
+use crate::store::columns::{json as read_json, to_json, to_json_opt};
+use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::metrics::{self, MetricPoint};
+use crate::store::{Result, Store};
+
+/// What is new since the last report. What is absent or empty stays as it was, except
+/// `eta_seconds`, which goes with `progress`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Report {
+    pub phase: Option<String>,
+    pub progress: Option<Progress>,
+    pub eta_seconds: Option<f64>,
+    pub device: Option<String>,
+    /// Replaces the job's latest values, key by key.
+    pub latest: Map<String, Value>,
+    /// For the series.
+    pub points: Vec<MetricPoint>,
+    /// More to tell, behind the events that follow from the above.
+    pub events: Vec<NewEvent>,
+}
+
+impl Store {
+    /// Writes a report, and its events: `phase` if it is another, `progress`, `metrics`. Tells the
+    /// worker what the job has become, as a heartbeat does.
+    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Status> {
+        let mut tx = self.write().await?;
+        let standing = hold(&mut tx, lease).await?;
+        let news = update(&mut tx, lease, report, now).await?;
+        metrics::insert(&mut tx, &lease.job_id, &report.points).await?;
+        events::append(&mut tx, &lease.job_id, &news).await?;
+        events::append(&mut tx, &lease.job_id, &report.events).await?;
+        tx.commit().await?;
+        Ok(standing.status)
+    }
+}
+
+/// Changes the job's row; what there is to tell of that.
+async fn update(
+    conn: &mut SqliteConnection,
+    lease: &Lease,
+    report: &Report,
+    now: i64,
+) -> Result<Vec<NewEvent>> {
+    let row = sqlx::query("SELECT phase, metrics FROM jobs WHERE id = $1")
+        .bind(&lease.job_id)
+        .fetch_one(&mut *conn)
+        .await?;
+    let phase: Option<String> = row.try_get("phase")?;
+    let mut latest: Map<String, Value> = read_json(&row, "metrics")?;
+    latest.extend(report.latest.clone());
+    let progress = report.progress.clone().map(finite);
+    let eta_seconds = report.eta_seconds.filter(|seconds| seconds.is_finite());
+
+    let updated = sqlx::query(
+        "UPDATE jobs
+         SET phase = COALESCE($1, phase), progress = COALESCE($2, progress),
+             eta_seconds = CASE WHEN $2 IS NULL THEN eta_seconds ELSE $3 END,
+             device = COALESCE($4, device), metrics = $5
+         WHERE id = $6 AND lease_owner = $7 AND lease_token = $8",
+    )
+    .bind(&report.phase)
+    .bind(to_json_opt(progress.as_ref())?)
+    .bind(eta_seconds)
+    .bind(&report.device)
+    .bind(to_json(&latest)?)
+    .bind(&lease.job_id)
+    .bind(&lease.owner)
+    .bind(lease.token)
+    .execute(conn)
+    .await?;
+    exactly_one(updated.rows_affected())?;
+
+    let mut news = Vec::new();
+    let mut tell = |kind, data| {
+        news.push(NewEvent {
+            kind,
+            data,
+            at: now,
+        });
+    };
+    if report.phase.is_some() && report.phase != phase {
+        tell(EventKind::Phase, json!({ "phase": report.phase }));
+    }
+    if let Some(progress) = &progress {
+        tell(
+            EventKind::Progress,
+            json!({ "progress": progress, "eta_seconds": eta_seconds }),
+        );
+    }
+    if !report.latest.is_empty() {
+        tell(EventKind::Metrics, json!({ "metrics": report.latest }));
+    }
+    Ok(news)
+}
+
+/// A fraction of nothing is no number, which JSON could not keep.
+fn finite(mut progress: Progress) -> Progress {
+    if !progress.fraction.is_finite() {
+        progress.fraction = 0.0;
+    }
+    progress.samples_per_second = progress.samples_per_second.filter(|rate| rate.is_finite());
+    progress
+}

@@ -1,0 +1,73 @@
+//! From rows to jobs.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
+
+use super::no_job;
+use crate::jobs::{Job, Task, Transition};
+use crate::store::columns::{json, json_opt, status};
+use crate::store::{Result, StoreError, transitions};
+
+pub(super) async fn load(conn: &mut SqliteConnection, id: &str) -> Result<Job> {
+    let row = sqlx::query("SELECT * FROM jobs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let row = row.ok_or_else(|| no_job(id))?;
+    let mut transitions = transitions::of(conn, &[id]).await?;
+    read(&row, transitions.remove(id).unwrap_or_default())
+}
+
+pub(super) async fn seq(conn: &mut SqliteConnection, id: &str) -> Result<i64> {
+    let seq = sqlx::query_scalar("SELECT seq FROM jobs WHERE id = $1")
+        .bind(id)
+        .fetch_optional(conn)
+        .await?;
+    seq.ok_or_else(|| no_job(id))
+}
+
+pub(super) async fn read_all(conn: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<Job>> {
+    let ids: Vec<&str> = rows
+        .iter()
+        .map(|row| row.try_get("id"))
+        .collect::<Result<_, _>>()?;
+    let mut transitions = transitions::of(conn, &ids).await?;
+    rows.iter()
+        .zip(ids)
+        .map(|(row, id)| read(row, transitions.remove(id).unwrap_or_default()))
+        .collect()
+}
+
+fn read(row: &SqliteRow, transitions: Vec<Transition>) -> Result<Job> {
+    Ok(Job {
+        id: row.try_get("id")?,
+        seq: row.try_get("seq")?,
+        name: row.try_get("name")?,
+        task: task(row.try_get("task")?)?,
+        kind: row.try_get("kind")?,
+        status: status(row)?,
+        phase: row.try_get("phase")?,
+        attempt: row.try_get("attempt")?,
+        retry_of: row.try_get("retry_of")?,
+        dataset_id: row.try_get("dataset_id")?,
+        dataset_name: row.try_get("dataset_name")?,
+        model: json(row, "model")?,
+        training: json(row, "training")?,
+        init_from: json_opt(row, "init_from")?,
+        metadata: json(row, "metadata")?,
+        progress: json(row, "progress")?,
+        eta_seconds: row.try_get("eta_seconds")?,
+        metrics: json(row, "metrics")?,
+        device: row.try_get("device")?,
+        error: json_opt(row, "error")?,
+        result: json_opt(row, "result")?,
+        transitions,
+        created_at: row.try_get("created_at")?,
+        started_at: row.try_get("started_at")?,
+        finished_at: row.try_get("finished_at")?,
+    })
+}
+
+fn task(word: &str) -> Result<Task> {
+    Task::parse(word).ok_or_else(|| StoreError::Corrupt(format!("task {word:?}")))
+}

@@ -1,0 +1,31 @@
+//! All that is kept in SQL; the only room that knows there is a database. One file per table.
+//!
+//! Three rules hold throughout. What reads before it writes does both in one `BEGIN IMMEDIATE`
+//! transaction. What a worker writes names its lease, and a lease that is no longer the job's is
+//! refused before anything changes. And a file is on disk before a row names it, so what is
+//! orphaned is returned for the caller to delete, after the commit.
+
+mod artifacts;
+mod checkpoints;
+mod columns;
+mod datasets;
+mod error;
+mod events;
+mod jobs;
+mod metrics;
+mod models;
+mod open;
+mod page;
+#[cfg(test)]
+mod tests;
+mod transitions;
+
+pub use checkpoints::{Checkpoint, NewCheckpoint, Recorded};
+pub use datasets::{Dataset, Split, Splits};
+pub use error::{Result, StoreError};
+pub use events::{Event, EventKind, NewEvent};
+pub use jobs::{Admitted, Expired, Idempotency, JobFilter, Report};
+pub use metrics::{MetricPoint, Series, SeriesPoint};
+pub use models::{Model, ModelVersion, NewVersion};
+pub use open::Store;
+pub use page::Page;

@@ -1,0 +1,63 @@
+//! The tables `models`, `model_versions` and `model_aliases`: what was published, and under which
+//! names.
+
+mod aliases;
+mod names;
+mod versions;
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value};
+
+pub(super) use versions::publish;
+
+/// A name, and all that is published under it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Model {
+    pub name: String,
+    /// Alias to version.
+    pub aliases: BTreeMap<String, i64>,
+    /// Newest first.
+    pub versions: Vec<ModelVersion>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelVersion {
+    pub name: String,
+    pub version: i64,
+    pub kind: String,
+    pub spec: Value,
+    pub job_id: String,
+    pub dataset: String,
+    pub input_shape: Vec<i64>,
+    pub code_shape: Option<Vec<i64>>,
+    pub parameters: i64,
+    pub capabilities: Vec<String>,
+    pub metrics: Map<String, Value>,
+    /// What serving must know of the data: its range, shape and dtype.
+    pub data: Value,
+    pub sha256: String,
+    pub bytes: i64,
+    pub created_at: i64,
+}
+
+/// A version to publish, whose file is complete. Its name, kind and dataset are its job's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVersion {
+    pub spec: Value,
+    pub input_shape: Vec<i64>,
+    pub code_shape: Option<Vec<i64>>,
+    pub parameters: i64,
+    pub capabilities: Vec<String>,
+    pub metrics: Map<String, Value>,
+    pub data: Value,
+    pub sha256: String,
+    pub bytes: i64,
+}
+
+/// What a version was published as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Published {
+    pub name: String,
+    pub version: i64,
+}

@@ -1,0 +1,90 @@
+//! Opening the database, and the two ways into it: many readers, one writer.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+use super::Result;
+
+/// How long to wait for another process's write. Writes take milliseconds, so running into this
+/// means real trouble.
+const BUSY: Duration = Duration::from_secs(10);
+const READERS: u32 = 4;
+
+static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
+
+/// The database. Cheap to clone; several processes may have the same file open.
+#[derive(Clone, Debug)]
+pub struct Store {
+    readers: SqlitePool,
+    /// One connection: `SQLite` admits one writer anyway, and this queue is fair where its busy
+    /// timeout is not.
+    writer: SqlitePool,
+}
+
+impl Store {
+    /// Opens the file, creates it if there is none, and brings its tables up to date.
+    ///
+    /// Commits are synced in full. In WAL mode `NORMAL` would survive a crash of the process but
+    /// may lose the last commits with the power: a job that was answered 202 would be gone, and,
+    /// since files are deleted once no row names them, a row could come back whose weights do not.
+    /// The price is one sync a commit, which is why workers report in batches.
+    pub async fn open(path: &Path) -> Result<Self> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .foreign_keys(true)
+            .busy_timeout(BUSY)
+            .synchronous(SqliteSynchronous::Full);
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone().journal_mode(SqliteJournalMode::Wal))
+            .await?;
+        migrate(&writer).await?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .connect_lazy_with(options.pragma("query_only", "on"));
+        Ok(Self { readers, writer })
+    }
+
+    /// Waits for what is under way, and closes the file. The last to close it folds the write-ahead
+    /// log in.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    /// For single reading statements.
+    pub(super) fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// For single writing statements.
+    pub(super) fn writer(&self) -> &SqlitePool {
+        &self.writer
+    }
+
+    /// Several reads of one moment.
+    pub(super) async fn read(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.readers.begin().await?)
+    }
+
+    /// Takes the write lock now: a deferred transaction that reads first and writes later fails at
+    /// once, whatever the busy timeout, if another process wrote in between.
+    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+}
+
+/// Under the write lock, since a service and its workers may open a new file at the same moment.
+async fn migrate(writer: &SqlitePool) -> Result<()> {
+    let mut tx = writer.begin_with("BEGIN IMMEDIATE").await?;
+    // What `run` does, but `run` is generic over a lifetime in a way that makes this future not
+    // `Send`.
+    MIGRATIONS.run_direct(None, &mut *tx, false).await?;
+    Ok(tx.commit().await?)
+}

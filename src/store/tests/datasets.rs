@@ -1,0 +1,80 @@
+//! Datasets, and the jobs that hold on to them.
+
+use super::{Fixture, ROOM, dataset};
+use crate::store::StoreError;
+
+#[tokio::test]
+async fn by_id_by_name_and_once_per_name() {
+    let f = Fixture::new().await;
+    for reference in [&f.dataset.id, &f.dataset.name] {
+        assert_eq!(f.store.dataset(reference).await.expect("found"), f.dataset);
+    }
+    let taken = f.store.insert_dataset(&dataset("digits")).await;
+    assert!(matches!(taken, Err(StoreError::Conflict(_))));
+    assert!(matches!(
+        f.store.dataset("none").await,
+        Err(StoreError::NotFound(_))
+    ));
+    assert_eq!(f.store.dataset_ids().await.expect("ids"), [f.dataset.id]);
+}
+
+#[tokio::test]
+async fn a_page_follows_even_one_that_was_deleted() {
+    let f = Fixture::new().await;
+    for name in ["a", "b", "c"] {
+        f.store
+            .insert_dataset(&dataset(name))
+            .await
+            .expect("inserts");
+    }
+    let first = f.store.list_datasets(2, None).await.expect("lists");
+    let names: Vec<&str> = first
+        .items
+        .iter()
+        .map(|dataset| dataset.name.as_str())
+        .collect();
+    assert_eq!((names, first.has_more), (vec!["c", "b"], true));
+    f.store.delete_dataset("b").await.expect("deletes");
+    let second = f
+        .store
+        .list_datasets(2, Some(&first.items[1].id))
+        .await
+        .expect("lists");
+    let names: Vec<&str> = second
+        .items
+        .iter()
+        .map(|dataset| dataset.name.as_str())
+        .collect();
+    assert_eq!((names, second.has_more), (vec!["a", "digits"], false));
+}
+
+#[tokio::test]
+async fn a_dataset_in_use_stays_until_the_job_has_ended() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    for now in [20, 21] {
+        let refused = f.store.delete_dataset("digits").await;
+        assert!(matches!(refused, Err(StoreError::Conflict(_))));
+        f.store.cancel(&job.id, now).await.expect("cancels");
+    }
+    f.store.finish_cancel(&lease, 30).await.expect("finishes");
+    assert_eq!(
+        f.store.delete_dataset("digits").await.expect("deletes"),
+        f.dataset
+    );
+    let late = f.store.insert_job(&f.new_job("b"), None, ROOM, 40).await;
+    assert!(matches!(late, Err(StoreError::NotFound(_))));
+}
+
+#[tokio::test]
+async fn a_job_and_a_delete_at_the_same_moment_agree() {
+    for _ in 0..10 {
+        let f = Fixture::new().await;
+        let (other, new) = (f.another().await, f.new_job("a"));
+        let (job, deleted) = tokio::join!(
+            f.store.insert_job(&new, None, ROOM, 1),
+            other.delete_dataset("digits")
+        );
+        assert!(job.is_ok() != deleted.is_ok());
+    }
+}

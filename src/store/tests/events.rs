@@ -1,0 +1,139 @@
+//! Reports and the events that tell of them.
+
+use serde_json::{Map, json};
+
+use super::{Fixture, checkpoint, version};
+use crate::jobs::{Progress, Status};
+use crate::store::{EventKind, NewEvent, Report};
+
+#[tokio::test]
+async fn the_events_of_a_life_in_order() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    let progress = Progress {
+        epoch: 1,
+        epochs: 2,
+        step: 10,
+        fraction: f64::NAN,
+        ..Progress::default()
+    };
+    let log = NewEvent {
+        kind: EventKind::Log,
+        data: json!({ "message": "hello" }),
+        at: 20,
+    };
+    let report = Report {
+        phase: Some("training".into()),
+        progress: Some(progress),
+        eta_seconds: Some(3.5),
+        device: Some("cpu".into()),
+        latest: Map::from_iter([("train/loss".to_owned(), json!(0.5))]),
+        points: Vec::new(),
+        events: vec![log.clone()],
+    };
+    assert_eq!(
+        f.store.report(&lease, &report, 20).await.expect("reports"),
+        Status::Running
+    );
+    f.store
+        .append_events(&lease, &[log.clone(), log])
+        .await
+        .expect("appends");
+    f.store
+        .record_checkpoint(&lease, &checkpoint(10, "c1", true), 2, 21)
+        .await
+        .expect("records");
+    f.store
+        .succeed(&lease, &version("m1"), &Map::new(), 22)
+        .await
+        .expect("succeeds");
+
+    let events = f.store.events(&job.id, 0, 100).await.expect("events");
+    let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
+    let wanted = "status status phase progress metrics log log log checkpoint status end";
+    assert_eq!(kinds.join(" "), wanted);
+    assert!(events.windows(2).all(|pair| pair[0].id < pair[1].id));
+    assert_eq!(events[9].data["result"]["version"], 1);
+    assert_eq!(events[10].data, json!({ "status": "succeeded" }));
+
+    let rest = f
+        .store
+        .events(&job.id, events[3].id, 2)
+        .await
+        .expect("events");
+    assert_eq!(rest, events[4..6]);
+}
+
+#[tokio::test]
+async fn a_report_changes_what_it_names() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    let latest = |key: &str, value: f64| Map::from_iter([(key.to_owned(), json!(value))]);
+    let first = Report {
+        phase: Some("loading".into()),
+        progress: Some(Progress {
+            step: 1,
+            ..Progress::default()
+        }),
+        eta_seconds: Some(9.0),
+        device: Some("cpu".into()),
+        latest: latest("a", 1.0),
+        ..Report::default()
+    };
+    let second = Report {
+        phase: Some("loading".into()),
+        latest: latest("b", 2.0),
+        ..Report::default()
+    };
+    f.store.report(&lease, &first, 20).await.expect("reports");
+    f.store.report(&lease, &second, 30).await.expect("reports");
+    let job = f.job(&job.id).await;
+    assert_eq!(
+        (job.phase.as_deref(), job.device.as_deref()),
+        (Some("loading"), Some("cpu"))
+    );
+    assert_eq!((job.progress.step, job.eta_seconds), (1, Some(9.0)));
+    assert_eq!(
+        serde_json::Value::from(job.metrics),
+        json!({ "a": 1.0, "b": 2.0 })
+    );
+    let events = f.store.events(&job.id, 0, 100).await.expect("events");
+    assert_eq!(
+        events
+            .iter()
+            .filter(|event| event.kind == EventKind::Phase)
+            .count(),
+        1
+    );
+
+    f.store.cancel(&job.id, 40).await.expect("cancels");
+    let told = f
+        .store
+        .report(&lease, &Report::default(), 50)
+        .await
+        .expect("reports");
+    assert_eq!(told, Status::Canceling);
+}
+
+#[tokio::test]
+async fn many_events_at_once() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    let events: Vec<NewEvent> = (0..2500)
+        .map(|n| NewEvent {
+            kind: EventKind::Log,
+            data: json!({ "n": n }),
+            at: n,
+        })
+        .collect();
+    f.store
+        .append_events(&lease, &events)
+        .await
+        .expect("appends");
+    let read = f.store.events(&job.id, 0, 10_000).await.expect("events");
+    let numbers: Vec<i64> = read
+        .iter()
+        .filter_map(|event| event.data["n"].as_i64())
+        .collect();
+    assert_eq!(numbers, (0..2500).collect::<Vec<i64>>());
+}

@@ -1,0 +1,40 @@
+//! Where a run stands, as a checkpoint records it: enough to take the very next step.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Cursor {
+    pub phase: usize,
+    /// Epochs of the phase that are done.
+    pub epoch: u32,
+    /// Steps done in the epoch that is under way.
+    pub step: u64,
+    /// Steps done in the whole run.
+    pub total_step: u64,
+    /// Sums of the reports of the epoch under way.
+    pub sums: Means,
+    /// The least value of the early-stopping metric so far, and the epochs since.
+    pub best: Option<f64>,
+    pub epochs_since_best: u32,
+}
+
+/// Row-weighted means of metrics; a metric that is not in every report counts the rows of those it
+/// is in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Means(BTreeMap<String, (f64, u64)>);
+
+impl Means {
+    pub fn add(&mut self, report: &super::Report, rows: u64) {
+        for &(name, value) in &report.0 {
+            let (sum, count) = self.0.entry(name.to_owned()).or_default();
+            *sum += value * rows as f64;
+            *count += rows;
+        }
+    }
+
+    pub fn values(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.0.iter().map(|(name, (sum, count))| (name.as_str(), sum / (*count).max(1) as f64))
+    }
+}

@@ -1,0 +1,322 @@
+//! One run from its cursor to its end. Each step's randomness comes from (seed, phase, epoch, step),
+//! so a run that is taken up from any cursor takes the very steps it would have taken.
+
+use tch::Device;
+
+use super::cursor::{Cursor, Means};
+use super::learner::{Learner, Phase, StepContext};
+use super::settings::Training;
+use crate::data::split::Split;
+use crate::nn::Tensors;
+use crate::nn::rng::Rng;
+
+/// First coordinates of the random streams of a run; `INIT` is the families' own.
+pub mod stream {
+    pub const INIT: u64 = 0;
+    pub const ORDER: u64 = 1;
+    pub const STEP: u64 = 2;
+    pub const EVALUATE: u64 = 3;
+    pub const HOLD_OUT: u64 = 4;
+}
+
+/// Rows a batch when only evaluating: large, since nothing is learnt from the batch's noise.
+const EVALUATION_BATCH: usize = 1000;
+
+/// What the world outside wants of a run; asked before every step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Request {
+    Continue,
+    /// Stop and throw away.
+    Cancel,
+    /// Write a checkpoint now and leave, to be taken up later.
+    Release,
+}
+
+#[derive(Debug, PartialEq)]
+pub enum Outcome {
+    /// The weights are trained; the metrics of the test split, if there is one.
+    Finished(Vec<(String, f64)>),
+    Canceled,
+    Released,
+}
+
+/// Why a run cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum Halt {
+    #[error("training diverged: {metric} is {value} at step {step}; a lower learning_rate or a gradient_clip may help")]
+    Diverged { metric: &'static str, value: f64, step: u64 },
+    #[error("a row could not be read: {0}")]
+    Data(#[from] std::io::Error),
+    #[error("{0}")]
+    Observer(String),
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Progress {
+    /// Epochs done, over all phases.
+    pub epoch: u32,
+    pub epochs: u32,
+    pub step: u64,
+    pub total_steps: u64,
+}
+
+/// What a checkpoint holds.
+pub struct Snapshot<'a> {
+    pub cursor: &'a Cursor,
+    pub progress: Progress,
+    pub state: Tensors,
+    /// Latest validation (else training) metrics.
+    pub metrics: &'a [(String, f64)],
+    pub best: bool,
+}
+
+/// The outside of a run.
+pub trait Observer {
+    fn request(&mut self) -> Request;
+    fn phase(&mut self, name: &str);
+    /// After every step; cheap, called often.
+    fn step(&mut self, progress: Progress, rows: u64, report: &super::Report);
+    /// After every epoch, with its means.
+    fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]);
+    fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt>;
+    /// The state of the best checkpoint so far.
+    fn recall_best(&mut self) -> Result<Option<Tensors>, Halt>;
+}
+
+/// All that a run works on.
+pub struct Run<'a> {
+    pub learner: &'a mut dyn Learner,
+    pub train: &'a Split,
+    pub test: Option<&'a Split>,
+    pub training: &'a Training,
+    pub device: Device,
+    pub cursor: Cursor,
+}
+
+/// Trains from `run.cursor` to the end. The learner's state must be that of the cursor.
+pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+    let (rows, held_out) = divide(run.train, run.training);
+    let phases = run.learner.phases();
+    let steps_per_epoch = rows.len().div_ceil(run.training.batch_size as usize) as u64;
+    let mut fit = Fit { run, rows, held_out, phases, steps_per_epoch, latest: Vec::new() };
+    if fit.run.cursor == Cursor::default() {
+        fit.prepare()?;
+    }
+    fit.run_phases(observer)
+}
+
+/// Row numbers to learn from and, held out by a seeded draw, to validate on.
+fn divide(train: &Split, training: &Training) -> (Vec<u32>, Vec<u32>) {
+    let limit = training.max_rows.map_or(u32::MAX, |m| u32::try_from(m).unwrap_or(u32::MAX));
+    let n = train.len().min(limit);
+    if training.validation_fraction <= 0.0 {
+        return ((0..n).collect(), Vec::new());
+    }
+    let mut order = Rng::at(training.seed, &[stream::HOLD_OUT]).permutation(n);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below n")]
+    let held_out = ((f64::from(n) * training.validation_fraction).round() as usize)
+        .clamp(1, order.len().saturating_sub(1).max(1));
+    let learnt = order.split_off(held_out);
+    (learnt, order)
+}
+
+struct Fit<'a> {
+    run: Run<'a>,
+    rows: Vec<u32>,
+    held_out: Vec<u32>,
+    phases: Vec<Phase>,
+    steps_per_epoch: u64,
+    latest: Vec<(String, f64)>,
+}
+
+/// How an epoch or a phase ended.
+enum Flow {
+    On,
+    Stopped,
+    Leave(Outcome),
+}
+
+impl Fit<'_> {
+    fn prepare(&mut self) -> Result<(), Halt> {
+        let Run { learner, train, device, .. } = &mut self.run;
+        let mut batches = self.rows.chunks(EVALUATION_BATCH).map(|rows| train.batch(rows, *device));
+        Ok(tch::no_grad(|| learner.prepare(&mut batches))?)
+    }
+
+    fn run_phases(&mut self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+        while let Some(phase) = self.phases.get(self.run.cursor.phase).cloned() {
+            observer.phase(&phase.name);
+            match self.run_phase(&phase, observer)? {
+                Flow::Leave(outcome) => return Ok(outcome),
+                Flow::On | Flow::Stopped => {}
+            }
+            self.run.cursor.phase += 1;
+            self.run.cursor.epoch = 0;
+            if self.run.cursor.phase < self.phases.len() {
+                self.run.learner.enter(self.run.cursor.phase);
+            }
+        }
+        // With early stopping the last epochs were worse by definition.
+        if self.run.training.early_stopping.is_some()
+            && let Some(best) = observer.recall_best()?
+        {
+            self.run.learner.restore(&best).map_err(|e| Halt::Observer(e.to_string()))?;
+        }
+        self.finish(observer)
+    }
+
+    fn run_phase(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
+        while self.run.cursor.epoch < phase.epochs {
+            if let Flow::Leave(outcome) = self.run_epoch(phase, observer)? {
+                return Ok(Flow::Leave(outcome));
+            }
+            if let Flow::Stopped = self.close_epoch(phase, observer)? {
+                return Ok(Flow::Stopped);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    fn run_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
+        let place = [self.run.cursor.phase as u64, u64::from(self.run.cursor.epoch)];
+        let seed = self.run.training.seed;
+        let order = self.shuffled(place);
+        let batch_size = self.run.training.batch_size as usize;
+        for step in self.run.cursor.step..self.steps_per_epoch {
+            match observer.request() {
+                Request::Continue => {}
+                Request::Cancel => return Ok(Flow::Leave(Outcome::Canceled)),
+                Request::Release => {
+                    self.checkpoint(false, observer)?;
+                    return Ok(Flow::Leave(Outcome::Released));
+                }
+            }
+            let from = usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size);
+            let indices = &order[from..(from + batch_size).min(order.len())];
+            let batch = self.run.train.batch(indices, self.run.device)?;
+            let at = f64::from(self.run.cursor.epoch) + step as f64 / self.steps_per_epoch as f64;
+            let factor = self.run.training.schedule.factor(at, f64::from(phase.epochs));
+            let mut context = StepContext {
+                rng: Rng::at(seed, &[stream::STEP, place[0], place[1], step]),
+                learning_rate: self.run.training.learning_rate * factor,
+                epoch: self.run.cursor.epoch,
+                step,
+            };
+            let report = self.run.learner.step(&batch, &mut context);
+            let rows = indices.len() as u64;
+            let cursor = &mut self.run.cursor;
+            cursor.step += 1;
+            cursor.total_step += 1;
+            cursor.sums.add(&report, rows);
+            if let Some(&(metric, value)) = report.0.iter().find(|(_, v)| !v.is_finite()) {
+                return Err(Halt::Diverged { metric, value, step: cursor.total_step });
+            }
+            observer.step(self.progress(), rows, &report);
+        }
+        Ok(Flow::On)
+    }
+
+    fn shuffled(&self, place: [u64; 2]) -> Vec<u32> {
+        let n = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
+        Rng::at(self.run.training.seed, &[stream::ORDER, place[0], place[1]])
+            .permutation(n)
+            .into_iter()
+            .map(|i| self.rows[i as usize])
+            .collect()
+    }
+
+    /// Reports the epoch's means, validates, writes the checkpoint that is due.
+    fn close_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
+        let sums = std::mem::take(&mut self.run.cursor.sums);
+        self.run.cursor.step = 0;
+        self.run.cursor.epoch += 1;
+        let mut metrics = prefixed("train", &sums);
+        if !self.held_out.is_empty() {
+            let place = [self.run.cursor.phase as u64, u64::from(self.run.cursor.epoch)];
+            let means = self.evaluate(self.run.train, &self.held_out, place)?;
+            metrics.extend(prefixed("validation", &means));
+        }
+        observer.epoch(self.progress(), &metrics);
+        let best = self.judge(&metrics);
+        self.latest = metrics;
+        let stop = self.run.training.early_stopping.as_ref()
+            .is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
+        let every = self.run.training.checkpoint_every_epochs.max(1);
+        let last = stop || self.run.cursor.epoch == phase.epochs;
+        if best || last || self.run.cursor.epoch.is_multiple_of(every) {
+            self.checkpoint(best, observer)?;
+        }
+        Ok(if stop { Flow::Stopped } else { Flow::On })
+    }
+
+    /// Whether this epoch's early-stopping metric is the best so far.
+    fn judge(&mut self, metrics: &[(String, f64)]) -> bool {
+        let Some(rule) = &self.run.training.early_stopping else {
+            return false;
+        };
+        let wanted = format!("validation/{}", rule.metric);
+        let Some(&(_, value)) = metrics.iter().find(|(name, _)| *name == wanted) else {
+            return false;
+        };
+        let cursor = &mut self.run.cursor;
+        let better = cursor.best.is_none_or(|best| value < best - rule.min_delta);
+        if better {
+            cursor.best = Some(value);
+            cursor.epochs_since_best = 0;
+        } else {
+            cursor.epochs_since_best += 1;
+        }
+        better
+    }
+
+    fn checkpoint(&self, best: bool, observer: &mut dyn Observer) -> Result<(), Halt> {
+        observer.checkpoint(Snapshot {
+            cursor: &self.run.cursor,
+            progress: self.progress(),
+            state: self.run.learner.state(),
+            metrics: &self.latest,
+            best,
+        })
+    }
+
+    fn finish(&self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+        let Some(test) = self.run.test else {
+            return Ok(Outcome::Finished(Vec::new()));
+        };
+        observer.phase("evaluating");
+        let all: Vec<u32> = (0..test.len()).collect();
+        let means = self.evaluate(test, &all, [u64::MAX, 0])?;
+        let metrics = prefixed("test", &means);
+        observer.epoch(self.progress(), &metrics);
+        Ok(Outcome::Finished(metrics))
+    }
+
+    fn evaluate(&self, split: &Split, rows: &[u32], place: [u64; 2]) -> Result<Means, Halt> {
+        let mut means = Means::default();
+        for (i, indices) in rows.chunks(EVALUATION_BATCH).enumerate() {
+            let batch = split.batch(indices, self.run.device)?;
+            let place = [stream::EVALUATE, place[0], place[1], i as u64];
+            let mut rng = Rng::at(self.run.training.seed, &place);
+            let report = tch::no_grad(|| self.run.learner.evaluate(&batch, &mut rng));
+            means.add(&report, indices.len() as u64);
+        }
+        Ok(means)
+    }
+
+    fn progress(&self) -> Progress {
+        let cursor = &self.run.cursor;
+        let done: u32 = self.phases[..cursor.phase.min(self.phases.len())].iter().map(|p| p.epochs).sum();
+        let epochs = self.phases.iter().map(|p| p.epochs).sum();
+        Progress {
+            epoch: done + cursor.epoch,
+            epochs,
+            step: cursor.total_step,
+            total_steps: u64::from(epochs) * self.steps_per_epoch,
+        }
+    }
+}
+
+fn prefixed(split: &str, means: &Means) -> Vec<(String, f64)> {
+    means.values().map(|(name, value)| (format!("{split}/{name}"), value)).collect()
+}

@@ -1,0 +1,13 @@
+//! The epoch loop over any learner: batches, schedules, validation, early stopping, checkpoints.
+//!
+//! It knows no family, no SQL and no HTTP. What a run needs from outside it asks of an `Observer`.
+
+pub mod cursor;
+pub mod epoch_loop;
+pub mod learner;
+pub mod settings;
+
+pub use cursor::Cursor;
+pub use epoch_loop::{Halt, Observer, Outcome, Request, Run, Snapshot, fit};
+pub use learner::{Learner, Phase, Report, StepContext};
+pub use settings::Training;

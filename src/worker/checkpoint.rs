@@ -1,0 +1,87 @@
+//! Checkpoints of a job: written whole before a row names them, read back newest first, past any
+//! that a failing disk has damaged.
+
+use serde::{Deserialize, Serialize};
+use tokio::runtime::Handle;
+
+use super::now_ms;
+use crate::artifacts::files::Stored;
+use crate::artifacts::{Artifacts, weights};
+use crate::jobs::Lease;
+use crate::nn::Tensors;
+use crate::store::{NewCheckpoint, Store, StoreError};
+use crate::train::{Cursor, Snapshot};
+
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the checkpoint could not be written: {0}")]
+    Disk(#[from] std::io::Error),
+    #[error("the checkpoint could not be encoded: {0}")]
+    Encode(#[from] weights::WeightsError),
+    #[error("the cursor could not be encoded: {0}")]
+    Cursor(#[from] serde_json::Error),
+}
+
+/// The note inside a checkpoint file.
+#[derive(Serialize, Deserialize)]
+struct Note {
+    cursor: Cursor,
+}
+
+pub struct Checkpoints {
+    pub store: Store,
+    pub artifacts: Artifacts,
+    pub lease: Lease,
+    pub keep: u32,
+    pub runtime: Handle,
+}
+
+impl Checkpoints {
+    pub fn write(&self, snapshot: &Snapshot<'_>) -> Result<(), CheckpointError> {
+        let bytes = weights::encode(&snapshot.state, &Note { cursor: snapshot.cursor.clone() })?;
+        let Stored { sha256, bytes } = self.artifacts.put(&bytes)?;
+        let row = NewCheckpoint {
+            epoch: i64::from(snapshot.progress.epoch),
+            step: i64::try_from(snapshot.progress.step).unwrap_or(i64::MAX),
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            sha256: sha256.clone(),
+            metrics: snapshot.metrics.iter().map(|(k, v)| (k.clone(), (*v).into())).collect(),
+            best: snapshot.best,
+            position: serde_json::to_value(snapshot.cursor)?,
+        };
+        let recorded = self
+            .runtime
+            .block_on(self.store.record_checkpoint(&self.lease, &row, self.keep, now_ms()))?;
+        self.artifacts.remove(&recorded.orphans);
+        Ok(())
+    }
+
+    /// The newest checkpoint that can be read; damaged ones are dropped on the way.
+    pub fn newest(&self) -> Result<Option<(Cursor, Tensors)>, CheckpointError> {
+        for row in self.runtime.block_on(self.store.checkpoints(&self.lease.job_id))? {
+            match self.read(&row.sha256) {
+                Ok(found) => return Ok(Some(found)),
+                Err(reason) => {
+                    tracing::warn!(job = row.job_id, number = row.number, reason, "checkpoint dropped");
+                    self.runtime.block_on(self.store.drop_checkpoint(&self.lease, row.number))?;
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// The state of the best checkpoint, if one was marked.
+    pub fn best(&self) -> Result<Option<Tensors>, CheckpointError> {
+        let rows = self.runtime.block_on(self.store.checkpoints(&self.lease.job_id))?;
+        let best = rows.iter().find(|row| row.best).and_then(|row| self.read(&row.sha256).ok());
+        Ok(best.map(|(_, tensors)| tensors))
+    }
+
+    fn read(&self, sha256: &str) -> Result<(Cursor, Tensors), String> {
+        let bytes = self.artifacts.get(sha256).map_err(|e| e.to_string())?;
+        let (tensors, note): (Tensors, Note) = weights::decode(&bytes).map_err(|e| e.to_string())?;
+        Ok((note.cursor, tensors))
+    }
+}

@@ -1,0 +1,144 @@
+//! `latentd work --once`: claims a job, runs it, ends. Its parent talks to it over standard input: the
+//! line `release` asks it to leave, and the end of the stream means that the parent is gone.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::runtime::Handle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::checkpoint::Checkpoints;
+use super::control::Control;
+use super::observer::JobObserver;
+use super::training::{self, Ended};
+use super::{Layout, now_ms};
+use crate::artifacts::Artifacts;
+use crate::inference::engine::panic_text;
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status};
+use crate::store::{Store, StoreError};
+
+const HEARTBEAT: Duration = Duration::from_millis(500);
+
+#[derive(Debug, thiserror::Error)]
+pub enum WorkerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the data directory cannot be used: {0}")]
+    Disk(#[from] std::io::Error),
+}
+
+/// Runs one job, if one can be claimed; says whether there was one.
+pub async fn run_one(layout: &Layout, owner: &str, policy: LeasePolicy, supervised: bool) -> Result<bool, WorkerError> {
+    let control = Control::default();
+    if supervised {
+        tokio::spawn(obey_parent(control.clone()));
+    }
+    tokio::spawn(release_on_signal(control.clone()));
+    let store = Store::open(&layout.database()).await?;
+    let artifacts = Artifacts::open(layout.artifacts())?;
+    let Some((job, lease)) = store.claim(owner, policy, now_ms()).await? else {
+        return Ok(false);
+    };
+    tracing::info!(job = job.id, kind = job.kind, attempt = job.attempt, "job claimed");
+    let heart = tokio::spawn(keep_lease(store.clone(), lease.clone(), policy, control.clone()));
+    let ended = run_in_thread(job, lease.clone(), &store, artifacts, layout.clone(), control.clone()).await;
+    heart.abort();
+    close(&store, &lease, ended, &control).await?;
+    Ok(true)
+}
+
+async fn obey_parent(control: Control) {
+    let mut lines = BufReader::new(tokio::io::stdin()).lines();
+    while let Ok(Some(line)) = lines.next_line().await {
+        if line == "release" {
+            control.release();
+        }
+    }
+    // The parent died: without it nobody would count this worker. The job goes on from its last
+    // checkpoint elsewhere, once the lease has run out.
+    std::process::exit(3);
+}
+
+/// Ctrl-C reaches the whole process group; the parent, if any, decides, but to release is never wrong.
+async fn release_on_signal(control: Control) {
+    super::supervisor::termination().await;
+    control.release();
+}
+
+/// Extends the lease, and learns from it whether the job is to be canceled.
+async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, control: Control) {
+    let mut beat = interval(HEARTBEAT);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut held_until = Instant::now() + lease_time(policy);
+    loop {
+        beat.tick().await;
+        match store.heartbeat(&lease, policy.lease_ms, now_ms()).await {
+            Ok(status) => {
+                held_until = Instant::now() + lease_time(policy);
+                if status == Status::Canceling {
+                    control.cancel();
+                }
+            }
+            Err(StoreError::LeaseLost) => return control.lose(),
+            Err(error) if Instant::now() < held_until => tracing::warn!(%error, "heartbeat failed"),
+            Err(_) => return control.lose(),
+        }
+    }
+}
+
+fn lease_time(policy: LeasePolicy) -> Duration {
+    Duration::from_millis(u64::try_from(policy.lease_ms).unwrap_or(0))
+}
+
+async fn run_in_thread(job: Job, lease: Lease, store: &Store, artifacts: Artifacts, layout: Layout, control: Control) -> Result<Ended, JobError> {
+    let gone = || JobError { code: "data_unreadable".to_owned(), detail: "the data set is gone".to_owned() };
+    let dataset = store.dataset(&job.dataset_id).await.map_err(|_| gone())?;
+    let keep = job.training.get("keep_checkpoints").and_then(serde_json::Value::as_u64);
+    let checkpoints = Checkpoints {
+        store: store.clone(),
+        artifacts,
+        lease,
+        keep: keep.and_then(|k| u32::try_from(k).ok()).unwrap_or(1),
+        runtime: Handle::current(),
+    };
+    let run = tokio::task::spawn_blocking(move || {
+        let mut observer = JobObserver::new(checkpoints, control);
+        catch_unwind(AssertUnwindSafe(|| training::run(&job, &dataset, &layout, &mut observer)))
+    });
+    match run.await {
+        Ok(Ok(Ok(ended))) => Ok(ended),
+        Ok(Ok(Err(error))) => Err(JobError { code: error.code().to_owned(), detail: error.to_string() }),
+        Ok(Err(panic)) => Err(internal(panic_text(panic.as_ref()))),
+        Err(error) => Err(internal(error.to_string())),
+    }
+}
+
+fn internal(detail: String) -> JobError {
+    JobError { code: "internal".to_owned(), detail }
+}
+
+/// The last write: what became of the job.
+async fn close(store: &Store, lease: &Lease, ended: Result<Ended, JobError>, control: &Control) -> Result<(), WorkerError> {
+    if control.is_lost() {
+        tracing::warn!(job = lease.job_id, "the lease was lost; another worker may have the job");
+        return Ok(());
+    }
+    let now = now_ms();
+    match ended {
+        Ok(Ended::Trained(version)) => match store.succeed(lease, &version, &serde_json::Map::new(), now).await {
+            // Canceled at the last moment: nothing may be published.
+            Err(StoreError::Transition(_)) => store.finish_cancel(lease, now).await?,
+            other => drop(other?),
+        },
+        Ok(Ended::Canceled) => store.finish_cancel(lease, now).await?,
+        Ok(Ended::Released) => {
+            store.release(lease, now).await?;
+        }
+        Err(error) => {
+            tracing::error!(job = lease.job_id, code = error.code, detail = error.detail, "job failed");
+            store.fail(lease, &error, now).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,137 @@
+//! Starts a worker process when there is a job to claim, sees it end, and frees at once what it held.
+
+use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::{Notify, watch};
+use tokio::time::{sleep, timeout};
+
+use super::{Layout, now_ms};
+use crate::jobs::LeasePolicy;
+use crate::store::Store;
+
+/// How often the queue is looked at when nobody knocks: for jobs whose worker's lease ran out.
+const POLL: Duration = Duration::from_millis(500);
+
+pub struct Supervisor {
+    pub store: Store,
+    pub layout: Layout,
+    pub policy: LeasePolicy,
+    /// Knocked when a job was queued.
+    pub queued: Arc<Notify>,
+    /// Turns true when the service shuts down.
+    pub draining: watch::Receiver<bool>,
+    /// How long a worker may take to write its checkpoint and leave.
+    pub grace: Duration,
+}
+
+impl Supervisor {
+    /// Runs worker processes, one at a time, until draining.
+    pub async fn run(mut self) {
+        while !*self.draining.borrow() {
+            match self.store.is_anything_claimable(now_ms()).await {
+                Ok(true) => self.run_worker().await,
+                Ok(false) => self.wait().await,
+                Err(error) => {
+                    tracing::warn!(%error, "the queue could not be read");
+                    sleep(POLL).await;
+                }
+            }
+        }
+    }
+
+    async fn wait(&mut self) {
+        tokio::select! {
+            () = self.queued.notified() => {}
+            () = sleep(POLL) => {}
+            () = drained(self.draining.clone()) => {}
+        }
+    }
+
+    async fn run_worker(&mut self) {
+        let owner = format!("worker_{}", uuid::Uuid::new_v4().simple());
+        let (mut child, mut stdin) = match self.spawn(&owner) {
+            Ok(started) => started,
+            Err(error) => {
+                tracing::error!(%error, "a worker could not be started");
+                return sleep(POLL).await;
+            }
+        };
+        let ended = tokio::select! {
+            status = child.wait() => Some(status),
+            () = drained(self.draining.clone()) => None,
+        };
+        let status = match ended {
+            Some(status) => status,
+            None => self.let_go(&mut child, stdin.as_mut()).await,
+        };
+        let ended_well = matches!(&status, Ok(status) if status.success());
+        match status {
+            Ok(status) if status.success() => {}
+            Ok(status) => tracing::warn!(owner, %status, "a worker died"),
+            Err(error) => tracing::error!(owner, %error, "a worker was lost"),
+        }
+        // Frees what it held if it died; a worker that ended well holds nothing.
+        if let Err(error) = self.store.expire_owner(&owner, self.policy, now_ms()).await {
+            tracing::warn!(owner, %error, "a dead worker's lease must run out by itself");
+        }
+        if !ended_well {
+            sleep(POLL).await;
+        }
+    }
+
+    /// The standard input is kept apart: `Child::wait` would close it, which tells a worker that its
+    /// parent died.
+    fn spawn(&self, owner: &str) -> std::io::Result<(Child, Option<ChildStdin>)> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["work", "--once", "--owner", owner])
+            .arg("--data-dir")
+            .arg(&self.layout.root)
+            .arg("--lease-seconds")
+            .arg((self.policy.lease_ms / 1000).to_string())
+            .stdin(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let stdin = child.stdin.take();
+        Ok((child, stdin))
+    }
+
+    /// Asks the worker to write a checkpoint and leave; past the grace it is killed, and its job goes
+    /// on from the checkpoint before.
+    async fn let_go(&self, child: &mut Child, stdin: Option<&mut ChildStdin>) -> std::io::Result<ExitStatus> {
+        if let Some(stdin) = stdin {
+            let _ = stdin.write_all(b"release\n").await;
+            let _ = stdin.flush().await;
+        }
+        if let Ok(status) = timeout(self.grace, child.wait()).await {
+            return status;
+        }
+        tracing::warn!("a worker did not leave in time and is killed");
+        child.kill().await?;
+        child.wait().await
+    }
+}
+
+/// Resolves when the service shuts down.
+async fn drained(mut draining: watch::Receiver<bool>) {
+    // An error means that the sender is gone, and with it the service.
+    let _ = draining.wait_for(|draining| *draining).await;
+}
+
+/// Resolves when the process is asked to end (SIGTERM, SIGINT).
+pub async fn termination() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+        (Ok(mut terminate), Ok(mut interrupt)) => {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+        }
+        // Without handlers the default action ends the process.
+        _ => std::future::pending().await,
+    }
+}

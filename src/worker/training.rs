@@ -1,0 +1,168 @@
+//! A training job from its row to trained weights: data, learner, the newest checkpoint, the loop.
+
+use std::io;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::checkpoint::CheckpointError;
+use super::observer::JobObserver;
+use super::{Layout, now_ms, split_files};
+use crate::artifacts::{Artifacts, weights};
+use crate::data::split::Split;
+use crate::families::{self, Family, FamilyError};
+use crate::jobs::Job;
+use crate::nn::model::DataFacts;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::store::{self, NewVersion};
+use crate::train::{Cursor, Halt, Learner, Outcome, Run, Training, fit};
+
+#[derive(Debug, thiserror::Error)]
+pub enum TrainingError {
+    #[error("the data set's files cannot be read: {0}")]
+    Data(#[from] io::Error),
+    #[error("the job's settings cannot be read: {0}")]
+    Settings(#[from] serde_json::Error),
+    #[error("the family '{0}' is not known to this version")]
+    Family(String),
+    #[error(transparent)]
+    Build(#[from] FamilyError),
+    #[error("the checkpoint does not fit the model: {0}")]
+    Restore(#[from] TensorMismatch),
+    #[error(transparent)]
+    Checkpoint(#[from] CheckpointError),
+    #[error(transparent)]
+    Halted(#[from] Halt),
+    #[error("the weights cannot be stored: {0}")]
+    Weights(#[from] weights::WeightsError),
+}
+
+impl TrainingError {
+    /// The stable code that the job's `error` carries.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Halted(Halt::Diverged { .. }) => "diverged",
+            Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
+            Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => "storage_failed",
+            _ => "internal",
+        }
+    }
+}
+
+/// How a job's run ended.
+pub enum Ended {
+    Trained(Box<NewVersion>),
+    Canceled,
+    Released,
+}
+
+/// The device that a job's `device` names on this machine.
+pub fn resolve_device(name: &str) -> Device {
+    let index = match name {
+        "cpu" => return Device::Cpu,
+        "auto" if !tch::Cuda::is_available() => return Device::Cpu,
+        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()).unwrap_or(0),
+    };
+    Device::Cuda(index)
+}
+
+pub fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        _ => "cpu".to_owned(),
+    }
+}
+
+/// Runs the job in this thread.
+pub fn run(job: &Job, dataset: &store::Dataset, layout: &Layout, observer: &mut JobObserver) -> Result<Ended, TrainingError> {
+    let training: Training = serde_json::from_value(job.training.clone())?;
+    // Before any tensor: sums split over other threads have other last bits.
+    tch::set_num_threads(i32::try_from(training.threads).unwrap_or(1));
+    let device = resolve_device(&training.device);
+    observer.report(&store::Report {
+        phase: Some("loading".to_owned()),
+        device: Some(device_name(device)),
+        ..store::Report::default()
+    });
+    let family = Family::find(&job.kind).ok_or_else(|| TrainingError::Family(job.kind.clone()))?;
+    let facts = dataset.facts();
+    let folder = layout.dataset(&dataset.id);
+    let train = open_split(&folder, "train", dataset.splits.train)?;
+    let test = dataset.splits.test.map(|split| open_split(&folder, "test", split)).transpose()?;
+    let mut learner = (family.learner)(&job.model, &training, &facts, device)?;
+    let cursor = take_up(learner.as_mut(), observer)?;
+    let run = Run { learner: learner.as_mut(), train: &train, test: test.as_ref(), training: &training, device, cursor };
+    match fit(run, observer)? {
+        Outcome::Canceled => Ok(Ended::Canceled),
+        Outcome::Released => Ok(Ended::Released),
+        Outcome::Finished(metrics) => {
+            let published = publish(job, &facts, learner.as_ref(), metrics, &observer.checkpoints.artifacts)?;
+            Ok(Ended::Trained(Box::new(published)))
+        }
+    }
+}
+
+fn open_split(folder: &Path, name: &str, split: store::Split) -> io::Result<Split> {
+    let (rows, labels) = split_files(folder, name);
+    Split::open(&rows, split.labels.then_some(labels.as_path()))
+}
+
+/// Puts the learner where the newest readable checkpoint left it; at the start if there is none.
+fn take_up(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, TrainingError> {
+    let Some((cursor, state)) = observer.checkpoints.newest()? else {
+        truncate_metrics(observer, 0)?;
+        return Ok(Cursor::default());
+    };
+    learner.enter(cursor.phase);
+    learner.restore(&state)?;
+    truncate_metrics(observer, cursor.total_step)?;
+    tracing::info!(epoch = cursor.epoch, step = cursor.total_step, "going on from a checkpoint");
+    Ok(cursor)
+}
+
+/// Points past the checkpoint will be made again.
+fn truncate_metrics(observer: &JobObserver, step: u64) -> Result<(), TrainingError> {
+    let checkpoints = &observer.checkpoints;
+    let step = i64::try_from(step).unwrap_or(i64::MAX);
+    let truncate = checkpoints.store.truncate_metrics_after(&checkpoints.lease, step);
+    checkpoints.runtime.block_on(truncate).map_err(CheckpointError::from)?;
+    Ok(())
+}
+
+/// Writes the weights and their manifest; the row comes after.
+fn publish(job: &Job, facts: &DataFacts, learner: &dyn Learner, metrics: Vec<(String, f64)>, artifacts: &Artifacts) -> Result<NewVersion, TrainingError> {
+    let model = learner.model();
+    let tensors = model.tensors();
+    // Nothing here of job or time: the same training gives the same file.
+    let note = json!({"kind": job.kind, "spec": job.model, "data": facts});
+    let stored = artifacts.put(&weights::encode(&tensors, &note)?)?;
+    let metrics: serde_json::Map<String, Value> = metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
+    let manifest = json!({
+        "format": "latentd-manifest-1",
+        "kind": job.kind,
+        "spec": job.model,
+        "data": facts,
+        "training": job.training,
+        "weights": {"sha256": stored.sha256, "bytes": stored.bytes, "tensors": shapes(&tensors)},
+        "metrics": metrics,
+        "job": job.id,
+        "created_at": now_ms(),
+    });
+    artifacts.put_manifest(&stored.sha256, &manifest)?;
+    Ok(NewVersion {
+        spec: job.model.clone(),
+        input_shape: facts.shape.clone(),
+        code_shape: model.code_shape(),
+        parameters: tensors.values().map(|t| i64::try_from(t.numel()).unwrap_or(i64::MAX)).sum(),
+        capabilities: families::capabilities(model).into_iter().map(str::to_owned).collect(),
+        metrics,
+        data: serde_json::to_value(facts)?,
+        sha256: stored.sha256,
+        bytes: i64::try_from(stored.bytes).unwrap_or(i64::MAX),
+    })
+}
+
+fn shapes(tensors: &Tensors) -> Value {
+    tensors.iter().map(|(name, tensor)| (name.clone(), json!(tensor.size()))).collect::<serde_json::Map<_, _>>().into()
+}
