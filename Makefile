@@ -33,6 +33,10 @@ demo: build ## build, start the service, train two models and save what they mak
 serve: build ## build and start the service; options go in ARGS="--listen 127.0.0.1:9000"
 	exec '$(TARGET_DIR)/release/latentd' serve $(ARGS)
 
+.PHONY: results-mnist
+results-mnist: build ## train recipes/mnist/ and print their test figures (some five minutes)
+	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/results-mnist.sh
+
 .PHONY: build
 build: ## build the release binary
 	$(CARGO) build --release
@@ -45,7 +49,7 @@ check: fmt-check scripts-check clippy doc deny openapi-check docker-check test #
 
 .PHONY: test
 test: ## run all tests
-	$(CARGO) test
+	$(CARGO) test --release
 
 .PHONY: fmt
 fmt: ## format the source
@@ -57,11 +61,11 @@ fmt-check: ## check that the source is formatted
 
 .PHONY: clippy
 clippy: ## lint the source; a warning is an error
-	$(CARGO) clippy --all-targets -- -D warnings
+	$(CARGO) clippy --release --all-targets -- -D warnings
 
 .PHONY: doc
 doc: ## build the source documentation; a warning is an error
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items
 
 .PHONY: deny
 deny: ## check licences, sources and advisories of the dependencies (needs cargo-deny)
@@ -71,13 +75,13 @@ deny: ## check licences, sources and advisories of the dependencies (needs cargo
 openapi: ## write openapi/openapi.json anew from the code
 	mkdir -p openapi
 	new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
-	$(CARGO) run --bin latentd -- openapi >"$$new"; \
+	$(CARGO) run --release --bin latentd -- openapi >"$$new"; \
 	cp "$$new" openapi/openapi.json
 
 .PHONY: openapi-check
 openapi-check: ## check that openapi/openapi.json is what the code says, and is valid
 	new=$$(mktemp); trap 'rm -f "$$new"' EXIT; \
-	$(CARGO) run --bin latentd -- openapi >"$$new"; \
+	$(CARGO) run --release --bin latentd -- openapi >"$$new"; \
 	diff -u openapi/openapi.json "$$new" | head -n 60 || \
 		{ echo "openapi/openapi.json is out of date; run 'make openapi'" >&2; exit 1; }
 	scripts/lint-openapi.sh openapi/openapi.json

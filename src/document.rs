@@ -16,7 +16,10 @@ pub struct FieldError {
 
 impl FieldError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { pointer: pointer.into(), detail: detail.into() }
+        Self {
+            pointer: pointer.into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -66,7 +69,11 @@ impl Rules {
 
     /// `Ok(())` if every rule holds.
     pub fn outcome(self) -> Result<(), Vec<FieldError>> {
-        if self.0.is_empty() { Ok(()) } else { Err(self.0) }
+        if self.0.is_empty() {
+            Ok(())
+        } else {
+            Err(self.0)
+        }
     }
 }
 
@@ -88,6 +95,10 @@ mod tests {
         assert_eq!(wrong_type.pointer, "/model/axes/1");
         let unknown = read::<Point>(&json!({"axes": [], "a/b": 1}), "/model").unwrap_err();
         assert_eq!(unknown.pointer, "/model/a~1b");
-        assert!(unknown.detail.contains("unknown field"), "{}", unknown.detail);
+        assert!(
+            unknown.detail.contains("unknown field"),
+            "{}",
+            unknown.detail
+        );
     }
 }

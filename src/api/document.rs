@@ -1,5 +1,6 @@
 //! The OpenAPI document: what is not said at the operations themselves.
 
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 
 #[derive(OpenApi)]
@@ -24,8 +25,41 @@ pub fn base() -> utoipa::openapi::OpenApi {
 }
 
 /// The document as it is served and kept in `openapi/openapi.json`.
-pub fn text(document: utoipa::openapi::OpenApi) -> String {
-    let mut text = document.to_pretty_json().unwrap_or_default();
+pub fn text(document: &utoipa::openapi::OpenApi) -> String {
+    let mut document = serde_json::to_value(document).unwrap_or_default();
+    merge_defaults(&mut document);
+    refer_to_items(&mut document);
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
+}
+
+/// A default beside an inlined schema comes as `allOf: [schema, {type: object, default}]`, which no
+/// value but an object satisfies; here the default moves into the schema.
+fn merge_defaults(value: &mut Value) {
+    if let Some(Value::Array(parts)) = value.get_mut("allOf")
+        && let [schema, extra] = parts.as_mut_slice()
+        && let (Some(schema), Some(default)) = (schema.as_object_mut(), extra.get("default"))
+    {
+        schema.insert("default".to_owned(), default.clone());
+        *value = Value::Object(std::mem::take(schema));
+    }
+    match value {
+        Value::Object(fields) => fields.values_mut().for_each(merge_defaults),
+        Value::Array(items) => items.iter_mut().for_each(merge_defaults),
+        _ => {}
+    }
+}
+
+/// Generated clients should have one type for an item, alone or in a list.
+fn refer_to_items(document: &mut Value) {
+    let Some(schemas) = document["components"]["schemas"].as_object_mut() else {
+        return;
+    };
+    for (name, schema) in schemas.iter_mut() {
+        if let Some(item) = name.strip_prefix("List_") {
+            let reference = format!("#/components/schemas/{item}");
+            schema["properties"]["data"]["items"] = json!({ "$ref": reference });
+        }
+    }
 }

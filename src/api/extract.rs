@@ -25,23 +25,36 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 
 /// The whole body, within the size limit.
 pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Bytes::from_request(request, state).await.map_err(|rejection: BytesRejection| {
-        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            Problem::new(Code::TooLarge, "the body is larger than this server reads (see --max-body-mib)")
-        } else {
-            Problem::new(Code::Malformed, rejection.body_text())
-        }
-    })
+    Bytes::from_request(request, state)
+        .await
+        .map_err(|rejection: BytesRejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                Problem::new(
+                    Code::TooLarge,
+                    "the body is larger than this server reads (see --max-body-mib)",
+                )
+            } else {
+                Problem::new(Code::Malformed, rejection.body_text())
+            }
+        })
 }
 
 /// The media type of the body, without parameters.
 pub fn content_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
-    Some(value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase())
+    Some(
+        value
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .to_ascii_lowercase(),
+    )
 }
 
 pub fn is_json(media_type: &str) -> bool {
-    media_type == "application/json" || (media_type.starts_with("application/") && media_type.ends_with("+json"))
+    media_type == "application/json"
+        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
 fn require_json(headers: &HeaderMap) -> Result<()> {
@@ -49,7 +62,10 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
         Some(kind) if is_json(&kind) => Ok(()),
         found => Err(Problem::new(
             Code::UnsupportedMediaType,
-            format!("send application/json, not {}", found.as_deref().unwrap_or("a body without a content type")),
+            format!(
+                "send application/json, not {}",
+                found.as_deref().unwrap_or("a body without a content type")
+            ),
         )),
     }
 }
@@ -66,7 +82,9 @@ pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
             Problem::new(Code::Malformed, format!("the body is not JSON: {inner}"))
         }
     })?;
-    reader.end().map_err(|e| Problem::new(Code::Malformed, format!("the body is not JSON: {e}")))?;
+    reader
+        .end()
+        .map_err(|e| Problem::new(Code::Malformed, format!("the body is not JSON: {e}")))?;
     Ok(value)
 }
 
@@ -88,7 +106,9 @@ fn query_problem(text: &str) -> Problem {
     let detail = text.trim_start_matches("Failed to deserialize query string: ");
     // "field: reason" where serde could name the parameter, "unknown field `x`, …" where it is unknown.
     let named = detail.split_once(": ").map(|(field, _)| field.to_owned());
-    let unknown = detail.strip_prefix("unknown field `").and_then(|rest| rest.split('`').next());
+    let unknown = detail
+        .strip_prefix("unknown field `")
+        .and_then(|rest| rest.split('`').next());
     let field = unknown.map(str::to_owned).or(named).unwrap_or_default();
     Problem::field(format!("/{field}"), format!("query parameter: {detail}"))
 }
@@ -129,25 +149,36 @@ pub fn negotiate(headers: &HeaderMap, offered: &[Form]) -> Result<Form> {
     // A stable sort keeps the client's order among equals.
     wanted.sort_by(|a, b| b.0.total_cmp(&a.0));
     for (_, range) in &wanted {
-        if let Some(form) = offered.iter().find(|form| matches(range, form.media_type())) {
+        if let Some(form) = offered
+            .iter()
+            .find(|form| matches(range, form.media_type()))
+        {
             return Ok(*form);
         }
     }
     let offers: Vec<&str> = offered.iter().map(|form| form.media_type()).collect();
-    Err(Problem::new(Code::NotAcceptable, format!("this is answered as {}", offers.join(", "))))
+    Err(Problem::new(
+        Code::NotAcceptable,
+        format!("this is answered as {}", offers.join(", ")),
+    ))
 }
 
 fn weighted(range: &str) -> (f32, String) {
     let mut parts = range.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let weight = parts.find_map(|p| p.strip_prefix("q=")).and_then(|q| q.parse().ok()).unwrap_or(1.0);
+    let weight = parts
+        .find_map(|p| p.strip_prefix("q="))
+        .and_then(|q| q.parse().ok())
+        .unwrap_or(1.0);
     (weight, kind)
 }
 
 fn matches(range: &str, media_type: &str) -> bool {
     range == "*/*"
         || range == media_type
-        || range.strip_suffix("/*").is_some_and(|kind| media_type.split('/').next() == Some(kind))
+        || range
+            .strip_suffix("/*")
+            .is_some_and(|kind| media_type.split('/').next() == Some(kind))
 }
 
 #[cfg(test)]
@@ -165,7 +196,10 @@ mod tests {
         assert_eq!(best("*/*"), Some(Form::Json));
         assert_eq!(best("image/png"), Some(Form::Png));
         assert_eq!(best("image/*, application/json;q=0.5"), Some(Form::Png));
-        assert_eq!(best("application/json;q=0.5, application/x-npy;q=0.9"), Some(Form::Npy));
+        assert_eq!(
+            best("application/json;q=0.5, application/x-npy;q=0.9"),
+            Some(Form::Npy)
+        );
         assert_eq!(best("text/html"), None);
         assert_eq!(best("application/json;q=0"), None);
     }

@@ -23,7 +23,10 @@ pub fn page_limit(limit: Option<u32>, most: u32) -> Result<u32> {
     if (1..=most).contains(&limit) {
         Ok(limit)
     } else {
-        Err(Problem::field("/limit", format!("query parameter: must be between 1 and {most}, got {limit}")))
+        Err(Problem::field(
+            "/limit",
+            format!("query parameter: must be between 1 and {most}, got {limit}"),
+        ))
     }
 }
 

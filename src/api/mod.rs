@@ -62,7 +62,7 @@ pub fn documented() -> OpenApiRouter<AppState> {
 /// The whole service.
 pub fn router(state: AppState) -> Router {
     let (router, openapi) = documented().split_for_parts();
-    let text = document::text(openapi);
+    let text = document::text(&openapi);
     let body_limit = state.limits.body_bytes;
     router
         .route(
@@ -72,7 +72,12 @@ pub fn router(state: AppState) -> Router {
         // Verbs that no family answers yet: the model is looked up, and what it does offer is named.
         .route("/v1/models/{model}/{verb}", post(models::verbs::unknown))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
-        .fallback(|| async { Problem::new(Code::NotFound, "there is nothing at this path; /docs lists what there is") })
+        .fallback(|| async {
+            Problem::new(
+                Code::NotFound,
+                "there is nothing at this path; /docs lists what there is",
+            )
+        })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(telemetry::record))
         .layer(middleware::from_fn(allow_header))
@@ -83,7 +88,10 @@ pub fn router(state: AppState) -> Router {
 }
 
 async fn method_not_allowed() -> Problem {
-    Problem::new(Code::MethodNotAllowed, "this path does not take this method; the Allow header lists those it does")
+    Problem::new(
+        Code::MethodNotAllowed,
+        "this path does not take this method; the Allow header lists those it does",
+    )
 }
 
 /// axum answers some refusals of its own in plain text; clients are promised problems.
@@ -94,7 +102,10 @@ async fn allow_header(request: axum::extract::Request, next: middleware::Next) -
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
     if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_problem {
-        return method_not_allowed().await.with_allow(response.headers().get(header::ALLOW).cloned()).into_response();
+        return method_not_allowed()
+            .await
+            .with_allow(response.headers().get(header::ALLOW).cloned())
+            .into_response();
     }
     response
 }

@@ -38,17 +38,40 @@ impl Code {
         match self {
             Self::Malformed => (StatusCode::BAD_REQUEST, "The request cannot be read"),
             Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
-            Self::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "The path does not take this method"),
-            Self::NotAcceptable => (StatusCode::NOT_ACCEPTABLE, "The answer cannot be given in that form"),
+            Self::MethodNotAllowed => (
+                StatusCode::METHOD_NOT_ALLOWED,
+                "The path does not take this method",
+            ),
+            Self::NotAcceptable => (
+                StatusCode::NOT_ACCEPTABLE,
+                "The answer cannot be given in that form",
+            ),
             Self::Conflict => (StatusCode::CONFLICT, "It is taken or in use"),
-            Self::IllegalTransition => (StatusCode::CONFLICT, "The job's state does not allow this"),
+            Self::IllegalTransition => {
+                (StatusCode::CONFLICT, "The job's state does not allow this")
+            }
             Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
-            Self::UnsupportedMediaType => (StatusCode::UNSUPPORTED_MEDIA_TYPE, "The content type is not read here"),
-            Self::Invalid => (StatusCode::UNPROCESSABLE_ENTITY, "The request is understood but invalid"),
-            Self::IdempotencyMismatch => (StatusCode::UNPROCESSABLE_ENTITY, "The idempotency key belongs to another request"),
-            Self::UnsupportedOperation => (StatusCode::UNPROCESSABLE_ENTITY, "The model does not offer this"),
+            Self::UnsupportedMediaType => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "The content type is not read here",
+            ),
+            Self::Invalid => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The request is understood but invalid",
+            ),
+            Self::IdempotencyMismatch => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The idempotency key belongs to another request",
+            ),
+            Self::UnsupportedOperation => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                "The model does not offer this",
+            ),
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
-            Self::ShuttingDown => (StatusCode::SERVICE_UNAVAILABLE, "The service is shutting down"),
+            Self::ShuttingDown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "The service is shutting down",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The service failed"),
         }
     }
@@ -89,7 +112,13 @@ pub struct ProblemBody<'a> {
 
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None }
+        Self {
+            code,
+            detail: detail.into(),
+            errors: Vec::new(),
+            retry_after: None,
+            allow: None,
+        }
     }
 
     /// One invalid field.
@@ -101,16 +130,28 @@ impl Problem {
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let said: Vec<String> = errors
             .iter()
-            .map(|e| format!("{}: {}", e.pointer.trim_start_matches('/').replace('/', "."), e.detail))
+            .map(|e| {
+                format!(
+                    "{}: {}",
+                    e.pointer.trim_start_matches('/').replace('/', "."),
+                    e.detail
+                )
+            })
             .collect();
-        Self { errors, ..Self::new(Code::Invalid, said.join("; ")) }
+        Self {
+            errors,
+            ..Self::new(Code::Invalid, said.join("; "))
+        }
     }
 
     /// What went wrong is for the log alone.
     pub fn internal(reason: &dyn std::fmt::Display) -> Self {
         let id = request_id::current();
         tracing::error!(request_id = %id, %reason, "request failed");
-        Self::new(Code::Internal, "something failed on the server's side; its log has the reason under this request id")
+        Self::new(
+            Code::Internal,
+            "something failed on the server's side; its log has the reason under this request id",
+        )
     }
 
     pub fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
@@ -138,9 +179,16 @@ impl IntoResponse for Problem {
             errors: &self.errors,
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (status, [(header::CONTENT_TYPE, "application/problem+json")], json).into_response();
+        let mut response = (
+            status,
+            [(header::CONTENT_TYPE, "application/problem+json")],
+            json,
+        )
+            .into_response();
         if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            response
+                .headers_mut()
+                .insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(allow) = self.allow {
             response.headers_mut().insert(header::ALLOW, allow);
@@ -158,9 +206,10 @@ impl From<StoreError> for Problem {
             StoreError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text),
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, text),
             StoreError::Transition(_) => Self::new(Code::IllegalTransition, text),
-            StoreError::LeaseLost | StoreError::Database(_) | StoreError::Migration(_) | StoreError::Corrupt(_) => {
-                Self::internal(&text)
-            }
+            StoreError::LeaseLost
+            | StoreError::Database(_)
+            | StoreError::Migration(_)
+            | StoreError::Corrupt(_) => Self::internal(&text),
         }
     }
 }
@@ -172,7 +221,10 @@ impl From<CallError> for Problem {
             CallError::Unsupported { .. } => Self::new(Code::UnsupportedOperation, text),
             CallError::Option(bad) => Self::field(format!("/{}", bad.option), bad.detail),
             CallError::Width { .. } => Self::field("/inputs", text),
-            CallError::Full { retry_after_seconds, .. } => Self::new(Code::QueueFull, text).retry_after(retry_after_seconds),
+            CallError::Full {
+                retry_after_seconds,
+                ..
+            } => Self::new(Code::QueueFull, text).retry_after(retry_after_seconds),
             CallError::Closed => Self::new(Code::ShuttingDown, text).retry_after(5),
             CallError::Load(_) | CallError::Failed(_) => Self::internal(&text),
         }

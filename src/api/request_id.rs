@@ -15,7 +15,9 @@ tokio::task_local! {
 
 /// The id of the request that this task answers.
 pub fn current() -> Cow<'static, str> {
-    CURRENT.try_with(|id| Cow::Owned(id.clone())).unwrap_or(Cow::Borrowed(""))
+    CURRENT
+        .try_with(|id| Cow::Owned(id.clone()))
+        .unwrap_or(Cow::Borrowed(""))
 }
 
 /// Gives every request its id, and every response the same one.

@@ -26,11 +26,17 @@ pub async fn livez() -> &'static str {
     ))]
 pub async fn readyz(State(app): State<AppState>) -> Result<&'static str> {
     if *app.draining.borrow() {
-        return Err(Problem::new(Code::ShuttingDown, "the service is shutting down").retry_after(5));
+        return Err(
+            Problem::new(Code::ShuttingDown, "the service is shutting down").retry_after(5),
+        );
     }
     match app.store.job_counts().await {
         Ok(_) => Ok("ok\n"),
-        Err(error) => Err(Problem::new(Code::ShuttingDown, format!("the database does not answer: {error}")).retry_after(5)),
+        Err(error) => Err(Problem::new(
+            Code::ShuttingDown,
+            format!("the database does not answer: {error}"),
+        )
+        .retry_after(5)),
     }
 }
 
@@ -42,7 +48,13 @@ pub async fn metrics(State(app): State<AppState>) -> Result<impl IntoResponse> {
         metrics::gauge!("latentd_jobs", "status" => status.as_str()).set(jobs as f64);
     }
     metrics::gauge!("latentd_inference_queue_depth").set(app.engine.waiting() as f64);
-    Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], app.metrics.render()))
+    Ok((
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        app.metrics.render(),
+    ))
 }
 
 /// What this server is and offers.
@@ -73,7 +85,13 @@ pub async fn info(State(app): State<AppState>) -> Json<Info> {
         libtorch_version: torch_version(),
         devices: std::iter::once("cpu".to_owned()).chain(cuda).collect(),
         threads: app.here.threads,
-        families: FAMILIES.iter().map(|f| FamilyInfo { kind: f.kind, summary: f.summary }).collect(),
+        families: FAMILIES
+            .iter()
+            .map(|f| FamilyInfo {
+                kind: f.kind,
+                summary: f.summary,
+            })
+            .collect(),
     })
 }
 

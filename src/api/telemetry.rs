@@ -18,7 +18,11 @@ pub async fn record(request: Request, next: Next) -> Response {
     let start = Instant::now();
     let response = next.run(request).await;
     let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
-    let labels = [("method", method.to_string()), ("route", route.clone()), ("status", status.to_string())];
+    let labels = [
+        ("method", method.to_string()),
+        ("route", route.clone()),
+        ("status", status.to_string()),
+    ];
     metrics::counter!("latentd_http_requests_total", &labels).increment(1);
     metrics::histogram!("latentd_http_request_duration_seconds", &labels[..2]).record(seconds);
     tracing::debug!(request_id = %request_id::current(), %method, route, status, seconds, "request");

@@ -55,7 +55,10 @@ impl Artifacts {
     pub fn put(&self, bytes: &[u8]) -> io::Result<Stored> {
         let sha256 = hex(&Sha256::digest(bytes));
         write_whole(&self.path(&sha256), bytes)?;
-        Ok(Stored { sha256, bytes: bytes.len() as u64 })
+        Ok(Stored {
+            sha256,
+            bytes: bytes.len() as u64,
+        })
     }
 
     /// Writes the manifest beside stored weights.
@@ -66,13 +69,18 @@ impl Artifacts {
 
     /// The bytes of an artifact, their digest checked.
     pub fn get(&self, sha256: &str) -> Result<Vec<u8>, ArtifactError> {
-        let bytes = fs::read(self.path(sha256))
-            .map_err(|source| ArtifactError::Io { sha256: sha256.to_owned(), source })?;
+        let bytes = fs::read(self.path(sha256)).map_err(|source| ArtifactError::Io {
+            sha256: sha256.to_owned(),
+            source,
+        })?;
         let found = hex(&Sha256::digest(&bytes));
         if found == sha256 {
             Ok(bytes)
         } else {
-            Err(ArtifactError::Damaged { sha256: sha256.to_owned(), found })
+            Err(ArtifactError::Damaged {
+                sha256: sha256.to_owned(),
+                found,
+            })
         }
     }
 
@@ -83,7 +91,9 @@ impl Artifacts {
                 match fs::remove_file(self.file(sha256, extension)) {
                     Ok(()) => {}
                     Err(e) if e.kind() == io::ErrorKind::NotFound => {}
-                    Err(error) => tracing::warn!(sha256, %error, "an unused artifact could not be removed"),
+                    Err(error) => {
+                        tracing::warn!(sha256, %error, "an unused artifact could not be removed")
+                    }
                 }
             }
         }
@@ -99,7 +109,10 @@ impl Artifacts {
             }
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
-                let known = path.file_stem().and_then(|s| s.to_str()).is_some_and(|s| named.contains(s));
+                let known = path
+                    .file_stem()
+                    .and_then(|s| s.to_str())
+                    .is_some_and(|s| named.contains(s));
                 if !known && is_old(&path) {
                     fs::remove_file(&path)?;
                     removed += 1;
@@ -112,7 +125,11 @@ impl Artifacts {
 
 fn is_old(path: &Path) -> bool {
     let modified = fs::metadata(path).and_then(|m| m.modified());
-    modified.is_ok_and(|at| SystemTime::now().duration_since(at).is_ok_and(|age| age > SWEEP_AGE))
+    modified.is_ok_and(|at| {
+        SystemTime::now()
+            .duration_since(at)
+            .is_ok_and(|age| age > SWEEP_AGE)
+    })
 }
 
 /// Temporary file, fsync, rename, fsync of the folder: after a crash the file is whole or not there.
@@ -136,10 +153,12 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Lower-case hexadecimal digits.
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
-        let _ = write!(out, "{byte:02x}");
-        out
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut out, byte| {
+            let _ = write!(out, "{byte:02x}");
+            out
+        })
 }
 
 #[cfg(test)]
@@ -153,7 +172,10 @@ mod tests {
         let stored = artifacts.put(b"weights")?;
         assert_eq!(artifacts.get(&stored.sha256)?, b"weights");
         fs::write(artifacts.path(&stored.sha256), b"weighty")?;
-        assert!(matches!(artifacts.get(&stored.sha256), Err(ArtifactError::Damaged { .. })));
+        assert!(matches!(
+            artifacts.get(&stored.sha256),
+            Err(ArtifactError::Damaged { .. })
+        ));
         Ok(())
     }
 
@@ -165,7 +187,10 @@ mod tests {
         let (named, young, old) = (named?, young?, old?);
         let long_ago = SystemTime::now() - Duration::from_secs(3600);
         for stored in [&named, &old] {
-            File::options().write(true).open(artifacts.path(&stored.sha256))?.set_modified(long_ago)?;
+            File::options()
+                .write(true)
+                .open(artifacts.path(&stored.sha256))?
+                .set_modified(long_ago)?;
         }
         assert_eq!(artifacts.sweep(&HashSet::from([named.sha256.clone()]))?, 1);
         assert!(artifacts.get(&named.sha256).is_ok());

@@ -35,14 +35,20 @@ pub fn encode(tensors: &Tensors, note: &impl Serialize) -> Result<Vec<u8>, Weigh
             _ => return Err(WeightsError::Type(name.clone())),
         };
         let tensor = tensor.detach().to_device(Device::Cpu).contiguous();
-        let shape: Vec<usize> = tensor.size().iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+        let shape: Vec<usize> = tensor
+            .size()
+            .iter()
+            .map(|&d| usize::try_from(d).unwrap_or(0))
+            .collect();
         let mut bytes = vec![0; tensor.numel() * dtype.bitsize() / 8];
         tensor.copy_data_u8(&mut bytes, tensor.numel());
         blobs.push((name, dtype, shape, bytes));
     }
     let views = blobs
         .iter()
-        .map(|(name, dtype, shape, bytes)| Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?)))
+        .map(|(name, dtype, shape, bytes)| {
+            Ok((*name, TensorView::new(*dtype, shape.clone(), bytes)?))
+        })
         .collect::<Result<Vec<_>, WeightsError>>()?;
     let note = HashMap::from([(NOTE.to_owned(), serde_json::to_string(note)?)]);
     Ok(safetensors::serialize(views, Some(note))?)
@@ -51,7 +57,11 @@ pub fn encode(tensors: &Tensors, note: &impl Serialize) -> Result<Vec<u8>, Weigh
 /// The tensors and the note of [`encode`]'s bytes.
 pub fn decode<N: DeserializeOwned>(bytes: &[u8]) -> Result<(Tensors, N), WeightsError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let note = header.metadata().as_ref().and_then(|m| m.get(NOTE)).ok_or(WeightsError::NoNote)?;
+    let note = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(NOTE))
+        .ok_or(WeightsError::NoNote)?;
     let note = serde_json::from_str(note)?;
     let mut tensors = Tensors::new();
     for (name, view) in SafeTensors::deserialize(bytes)?.iter() {
@@ -60,8 +70,15 @@ pub fn decode<N: DeserializeOwned>(bytes: &[u8]) -> Result<(Tensors, N), Weights
             Dtype::I64 => Kind::Int64,
             _ => return Err(WeightsError::Type(name.to_owned())),
         };
-        let shape: Vec<i64> = view.shape().iter().map(|&d| i64::try_from(d).unwrap_or(0)).collect();
-        tensors.insert(name.to_owned(), Tensor::from_data_size(view.data(), &shape, kind));
+        let shape: Vec<i64> = view
+            .shape()
+            .iter()
+            .map(|&d| i64::try_from(d).unwrap_or(0))
+            .collect();
+        tensors.insert(
+            name.to_owned(),
+            Tensor::from_data_size(view.data(), &shape, kind),
+        );
     }
     Ok((tensors, note))
 }
@@ -71,11 +88,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tensors_come_back_to_the_last_bit_and_equal_sets_give_equal_bytes() -> Result<(), WeightsError> {
+    fn tensors_come_back_to_the_last_bit_and_equal_sets_give_equal_bytes()
+    -> Result<(), WeightsError> {
         let tensors = Tensors::from([
-            ("w".to_owned(), Tensor::from_slice(&[1.0_f32, f32::MIN_POSITIVE, -0.0]).view([3, 1])),
+            (
+                "w".to_owned(),
+                Tensor::from_slice(&[1.0_f32, f32::MIN_POSITIVE, -0.0]).view([3, 1]),
+            ),
             ("steps".to_owned(), Tensor::from_slice(&[7_i64])),
-            ("empty".to_owned(), Tensor::zeros([0], (Kind::Float, Device::Cpu))),
+            (
+                "empty".to_owned(),
+                Tensor::zeros([0], (Kind::Float, Device::Cpu)),
+            ),
         ]);
         let bytes = encode(&tensors, &"a note")?;
         assert_eq!(bytes, encode(&tensors, &"a note")?);

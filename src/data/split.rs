@@ -46,6 +46,9 @@ impl Split {
             let picked: Vec<i64> = indices.iter().map(|&i| all[i as usize]).collect();
             Tensor::from_slice(&picked).to_device(device)
         });
-        Ok(Batch { x: x.to_device(device), labels })
+        Ok(Batch {
+            x: x.to_device(device),
+            labels,
+        })
     }
 }

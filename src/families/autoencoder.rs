@@ -104,13 +104,20 @@ impl Define for Autoencoder {
             learning_rate: 1e-3,
             momentum: 0.9,
             weight_decay: 0.0,
-            schedule: Schedule { kind: ScheduleKind::Cosine, warmup: 0.0 },
+            schedule: Schedule {
+                kind: ScheduleKind::Cosine,
+                warmup: 0.0,
+            },
         }
     }
 
     fn check(spec: &Spec, _training: &Training, data: &DataFacts, rules: &mut Rules) {
         require_width(rules, "/model/code", spec.code);
-        rules.require(spec.hidden.len() <= 64, "/model/hidden", "must have at most 64 layers");
+        rules.require(
+            spec.hidden.len() <= 64,
+            "/model/hidden",
+            "must have at most 64 layers",
+        );
         for (i, &width) in spec.hidden.iter().enumerate() {
             require_width(rules, &format!("/model/hidden/{i}"), width);
         }
@@ -119,7 +126,10 @@ impl Define for Autoencoder {
             rules.require(
                 corruption.level > 0.0 && corruption.level <= limit,
                 "/model/corruption/level",
-                format!("must be above 0 and at most {limit}, got {}", corruption.level),
+                format!(
+                    "must be above 0 and at most {limit}, got {}",
+                    corruption.level
+                ),
             );
         }
         rules.require(
@@ -137,7 +147,12 @@ impl Define for Autoencoder {
         encoder.parameters() + decoder.parameters()
     }
 
-    fn learner(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+    fn learner(
+        spec: &Spec,
+        training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner> {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
         let net = Autoencoder::init(spec, data, &mut rng, device, true);
         let cross_entropy = match spec.loss {
@@ -156,7 +171,12 @@ impl Define for Autoencoder {
         })
     }
 
-    fn load(spec: &Spec, data: &DataFacts, tensors: &Tensors, device: Device) -> Result<Box<dyn Model>, TensorMismatch> {
+    fn load(
+        spec: &Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch> {
         let mut net = Self::init(spec, data, &mut Rng::at(0, &[]), device, false);
         net.restore(tensors)?;
         Ok(Box::new(net))
@@ -175,8 +195,14 @@ fn nets(spec: &Spec, features: i64) -> [DenseConfig; 2] {
         all
     };
     [
-        DenseConfig { widths: down, activations: activations(spec.code_activation) },
-        DenseConfig { widths: up, activations: activations(Activation::Linear) },
+        DenseConfig {
+            widths: down,
+            activations: activations(spec.code_activation),
+        },
+        DenseConfig {
+            widths: up,
+            activations: activations(Activation::Linear),
+        },
     ]
 }
 
@@ -186,7 +212,12 @@ impl Autoencoder {
             let net = config.init(rng, device);
             if trainable { net.trainable() } else { net }
         });
-        Self { encoder, decoder, bounded: data.is_unit_interval(), code: spec.code }
+        Self {
+            encoder,
+            decoder,
+            bounded: data.is_unit_interval(),
+            code: spec.code,
+        }
     }
 
     fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
@@ -200,7 +231,11 @@ impl Autoencoder {
     }
 
     fn squash(&self, logits: Tensor) -> Tensor {
-        if self.bounded { logits.sigmoid() } else { logits }
+        if self.bounded {
+            logits.sigmoid()
+        } else {
+            logits
+        }
     }
 
     fn round_trip(&self, x: &Tensor) -> Tensor {
@@ -239,9 +274,17 @@ impl Model for Autoencoder {
 }
 
 impl Encoder for Autoencoder {
-    fn encode(&self, x: &Tensor, options: &EncodeOptions, _rng: &mut Rng) -> Result<Answer, BadOption> {
+    fn encode(
+        &self,
+        x: &Tensor,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
         if options.sample {
-            return Err(BadOption::new("sample", "an autoencoder's code has no distribution to draw from"));
+            return Err(BadOption::new(
+                "sample",
+                "an autoencoder's code has no distribution to draw from",
+            ));
         }
         let depth = self.encoder.depth();
         let layer = options.layer.unwrap_or(depth - 1);
@@ -267,14 +310,24 @@ fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
 }
 
 impl Reconstructor for Autoencoder {
-    fn reconstruct(&self, x: &Tensor, options: &ReconstructOptions, _rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn reconstruct(
+        &self,
+        x: &Tensor,
+        options: &ReconstructOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
         refuse_gibbs(options.gibbs_steps)?;
         Ok(self.round_trip(x))
     }
 }
 
 impl Denoiser for Autoencoder {
-    fn denoise(&self, noisy: &Tensor, options: &DenoiseOptions, _rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn denoise(
+        &self,
+        noisy: &Tensor,
+        options: &DenoiseOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
         refuse_gibbs(options.gibbs_steps)?;
         Ok(self.round_trip(noisy))
     }
@@ -286,7 +339,9 @@ impl Scorer for Autoencoder {
         "reconstruction_error"
     }
     fn score(&self, x: &Tensor) -> Tensor {
-        (x - self.round_trip(x)).square().mean_dim(1, false, TensorKind::Float)
+        (x - self.round_trip(x))
+            .square()
+            .mean_dim(1, false, TensorKind::Float)
     }
 }
 
@@ -325,13 +380,17 @@ impl AutoencoderLearner {
 
 impl Learner for AutoencoderLearner {
     fn phases(&self) -> Vec<Phase> {
-        vec![Phase { name: "training".to_owned(), epochs: self.epochs }]
+        vec![Phase {
+            name: "training".to_owned(),
+            epochs: self.epochs,
+        }]
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
         let noisy = self.corrupted(&batch.x, &mut context.rng);
         let loss = self.loss(&self.net.logits(&noisy), &batch.x);
-        self.optimizer.descend(&loss, context.learning_rate, self.gradient_clip);
+        self.optimizer
+            .descend(&loss, context.learning_rate, self.gradient_clip);
         Report(vec![("loss", loss.double_value(&[]))])
     }
 
@@ -339,10 +398,17 @@ impl Learner for AutoencoderLearner {
         let logits = self.net.logits(&self.corrupted(&batch.x, rng));
         let error = (self.net.squash(logits.shallow_clone()) - &batch.x).square();
         let mse = error.mean(TensorKind::Double).double_value(&[]);
-        let mut report = vec![("loss", self.loss(&logits, &batch.x).double_value(&[])), ("reconstruction_mse", mse)];
+        let mut report = vec![
+            ("loss", self.loss(&logits, &batch.x).double_value(&[])),
+            ("reconstruction_mse", mse),
+        ];
         if self.clamp == (0.0, 1.0) {
-            let per_row = error.mean_dim(1, false, TensorKind::Double).clamp_min(1e-12);
-            let psnr = (per_row.log10() * -10.0).mean(TensorKind::Double).double_value(&[]);
+            let per_row = error
+                .mean_dim(1, false, TensorKind::Double)
+                .clamp_min(1e-12);
+            let psnr = (per_row.log10() * -10.0)
+                .mean(TensorKind::Double)
+                .double_value(&[]);
             report.push(("psnr", psnr));
         }
         Report(report)

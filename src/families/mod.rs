@@ -42,11 +42,22 @@ pub trait Define: 'static {
     /// How many numbers the model will have, computed without making them.
     fn parameters(spec: &Self::Spec, data: &DataFacts) -> u128;
     /// A learner with fresh weights, drawn from the training seed.
-    fn learner(spec: &Self::Spec, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner>;
+    fn learner(
+        spec: &Self::Spec,
+        training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner>;
     /// The trained model from its published tensors.
-    fn load(spec: &Self::Spec, data: &DataFacts, tensors: &Tensors, device: Device) -> Result<Box<dyn Model>, TensorMismatch>;
+    fn load(
+        spec: &Self::Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch>;
 }
 
+type Loader = fn(&Value, &DataFacts, &Tensors, Device) -> Result<Box<dyn Model>, FamilyError>;
 type Reader<T> = fn(&Value, &Training, &DataFacts, Device) -> Result<T, FamilyError>;
 
 /// A row of the table: a family behind one set of function pointers.
@@ -60,7 +71,7 @@ pub struct Family {
     pub check: fn(&Value, &Training, &DataFacts) -> Vec<FieldError>,
     pub parameters: fn(&Value, &DataFacts) -> Result<u128, FamilyError>,
     pub learner: Reader<Box<dyn Learner>>,
-    pub load: fn(&Value, &DataFacts, &Tensors, Device) -> Result<Box<dyn Model>, FamilyError>,
+    pub load: Loader,
     pub schema: fn() -> FamilySchema,
 }
 
@@ -108,7 +119,11 @@ impl Family {
             schema: || {
                 let mut references = Vec::new();
                 D::Spec::schemas(&mut references);
-                FamilySchema { name: D::Spec::name().into_owned(), schema: D::Spec::schema(), references }
+                FamilySchema {
+                    name: D::Spec::name().into_owned(),
+                    schema: D::Spec::schema(),
+                    references,
+                }
             },
         }
     }
@@ -133,7 +148,11 @@ pub fn capabilities(model: &dyn Model) -> Vec<&'static str> {
         ("generate", model.sampler().is_some()),
         ("score", model.scorer().is_some()),
     ];
-    offers.into_iter().filter(|(_, offered)| *offered).map(|(verb, _)| verb).collect()
+    offers
+        .into_iter()
+        .filter(|(_, offered)| *offered)
+        .map(|(verb, _)| verb)
+        .collect()
 }
 
 /// A width of a layer: at least one unit.

@@ -117,8 +117,16 @@ impl Define for Rbm {
             "must be between 1 and 1000",
         );
         if let Some(chains) = spec.chains {
-            rules.require(spec.algorithm == Algorithm::Pcd, "/model/chains", "only the algorithm 'pcd' keeps chains");
-            rules.require((1..=65_536).contains(&chains), "/model/chains", "must be between 1 and 65536");
+            rules.require(
+                spec.algorithm == Algorithm::Pcd,
+                "/model/chains",
+                "only the algorithm 'pcd' keeps chains",
+            );
+            rules.require(
+                (1..=65_536).contains(&chains),
+                "/model/chains",
+                "must be between 1 and 65536",
+            );
         }
         rules.require(
             training.gradient_clip.is_none(),
@@ -136,16 +144,26 @@ impl Define for Rbm {
     }
 
     fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let (visible, hidden) = (u128::from(data.features().unsigned_abs()), u128::from(spec.hidden.unsigned_abs()));
+        let (visible, hidden) = (
+            u128::from(data.features().unsigned_abs()),
+            u128::from(spec.hidden.unsigned_abs()),
+        );
         visible * hidden + visible + hidden
     }
 
-    fn learner(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+    fn learner(
+        spec: &Spec,
+        training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner> {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
         let pair = BernoulliPair::init(data.features(), spec.hidden, &mut rng, device);
         let chains = match spec.algorithm {
             Algorithm::Cd => 0,
-            Algorithm::Pcd => spec.chains.unwrap_or_else(|| i64::from(training.batch_size)),
+            Algorithm::Pcd => spec
+                .chains
+                .unwrap_or_else(|| i64::from(training.batch_size)),
         };
         let start = Tensor::full([chains, spec.hidden], 0.5, (TensorKind::Float, device));
         Box::new(RbmLearner {
@@ -157,7 +175,12 @@ impl Define for Rbm {
         })
     }
 
-    fn load(spec: &Spec, data: &DataFacts, tensors: &Tensors, device: Device) -> Result<Box<dyn Model>, TensorMismatch> {
+    fn load(
+        spec: &Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch> {
         let mut rng = Rng::at(0, &[]);
         let mut pair = BernoulliPair::init(data.features(), spec.hidden, &mut rng, device);
         pair.load(tensors)?;
@@ -216,9 +239,17 @@ impl Model for Rbm {
 }
 
 impl Encoder for Rbm {
-    fn encode(&self, x: &Tensor, options: &EncodeOptions, rng: &mut Rng) -> Result<Answer, BadOption> {
+    fn encode(
+        &self,
+        x: &Tensor,
+        options: &EncodeOptions,
+        rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
         if options.layer.is_some_and(|layer| layer > 0) {
-            return Err(BadOption::new("layer", "an rbm has one hidden layer, number 0"));
+            return Err(BadOption::new(
+                "layer",
+                "an rbm has one hidden layer, number 0",
+            ));
         }
         let p = self.0.hidden_given_visible(x);
         Ok(if options.sample { rng.bernoulli(&p) } else { p }.into())
@@ -232,13 +263,23 @@ impl Decoder for Rbm {
 }
 
 impl Reconstructor for Rbm {
-    fn reconstruct(&self, x: &Tensor, options: &ReconstructOptions, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn reconstruct(
+        &self,
+        x: &Tensor,
+        options: &ReconstructOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
         self.settle(x, options.gibbs_steps, rng)
     }
 }
 
 impl Denoiser for Rbm {
-    fn denoise(&self, noisy: &Tensor, options: &DenoiseOptions, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn denoise(
+        &self,
+        noisy: &Tensor,
+        options: &DenoiseOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
         self.settle(noisy, options.gibbs_steps, rng)
     }
 }
@@ -248,7 +289,10 @@ impl Sampler for Rbm {
     /// is the visible probabilities of the last step.
     fn generate(&self, options: &GenerateOptions, rng: &mut Rng) -> Result<Tensor, BadOption> {
         if options.labels.is_some() {
-            return Err(BadOption::new("labels", "this model was not trained on labels"));
+            return Err(BadOption::new(
+                "labels",
+                "this model was not trained on labels",
+            ));
         }
         let steps = checked_gibbs_steps(options.gibbs_steps, 1000)?;
         let temperature = options.temperature.unwrap_or(1.0);
@@ -258,7 +302,10 @@ impl Sampler for Rbm {
             visible_bias: &self.0.visible_bias / temperature,
             hidden_bias: &self.0.hidden_bias / temperature,
         };
-        let marginal = tempered.visible_bias.sigmoid().expand([options.n, tempered.visible()], false);
+        let marginal = tempered
+            .visible_bias
+            .sigmoid()
+            .expand([options.n, tempered.visible()], false);
         let mut p = tempered.hidden_given_visible(&rng.bernoulli(&marginal));
         let mut visible = marginal;
         for _ in 0..steps {
@@ -307,7 +354,11 @@ impl RbmLearner {
     /// The end of the chain that stands for the model: visible samples and hidden probabilities.
     fn negative_phase(&mut self, h0: &Tensor, rng: &mut Rng) -> (Tensor, Tensor) {
         let persistent = self.spec.algorithm == Algorithm::Pcd;
-        let mut h = if persistent { self.chains.shallow_clone() } else { rng.bernoulli(h0) };
+        let mut h = if persistent {
+            self.chains.shallow_clone()
+        } else {
+            rng.bernoulli(h0)
+        };
         let (_, mut v, mut p) = self.rbm.0.gibbs_step(&h, rng);
         for _ in 1..self.spec.gibbs_steps {
             h = rng.bernoulli(&p);
@@ -321,13 +372,23 @@ impl RbmLearner {
 
     fn look(&self, x: &Tensor, rng: &mut Rng) -> Report {
         let v = self.binarized(x, rng);
-        let reconstruction = self.rbm.0.visible_given_hidden(&self.rbm.0.hidden_given_visible(&v));
+        let reconstruction = self
+            .rbm
+            .0
+            .visible_given_hidden(&self.rbm.0.hidden_given_visible(&v));
         // The pseudo-likelihood flips bits, so it needs bits.
-        let bits = if self.spec.binarize == Binarize::None { rng.bernoulli(x) } else { v.shallow_clone() };
+        let bits = if self.spec.binarize == Binarize::None {
+            rng.bernoulli(x)
+        } else {
+            v.shallow_clone()
+        };
         Report(vec![
             ("reconstruction_mse", mean(&(&v - reconstruction).square())),
             ("free_energy", mean(&self.rbm.0.free_energy(&v))),
-            ("pseudo_likelihood", mean(&self.rbm.0.pseudo_likelihood(&bits, rng))),
+            (
+                "pseudo_likelihood",
+                mean(&self.rbm.0.pseudo_likelihood(&bits, rng)),
+            ),
         ])
     }
 }
@@ -338,7 +399,10 @@ fn mean(x: &Tensor) -> f64 {
 
 impl Learner for RbmLearner {
     fn phases(&self) -> Vec<Phase> {
-        vec![Phase { name: "training".to_owned(), epochs: self.epochs }]
+        vec![Phase {
+            name: "training".to_owned(),
+            epochs: self.epochs,
+        }]
     }
 
     /// `b = ln(p / (1 - p))` with `p` the share of each visible unit that is on, so that the
@@ -348,7 +412,11 @@ impl Learner for RbmLearner {
         let mut rows = 0;
         for batch in batches {
             let x = batch?.x;
-            let v = if self.spec.binarize == Binarize::Threshold { x.greater(0.5).to_kind(TensorKind::Float) } else { x };
+            let v = if self.spec.binarize == Binarize::Threshold {
+                x.greater(0.5).to_kind(TensorKind::Float)
+            } else {
+                x
+            };
             rows += v.size()[0];
             sum += v.sum_dim_intlist(0, false, TensorKind::Float);
         }

@@ -60,17 +60,27 @@ pub struct Reply {
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("this model does not offer '{verb}'; it offers: {}", .offered.join(", "))]
-    Unsupported { verb: &'static str, offered: Vec<&'static str> },
+    Unsupported {
+        verb: &'static str,
+        offered: Vec<&'static str>,
+    },
     #[error("{0}")]
     Option(#[from] BadOption),
     #[error("each row needs {needed} values (shape {shape:?}), got {found}")]
-    Width { needed: i64, shape: Vec<i64>, found: usize },
+    Width {
+        needed: i64,
+        shape: Vec<i64>,
+        found: usize,
+    },
     #[error("the model could not be loaded: {0}")]
     Load(String),
     #[error("the model failed on this input: {0}")]
     Failed(String),
     #[error("{queued} requests are waiting already")]
-    Full { queued: usize, retry_after_seconds: u64 },
+    Full {
+        queued: usize,
+        retry_after_seconds: u64,
+    },
     #[error("the service is shutting down")]
     Closed,
 }
@@ -93,7 +103,9 @@ impl Verb {
         match self {
             Self::Encode(o) if o.sample => Some(o.seed),
             Self::Reconstruct(o) if o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
-            Self::Denoise(o) if o.corrupt.is_some() || o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
+            Self::Denoise(o) if o.corrupt.is_some() || o.gibbs_steps.is_some_and(|n| n > 0) => {
+                Some(o.seed)
+            }
             Self::Generate(o) => Some(o.seed),
             _ => None,
         }
@@ -102,18 +114,30 @@ impl Verb {
 
 impl Call {
     /// Computes the answer.
-    pub fn apply(&self, model: &dyn Model, facts: &DataFacts, device: Device) -> Result<Reply, CallError> {
+    pub fn apply(
+        &self,
+        model: &dyn Model,
+        facts: &DataFacts,
+        device: Device,
+    ) -> Result<Reply, CallError> {
         let _guard = tch::no_grad_guard();
         let drawn = self.verb.seed();
         // 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
-        let seed = drawn.map(|given| given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11));
+        let seed =
+            drawn.map(|given| given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11));
         let mut rng = Rng::at(seed.unwrap_or(0), &[]);
         let mut reply = self.answer(model, facts, device, &mut rng)?;
         reply.seed = seed;
         Ok(reply)
     }
 
-    fn answer(&self, model: &dyn Model, facts: &DataFacts, device: Device, rng: &mut Rng) -> Result<Reply, CallError> {
+    fn answer(
+        &self,
+        model: &dyn Model,
+        facts: &DataFacts,
+        device: Device,
+        rng: &mut Rng,
+    ) -> Result<Reply, CallError> {
         let unsupported = || CallError::Unsupported {
             verb: self.verb.name(),
             offered: crate::families::capabilities(model),
@@ -135,13 +159,24 @@ impl Call {
                 let x = self.rows_of(&facts.shape, device)?;
                 let output = part.reconstruct(&x, options, rng)?;
                 let errors = (&x - &output).square().mean_dim(1, false, Kind::Float);
-                Ok(reply(Answer { output, extras: vec![("errors", errors)] }, Some(&facts.shape)))
+                Ok(reply(
+                    Answer {
+                        output,
+                        extras: vec![("errors", errors)],
+                    },
+                    Some(&facts.shape),
+                ))
             }
-            Verb::Denoise(options) => self.denoise(options, model, facts, device, rng).ok_or_else(unsupported)?,
+            Verb::Denoise(options) => self
+                .denoise(options, model, facts, device, rng)
+                .ok_or_else(unsupported)?,
             Verb::Generate(options) => {
                 let sampler = model.sampler().ok_or_else(unsupported)?;
                 check_generate(options)?;
-                Ok(reply(sampler.generate(options, rng)?.into(), Some(&facts.shape)))
+                Ok(reply(
+                    sampler.generate(options, rng)?.into(),
+                    Some(&facts.shape),
+                ))
             }
             Verb::Score(_) => {
                 let scorer = model.scorer().ok_or_else(unsupported)?;
@@ -172,16 +207,24 @@ impl Call {
             if let Some(corrupt) = &options.corrupt {
                 let limit = corrupt.kind.level_limit();
                 if !(corrupt.level >= 0.0 && corrupt.level <= limit) {
-                    return Err(BadOption::new("corrupt/level", format!("must be between 0 and {limit}")).into());
+                    return Err(BadOption::new(
+                        "corrupt/level",
+                        format!("must be between 0 and {limit}"),
+                    )
+                    .into());
                 }
                 let mut own = corrupt.seed.map(|seed| Rng::at(seed, &[]));
                 let rng = own.as_mut().unwrap_or(rng);
-                noisy = corrupt.kind.apply(&noisy, corrupt.level, facts.clamp_range(), rng);
+                noisy = corrupt
+                    .kind
+                    .apply(&noisy, corrupt.level, facts.clamp_range(), rng);
             }
             let output = denoiser.denoise(&noisy, options, rng)?;
             let mut reply = reply(output.into(), Some(&facts.shape));
             if options.corrupt.is_some() {
-                reply.extras.push(field("inputs", &noisy, Some(&facts.shape)));
+                reply
+                    .extras
+                    .push(field("inputs", &noisy, Some(&facts.shape)));
             }
             Ok(reply)
         })())
@@ -193,19 +236,30 @@ impl Call {
         let (rows, count) = (self.input.rows, self.input.values.len());
         let width = count.checked_div(rows).unwrap_or(0);
         if rows == 0 || width * rows != count || i64::try_from(width) != Ok(needed) {
-            return Err(CallError::Width { needed, shape: shape.to_vec(), found: width });
+            return Err(CallError::Width {
+                needed,
+                shape: shape.to_vec(),
+                found: width,
+            });
         }
         let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        Ok(Tensor::from_slice(&self.input.values).view([rows, needed]).to_device(device))
+        Ok(Tensor::from_slice(&self.input.values)
+            .view([rows, needed])
+            .to_device(device))
     }
 }
 
 fn check_generate(options: &GenerateOptions) -> Result<(), BadOption> {
     if !(1..=MAX_GENERATED).contains(&options.n) {
-        return Err(BadOption::new("n", format!("must be between 1 and {MAX_GENERATED}, got {}", options.n)));
+        return Err(BadOption::new(
+            "n",
+            format!("must be between 1 and {MAX_GENERATED}, got {}", options.n),
+        ));
     }
     match options.temperature {
-        Some(t) if !(t > 0.0 && t.is_finite()) => Err(BadOption::new("temperature", "must be above 0")),
+        Some(t) if !(t > 0.0 && t.is_finite()) => {
+            Err(BadOption::new("temperature", "must be above 0"))
+        }
         _ => Ok(()),
     }
 }
@@ -213,13 +267,27 @@ fn check_generate(options: &GenerateOptions) -> Result<(), BadOption> {
 /// `shape` is that of one row; left out, rows stay flat.
 fn reply(answer: Answer, shape: Option<&[i64]>) -> Reply {
     let output = field("outputs", &answer.output, shape);
-    let extras = answer.extras.iter().map(|(name, tensor)| field(name, tensor, None)).collect();
+    let extras = answer
+        .extras
+        .iter()
+        .map(|(name, tensor)| field(name, tensor, None))
+        .collect();
     let rows = usize::try_from(answer.output.size()[0]).unwrap_or(0);
-    Reply { rows, output, extras, seed: None, metric: None }
+    Reply {
+        rows,
+        output,
+        extras,
+        seed: None,
+        metric: None,
+    }
 }
 
 fn field(name: &'static str, tensor: &Tensor, shape: Option<&[i64]>) -> Field {
     let flat = tensor.to_device(Device::Cpu).contiguous();
     let shape = shape.map_or_else(|| tensor.size()[1..].to_vec(), <[i64]>::to_vec);
-    Field { name, shape, values: values(&flat).to_vec() }
+    Field {
+        name,
+        shape,
+        values: values(&flat).to_vec(),
+    }
 }

@@ -61,7 +61,14 @@ impl Engine {
         let seen = Arc::clone(&load);
         std::thread::Builder::new()
             .name("inference".to_owned())
-            .spawn(move || serve(inbox, LoadedModels::new(artifacts, config.memory_bytes, config.device), &config, &seen))?;
+            .spawn(move || {
+                serve(
+                    inbox,
+                    LoadedModels::new(artifacts, config.memory_bytes, config.device),
+                    &config,
+                    &seen,
+                )
+            })?;
         Ok(Self { orders, load })
     }
 
@@ -73,7 +80,11 @@ impl Engine {
             mpsc::error::TrySendError::Closed(()) => CallError::Closed,
         })?;
         self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        permit.send(Order { source, call, answer });
+        permit.send(Order {
+            source,
+            call,
+            answer,
+        });
         reply.await.unwrap_or(Err(CallError::Closed))
     }
 
@@ -84,11 +95,19 @@ impl Engine {
     fn full(&self) -> CallError {
         let queued = self.waiting();
         let micros = self.load.usual_micros.load(Ordering::Relaxed) * queued as u64;
-        CallError::Full { queued, retry_after_seconds: micros.div_ceil(1_000_000).max(1) }
+        CallError::Full {
+            queued,
+            retry_after_seconds: micros.div_ceil(1_000_000).max(1),
+        }
     }
 }
 
-fn serve(mut inbox: mpsc::Receiver<Order>, mut models: LoadedModels, config: &EngineConfig, load: &Load) {
+fn serve(
+    mut inbox: mpsc::Receiver<Order>,
+    mut models: LoadedModels,
+    config: &EngineConfig,
+    load: &Load,
+) {
     tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
     while let Some(order) = inbox.blocking_recv() {
         load.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -126,6 +145,10 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 fn note_duration(load: &Load, took: Duration) {
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     let before = load.usual_micros.load(Ordering::Relaxed);
-    let smoothed = if before == 0 { micros } else { before - before / 8 + micros / 8 };
+    let smoothed = if before == 0 {
+        micros
+    } else {
+        before - before / 8 + micros / 8
+    };
     load.usual_micros.store(smoothed, Ordering::Relaxed);
 }

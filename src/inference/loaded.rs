@@ -27,12 +27,19 @@ pub struct LoadedModels {
 
 impl LoadedModels {
     pub fn new(artifacts: Artifacts, budget: usize, device: Device) -> Self {
-        Self { entries: Vec::new(), artifacts, budget, device }
+        Self {
+            entries: Vec::new(),
+            artifacts,
+            budget,
+            device,
+        }
     }
 
     /// The model of a version, from memory or from disk.
     pub fn get(&mut self, source: &ModelSource) -> Result<&dyn Model, CallError> {
-        let same = |e: &Entry| e.name == source.name && e.version == source.version && e.sha256 == source.sha256;
+        let same = |e: &Entry| {
+            e.name == source.name && e.version == source.version && e.sha256 == source.sha256
+        };
         let entry = match self.entries.iter().position(same) {
             Some(at) => self.entries.remove(at),
             None => self.load(source)?,
@@ -56,9 +63,16 @@ impl LoadedModels {
         let fail = |e: &dyn std::fmt::Display| CallError::Load(e.to_string());
         let family = Family::find(&source.kind).ok_or_else(|| fail(&"its family is not known"))?;
         let bytes = self.artifacts.get(&source.sha256).map_err(|e| fail(&e))?;
-        let (tensors, _): (Tensors, serde_json::Value) = weights::decode(&bytes).map_err(|e| fail(&e))?;
-        let model = (family.load)(&source.spec, &source.facts, &tensors, self.device).map_err(|e| fail(&e))?;
-        tracing::info!(model = source.name, version = source.version, bytes = bytes.len(), "model loaded");
+        let (tensors, _): (Tensors, serde_json::Value) =
+            weights::decode(&bytes).map_err(|e| fail(&e))?;
+        let model = (family.load)(&source.spec, &source.facts, &tensors, self.device)
+            .map_err(|e| fail(&e))?;
+        tracing::info!(
+            model = source.name,
+            version = source.version,
+            bytes = bytes.len(),
+            "model loaded"
+        );
         Ok(Entry {
             name: source.name.clone(),
             version: source.version,

@@ -31,9 +31,7 @@ impl CorruptionKind {
         let (low, high) = range;
         let size = x.size();
         match self {
-            Self::Gaussian => {
-                (x + rng.normal(&size, x.device()) * level).clamp(low, high)
-            }
+            Self::Gaussian => (x + rng.normal(&size, x.device()) * level).clamp(low, high),
             Self::Mask => {
                 let hit = rng.uniform(&size, x.device()).less(level);
                 x.masked_fill(&hit, low)

@@ -134,7 +134,10 @@ mod tests {
             h = rng.bernoulli(&hidden);
         }
         let powers = Tensor::from_slice(&[1.0_f32, 2.0, 4.0, 8.0]);
-        let seen = v.mv(&powers).to_kind(Kind::Int64).bincount::<Tensor>(None, 16);
+        let seen = v
+            .mv(&powers)
+            .to_kind(Kind::Int64)
+            .bincount::<Tensor>(None, 16);
         let seen = seen.to_kind(Kind::Float) / chains as f64;
         let expected = (-pair.free_energy(&states(4))).softmax(0, Kind::Float);
         let worst = (seen - expected).abs().max().double_value(&[]);
@@ -154,7 +157,9 @@ mod tests {
             })
             .sum();
         let rows = row.repeat([40_000, 1]);
-        let estimate = pair.pseudo_likelihood(&rows, &mut Rng::at(2, &[])).mean(Kind::Double);
+        let estimate = pair
+            .pseudo_likelihood(&rows, &mut Rng::at(2, &[]))
+            .mean(Kind::Double);
         assert!((estimate.double_value(&[]) - exact).abs() < 0.05);
     }
 }

@@ -36,7 +36,11 @@ impl DataFacts {
 
     /// The range noisy inputs are clamped to: [0, 1] for data within it.
     pub fn clamp_range(&self) -> (f64, f64) {
-        if self.is_unit_interval() { (0.0, 1.0) } else { self.range }
+        if self.is_unit_interval() {
+            (0.0, 1.0)
+        } else {
+            self.range
+        }
     }
 }
 
@@ -50,12 +54,18 @@ pub struct BadOption {
 
 impl BadOption {
     pub fn new(option: &'static str, detail: impl Into<String>) -> Self {
-        Self { option, detail: detail.into() }
+        Self {
+            option,
+            detail: detail.into(),
+        }
     }
 
     /// The option means nothing for this family.
     pub fn meaningless(option: &'static str, family: &str) -> Self {
-        Self::new(option, format!("a model of kind '{family}' has no use for it"))
+        Self::new(
+            option,
+            format!("a model of kind '{family}' has no use for it"),
+        )
     }
 }
 
@@ -67,7 +77,10 @@ pub struct Answer {
 
 impl From<Tensor> for Answer {
     fn from(output: Tensor) -> Self {
-        Self { output, extras: Vec::new() }
+        Self {
+            output,
+            extras: Vec::new(),
+        }
     }
 }
 
@@ -133,7 +146,13 @@ pub struct GenerateOptions {
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        Self { n: 16, seed: None, labels: None, temperature: None, gibbs_steps: None }
+        Self {
+            n: 16,
+            seed: None,
+            labels: None,
+            temperature: None,
+            gibbs_steps: None,
+        }
     }
 }
 
@@ -170,7 +189,12 @@ pub trait Model: Send {
 }
 
 pub trait Encoder {
-    fn encode(&self, x: &Tensor, options: &EncodeOptions, rng: &mut Rng) -> Result<Answer, BadOption>;
+    fn encode(
+        &self,
+        x: &Tensor,
+        options: &EncodeOptions,
+        rng: &mut Rng,
+    ) -> Result<Answer, BadOption>;
 }
 
 pub trait Decoder {
@@ -179,12 +203,22 @@ pub trait Decoder {
 }
 
 pub trait Reconstructor {
-    fn reconstruct(&self, x: &Tensor, options: &ReconstructOptions, rng: &mut Rng) -> Result<Tensor, BadOption>;
+    fn reconstruct(
+        &self,
+        x: &Tensor,
+        options: &ReconstructOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption>;
 }
 
 pub trait Denoiser {
     /// `noisy` has been corrupted already where the caller asked for it.
-    fn denoise(&self, noisy: &Tensor, options: &DenoiseOptions, rng: &mut Rng) -> Result<Tensor, BadOption>;
+    fn denoise(
+        &self,
+        noisy: &Tensor,
+        options: &DenoiseOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption>;
 }
 
 pub trait Sampler {

@@ -97,7 +97,8 @@ impl Optimizer {
                 if !gradient.defined() {
                     continue;
                 }
-                let factors = Factors::new(&self.config, slot.decayed, learning_rate, scale, self.steps);
+                let factors =
+                    Factors::new(&self.config, slot.decayed, learning_rate, scale, self.steps);
                 if slot.parameter.device() == Device::Cpu {
                     update_values(slot, gradient, &factors);
                 } else {
@@ -173,7 +174,11 @@ impl Factors {
             decay: c.decay as f32,
             scale: scale as f32,
             penalty: if decoupled { 0.0 } else { weight_decay as f32 },
-            shrink: if decoupled { (1.0 - rate * weight_decay) as f32 } else { 1.0 },
+            shrink: if decoupled {
+                (1.0 - rate * weight_decay) as f32
+            } else {
+                1.0
+            },
             correct_first: (1.0 / (1.0 - c.momentum.powi(t))) as f32,
             correct_second: (1.0 / (1.0 - c.decay.powi(t))) as f32,
         }
@@ -235,7 +240,11 @@ fn update_tensors(slot: &mut Slot, gradient: &Tensor, f: &Factors) {
         Rule::Sgd => g,
         Rule::Momentum | Rule::Nesterov => {
             let _ = m.g_mul_scalar_(momentum).g_add_(&g);
-            if f.rule == Rule::Nesterov { g + &*m * momentum } else { m.shallow_clone() }
+            if f.rule == Rule::Nesterov {
+                g + &*m * momentum
+            } else {
+                m.shallow_clone()
+            }
         }
         Rule::Rmsprop => {
             let _ = v.g_mul_scalar_(decay).g_add_(&(g.square() * (1.0 - decay)));

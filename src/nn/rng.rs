@@ -47,10 +47,7 @@ impl Rng {
         let [a, b, c, d] = &mut self.state;
         let mut out = [0; LANES];
         for i in 0..LANES {
-            out[i] = a[i]
-                .wrapping_add(d[i])
-                .rotate_left(7)
-                .wrapping_add(a[i]);
+            out[i] = a[i].wrapping_add(d[i]).rotate_left(7).wrapping_add(a[i]);
             let t = b[i] << 9;
             c[i] ^= a[i];
             d[i] ^= b[i];
@@ -114,10 +111,7 @@ impl Rng {
         let p = p.contiguous();
         let mut out = Tensor::empty(p.size(), (Kind::Float, Device::Cpu));
         let (values, probabilities) = (values_mut(&mut out), values(&p));
-        for (chunk, p) in values
-            .chunks_mut(LANES)
-            .zip(probabilities.chunks(LANES))
-        {
+        for (chunk, p) in values.chunks_mut(LANES).zip(probabilities.chunks(LANES)) {
             let words = self.next();
             for i in 0..chunk.len() {
                 chunk[i] = f32::from(u8::from(unit(words[i]) < p[i]));

@@ -54,11 +54,17 @@ pub struct JobSpec {
 
 impl JobRequest {
     /// The only way to a [`JobSpec`]; every broken rule is listed at once.
-    pub fn validate(&self, data: &DataFacts, here: &Surroundings) -> Result<JobSpec, Vec<FieldError>> {
+    pub fn validate(
+        &self,
+        data: &DataFacts,
+        here: &Surroundings,
+    ) -> Result<JobSpec, Vec<FieldError>> {
         let family = self.model.family().map_err(|e| vec![e])?;
         let model = (family.normalise)(&self.model.0).map_err(|e| vec![e])?;
         let mut rules = Rules::default();
-        let training = self.training.resolve(&(family.training_defaults)(), here, &mut rules);
+        let training = self
+            .training
+            .resolve(&(family.training_defaults)(), here, &mut rules);
         rules.extend((family.check)(&model, &training, data));
         let name = self.name.clone().unwrap_or_else(|| family.kind.to_owned());
         if let Err(rule) = check_name(&name) {
@@ -77,7 +83,13 @@ impl JobRequest {
         );
         rules.outcome()?;
         check_size(family, &model, data)?;
-        Ok(JobSpec { name, family, model, training, metadata: self.metadata.clone() })
+        Ok(JobSpec {
+            name,
+            family,
+            model,
+            training,
+            metadata: self.metadata.clone(),
+        })
     }
 }
 

@@ -24,7 +24,10 @@ impl ModelSpec {
         let kinds: Vec<&str> = FAMILIES.iter().map(|f| f.kind).collect();
         let expected = format!("must be one of: {}", kinds.join(", "));
         let Some(kind) = fields.get("kind") else {
-            return Err(FieldError::new("/model/kind", format!("is missing; {expected}")));
+            return Err(FieldError::new(
+                "/model/kind",
+                format!("is missing; {expected}"),
+            ));
         };
         kind.as_str()
             .and_then(Family::find)
@@ -35,8 +38,9 @@ impl ModelSpec {
 impl PartialSchema for ModelSpec {
     fn schema() -> RefOr<Schema> {
         let reference = |name: &str| format!("#/components/schemas/{name}");
-        let mut union = OneOfBuilder::new()
-            .description(Some("A model family and its settings; every field but `kind` has a default."));
+        let mut union = OneOfBuilder::new().description(Some(
+            "A model family and its settings; every field but `kind` has a default.",
+        ));
         let mut mapping = Vec::new();
         for family in FAMILIES {
             let schema = (family.schema)();
@@ -44,7 +48,9 @@ impl PartialSchema for ModelSpec {
             mapping.push((family.kind, reference(&schema.name)));
         }
         let discriminator = Discriminator::with_mapping("kind", mapping);
-        RefOr::T(Schema::OneOf(union.discriminator(Some(discriminator)).build()))
+        RefOr::T(Schema::OneOf(
+            union.discriminator(Some(discriminator)).build(),
+        ))
     }
 }
 

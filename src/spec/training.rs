@@ -6,11 +6,16 @@ use utoipa::ToSchema;
 use super::job::Surroundings;
 use crate::document::Rules;
 use crate::nn::optimizer::Rule;
-use crate::train::settings::{EarlyStopping, Precision, Schedule, ScheduleKind, Training, TrainingDefaults};
+use crate::train::settings::{
+    EarlyStopping, Precision, Schedule, ScheduleKind, Training, TrainingDefaults,
+};
 
 /// A schedule by its name alone, or with its warm-up.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(untagged, expecting = "expected constant, linear, cosine, step, or an object {\"kind\", \"warmup\"}")]
+#[serde(
+    untagged,
+    expecting = "expected constant, linear, cosine, step, or an object {\"kind\", \"warmup\"}"
+)]
 pub enum ScheduleRequest {
     Named(ScheduleKind),
     Full(Schedule),
@@ -59,7 +64,12 @@ pub struct TrainingRequest {
 
 impl TrainingRequest {
     /// Fills in the defaults and checks every rule that does not depend on the family.
-    pub fn resolve(&self, defaults: &TrainingDefaults, here: &Surroundings, rules: &mut Rules) -> Training {
+    pub fn resolve(
+        &self,
+        defaults: &TrainingDefaults,
+        here: &Surroundings,
+        rules: &mut Rules,
+    ) -> Training {
         let training = self.filled(defaults, here);
         check_counts(&training, rules);
         check_rates(&training, rules);
@@ -109,27 +119,47 @@ fn check_counts(t: &Training, rules: &mut Rules) {
     let counts = [
         ("epochs", u64::from(t.epochs), 1_000_000),
         ("batch_size", u64::from(t.batch_size), 65_536),
-        ("checkpoint_every_epochs", u64::from(t.checkpoint_every_epochs), 1_000_000),
+        (
+            "checkpoint_every_epochs",
+            u64::from(t.checkpoint_every_epochs),
+            1_000_000,
+        ),
         ("keep_checkpoints", u64::from(t.keep_checkpoints), 1000),
         ("threads", u64::from(t.threads), 256),
         ("max_rows", t.max_rows.unwrap_or(1), u64::from(u32::MAX)),
     ];
     for (field, value, limit) in counts {
         let rule = format!("must be between 1 and {limit}, got {value}");
-        rules.require((1..=limit).contains(&value), &format!("/training/{field}"), rule);
+        rules.require(
+            (1..=limit).contains(&value),
+            &format!("/training/{field}"),
+            rule,
+        );
     }
 }
 
 fn check_rates(t: &Training, rules: &mut Rules) {
     let positive = |x: f64| x > 0.0 && x.is_finite();
-    rules.require(positive(t.learning_rate), "/training/learning_rate", "must be above 0");
-    rules.require((0.0..1.0).contains(&t.momentum), "/training/momentum", "must be at least 0 and below 1");
+    rules.require(
+        positive(t.learning_rate),
+        "/training/learning_rate",
+        "must be above 0",
+    );
+    rules.require(
+        (0.0..1.0).contains(&t.momentum),
+        "/training/momentum",
+        "must be at least 0 and below 1",
+    );
     rules.require(
         t.weight_decay >= 0.0 && t.weight_decay.is_finite(),
         "/training/weight_decay",
         "must be at least 0",
     );
-    rules.require(t.gradient_clip.is_none_or(positive), "/training/gradient_clip", "must be above 0");
+    rules.require(
+        t.gradient_clip.is_none_or(positive),
+        "/training/gradient_clip",
+        "must be above 0",
+    );
     rules.require(
         t.schedule.warmup >= 0.0 && t.schedule.warmup <= f64::from(t.epochs),
         "/training/schedule/warmup",
@@ -149,7 +179,11 @@ fn check_validation(t: &Training, rules: &mut Rules) {
             "/training/early_stopping",
             "needs a validation_fraction above 0 to watch",
         );
-        rules.require(stopping.patience >= 1, "/training/early_stopping/patience", "must be at least 1");
+        rules.require(
+            stopping.patience >= 1,
+            "/training/early_stopping/patience",
+            "must be at least 1",
+        );
         rules.require(
             stopping.min_delta >= 0.0,
             "/training/early_stopping/min_delta",
@@ -162,11 +196,17 @@ fn check_device(device: &str, here: &Surroundings, rules: &mut Rules) {
     let index = match device {
         "auto" | "cpu" => return,
         "cuda" => Some(0),
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse::<usize>().ok()),
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|n| n.parse::<usize>().ok()),
     };
     let pointer = "/training/device";
     match index {
-        None => rules.require(false, pointer, format!("must be auto, cpu, cuda or cuda:N, got '{device}'")),
+        None => rules.require(
+            false,
+            pointer,
+            format!("must be auto, cpu, cuda or cuda:N, got '{device}'"),
+        ),
         Some(index) => rules.require(
             index < here.cuda_devices,
             pointer,

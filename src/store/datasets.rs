@@ -43,7 +43,11 @@ impl Dataset {
     /// What a net must know of the rows.
     pub fn facts(&self) -> DataFacts {
         let [low, high] = self.range;
-        DataFacts { shape: self.shape.clone(), range: (low, high), classes: self.classes }
+        DataFacts {
+            shape: self.shape.clone(),
+            range: (low, high),
+            classes: self.classes,
+        }
     }
 }
 

@@ -35,6 +35,8 @@ impl Means {
     }
 
     pub fn values(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.0.iter().map(|(name, (sum, count))| (name.as_str(), sum / (*count).max(1) as f64))
+        self.0
+            .iter()
+            .map(|(name, (sum, count))| (name.as_str(), sum / (*count).max(1) as f64))
     }
 }

@@ -43,8 +43,14 @@ pub enum Outcome {
 /// Why a run cannot go on.
 #[derive(Debug, thiserror::Error)]
 pub enum Halt {
-    #[error("training diverged: {metric} is {value} at step {step}; a lower learning_rate or a gradient_clip may help")]
-    Diverged { metric: &'static str, value: f64, step: u64 },
+    #[error(
+        "training diverged: {metric} is {value} at step {step}; a lower learning_rate or a gradient_clip may help"
+    )]
+    Diverged {
+        metric: &'static str,
+        value: f64,
+        step: u64,
+    },
     #[error("a row could not be read: {0}")]
     Data(#[from] std::io::Error),
     #[error("{0}")]
@@ -99,7 +105,14 @@ pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
     let (rows, held_out) = divide(run.train, run.training);
     let phases = run.learner.phases();
     let steps_per_epoch = rows.len().div_ceil(run.training.batch_size as usize) as u64;
-    let mut fit = Fit { run, rows, held_out, phases, steps_per_epoch, latest: Vec::new() };
+    let mut fit = Fit {
+        run,
+        rows,
+        held_out,
+        phases,
+        steps_per_epoch,
+        latest: Vec::new(),
+    };
     if fit.run.cursor == Cursor::default() {
         fit.prepare()?;
     }
@@ -108,13 +121,19 @@ pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
 
 /// Row numbers to learn from and, held out by a seeded draw, to validate on.
 fn divide(train: &Split, training: &Training) -> (Vec<u32>, Vec<u32>) {
-    let limit = training.max_rows.map_or(u32::MAX, |m| u32::try_from(m).unwrap_or(u32::MAX));
+    let limit = training
+        .max_rows
+        .map_or(u32::MAX, |m| u32::try_from(m).unwrap_or(u32::MAX));
     let n = train.len().min(limit);
     if training.validation_fraction <= 0.0 {
         return ((0..n).collect(), Vec::new());
     }
     let mut order = Rng::at(training.seed, &[stream::HOLD_OUT]).permutation(n);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below n")]
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "below n"
+    )]
     let held_out = ((f64::from(n) * training.validation_fraction).round() as usize)
         .clamp(1, order.len().saturating_sub(1).max(1));
     let learnt = order.split_off(held_out);
@@ -139,8 +158,16 @@ enum Flow {
 
 impl Fit<'_> {
     fn prepare(&mut self) -> Result<(), Halt> {
-        let Run { learner, train, device, .. } = &mut self.run;
-        let mut batches = self.rows.chunks(EVALUATION_BATCH).map(|rows| train.batch(rows, *device));
+        let Run {
+            learner,
+            train,
+            device,
+            ..
+        } = &mut self.run;
+        let mut batches = self
+            .rows
+            .chunks(EVALUATION_BATCH)
+            .map(|rows| train.batch(rows, *device));
         Ok(tch::no_grad(|| learner.prepare(&mut batches))?)
     }
 
@@ -161,7 +188,10 @@ impl Fit<'_> {
         if self.run.training.early_stopping.is_some()
             && let Some(best) = observer.recall_best()?
         {
-            self.run.learner.restore(&best).map_err(|e| Halt::Observer(e.to_string()))?;
+            self.run
+                .learner
+                .restore(&best)
+                .map_err(|e| Halt::Observer(e.to_string()))?;
         }
         self.finish(observer)
     }
@@ -179,7 +209,10 @@ impl Fit<'_> {
     }
 
     fn run_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
-        let place = [self.run.cursor.phase as u64, u64::from(self.run.cursor.epoch)];
+        let place = [
+            self.run.cursor.phase as u64,
+            u64::from(self.run.cursor.epoch),
+        ];
         let seed = self.run.training.seed;
         let order = self.shuffled(place);
         let batch_size = self.run.training.batch_size as usize;
@@ -192,11 +225,17 @@ impl Fit<'_> {
                     return Ok(Flow::Leave(Outcome::Released));
                 }
             }
-            let from = usize::try_from(step).unwrap_or(usize::MAX).saturating_mul(batch_size);
+            let from = usize::try_from(step)
+                .unwrap_or(usize::MAX)
+                .saturating_mul(batch_size);
             let indices = &order[from..(from + batch_size).min(order.len())];
             let batch = self.run.train.batch(indices, self.run.device)?;
             let at = f64::from(self.run.cursor.epoch) + step as f64 / self.steps_per_epoch as f64;
-            let factor = self.run.training.schedule.factor(at, f64::from(phase.epochs));
+            let factor = self
+                .run
+                .training
+                .schedule
+                .factor(at, f64::from(phase.epochs));
             let mut context = StepContext {
                 rng: Rng::at(seed, &[stream::STEP, place[0], place[1], step]),
                 learning_rate: self.run.training.learning_rate * factor,
@@ -210,7 +249,11 @@ impl Fit<'_> {
             cursor.total_step += 1;
             cursor.sums.add(&report, rows);
             if let Some(&(metric, value)) = report.0.iter().find(|(_, v)| !v.is_finite()) {
-                return Err(Halt::Diverged { metric, value, step: cursor.total_step });
+                return Err(Halt::Diverged {
+                    metric,
+                    value,
+                    step: cursor.total_step,
+                });
             }
             observer.step(self.progress(), rows, &report);
         }
@@ -233,14 +276,21 @@ impl Fit<'_> {
         self.run.cursor.epoch += 1;
         let mut metrics = prefixed("train", &sums);
         if !self.held_out.is_empty() {
-            let place = [self.run.cursor.phase as u64, u64::from(self.run.cursor.epoch)];
+            let place = [
+                self.run.cursor.phase as u64,
+                u64::from(self.run.cursor.epoch),
+            ];
             let means = self.evaluate(self.run.train, &self.held_out, place)?;
             metrics.extend(prefixed("validation", &means));
         }
         observer.epoch(self.progress(), &metrics);
         let best = self.judge(&metrics);
         self.latest = metrics;
-        let stop = self.run.training.early_stopping.as_ref()
+        let stop = self
+            .run
+            .training
+            .early_stopping
+            .as_ref()
             .is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
         let every = self.run.training.checkpoint_every_epochs.max(1);
         let last = stop || self.run.cursor.epoch == phase.epochs;
@@ -306,7 +356,10 @@ impl Fit<'_> {
 
     fn progress(&self) -> Progress {
         let cursor = &self.run.cursor;
-        let done: u32 = self.phases[..cursor.phase.min(self.phases.len())].iter().map(|p| p.epochs).sum();
+        let done: u32 = self.phases[..cursor.phase.min(self.phases.len())]
+            .iter()
+            .map(|p| p.epochs)
+            .sum();
         let epochs = self.phases.iter().map(|p| p.epochs).sum();
         Progress {
             epoch: done + cursor.epoch,
@@ -318,5 +371,8 @@ impl Fit<'_> {
 }
 
 fn prefixed(split: &str, means: &Means) -> Vec<(String, f64)> {
-    means.values().map(|(name, value)| (format!("{split}/{name}"), value)).collect()
+    means
+        .values()
+        .map(|(name, value)| (format!("{split}/{name}"), value))
+        .collect()
 }

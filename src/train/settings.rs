@@ -29,7 +29,10 @@ pub struct Schedule {
 }
 
 impl Schedule {
-    pub const CONSTANT: Self = Self { kind: ScheduleKind::Constant, warmup: 0.0 };
+    pub const CONSTANT: Self = Self {
+        kind: ScheduleKind::Constant,
+        warmup: 0.0,
+    };
 
     /// Factor on the learning rate at a time given in epochs, of `epochs` in all.
     pub fn factor(&self, at: f64, epochs: f64) -> f64 {
@@ -110,7 +113,11 @@ impl Training {
         OptimizerConfig {
             rule: self.optimizer,
             momentum: self.momentum,
-            decay: if self.optimizer == Rule::Rmsprop { 0.9 } else { 0.999 },
+            decay: if self.optimizer == Rule::Rmsprop {
+                0.9
+            } else {
+                0.999
+            },
             weight_decay: self.weight_decay,
         }
     }
@@ -130,13 +137,19 @@ mod tests {
         ] {
             let schedule = Schedule { kind, warmup: 0.0 };
             assert!((schedule.factor(0.0, 10.0) - 1.0).abs() < 1e-12);
-            assert!((schedule.factor(10.0, 10.0) - end).abs() < 1e-12, "{kind:?}");
+            assert!(
+                (schedule.factor(10.0, 10.0) - end).abs() < 1e-12,
+                "{kind:?}"
+            );
         }
     }
 
     #[test]
     fn warmup_climbs_in_a_straight_line_to_the_full_rate() {
-        let schedule = Schedule { kind: ScheduleKind::Linear, warmup: 2.0 };
+        let schedule = Schedule {
+            kind: ScheduleKind::Linear,
+            warmup: 2.0,
+        };
         assert!((schedule.factor(1.0, 10.0) - 0.5).abs() < 1e-12);
         assert!((schedule.factor(2.0, 10.0) - 1.0).abs() < 1e-12);
         assert!((schedule.factor(6.0, 10.0) - 0.5).abs() < 1e-12);

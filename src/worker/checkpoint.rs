@@ -40,32 +40,53 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     pub fn write(&self, snapshot: &Snapshot<'_>) -> Result<(), CheckpointError> {
-        let bytes = weights::encode(&snapshot.state, &Note { cursor: snapshot.cursor.clone() })?;
+        let bytes = weights::encode(
+            &snapshot.state,
+            &Note {
+                cursor: snapshot.cursor.clone(),
+            },
+        )?;
         let Stored { sha256, bytes } = self.artifacts.put(&bytes)?;
         let row = NewCheckpoint {
             epoch: i64::from(snapshot.progress.epoch),
             step: i64::try_from(snapshot.progress.step).unwrap_or(i64::MAX),
             bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
             sha256: sha256.clone(),
-            metrics: snapshot.metrics.iter().map(|(k, v)| (k.clone(), (*v).into())).collect(),
+            metrics: snapshot
+                .metrics
+                .iter()
+                .map(|(k, v)| (k.clone(), (*v).into()))
+                .collect(),
             best: snapshot.best,
             position: serde_json::to_value(snapshot.cursor)?,
         };
-        let recorded = self
-            .runtime
-            .block_on(self.store.record_checkpoint(&self.lease, &row, self.keep, now_ms()))?;
+        let recorded = self.runtime.block_on(self.store.record_checkpoint(
+            &self.lease,
+            &row,
+            self.keep,
+            now_ms(),
+        ))?;
         self.artifacts.remove(&recorded.orphans);
         Ok(())
     }
 
     /// The newest checkpoint that can be read; damaged ones are dropped on the way.
     pub fn newest(&self) -> Result<Option<(Cursor, Tensors)>, CheckpointError> {
-        for row in self.runtime.block_on(self.store.checkpoints(&self.lease.job_id))? {
+        for row in self
+            .runtime
+            .block_on(self.store.checkpoints(&self.lease.job_id))?
+        {
             match self.read(&row.sha256) {
                 Ok(found) => return Ok(Some(found)),
                 Err(reason) => {
-                    tracing::warn!(job = row.job_id, number = row.number, reason, "checkpoint dropped");
-                    self.runtime.block_on(self.store.drop_checkpoint(&self.lease, row.number))?;
+                    tracing::warn!(
+                        job = row.job_id,
+                        number = row.number,
+                        reason,
+                        "checkpoint dropped"
+                    );
+                    self.runtime
+                        .block_on(self.store.drop_checkpoint(&self.lease, row.number))?;
                 }
             }
         }
@@ -74,14 +95,20 @@ impl Checkpoints {
 
     /// The state of the best checkpoint, if one was marked.
     pub fn best(&self) -> Result<Option<Tensors>, CheckpointError> {
-        let rows = self.runtime.block_on(self.store.checkpoints(&self.lease.job_id))?;
-        let best = rows.iter().find(|row| row.best).and_then(|row| self.read(&row.sha256).ok());
+        let rows = self
+            .runtime
+            .block_on(self.store.checkpoints(&self.lease.job_id))?;
+        let best = rows
+            .iter()
+            .find(|row| row.best)
+            .and_then(|row| self.read(&row.sha256).ok());
         Ok(best.map(|(_, tensors)| tensors))
     }
 
     fn read(&self, sha256: &str) -> Result<(Cursor, Tensors), String> {
         let bytes = self.artifacts.get(sha256).map_err(|e| e.to_string())?;
-        let (tensors, note): (Tensors, Note) = weights::decode(&bytes).map_err(|e| e.to_string())?;
+        let (tensors, note): (Tensors, Note) =
+            weights::decode(&bytes).map_err(|e| e.to_string())?;
         Ok((note.cursor, tensors))
     }
 }

@@ -38,7 +38,10 @@ impl Layout {
 
 /// The canonical files of one split in a data set's folder.
 pub fn split_files(folder: &Path, split: &str) -> (PathBuf, PathBuf) {
-    (folder.join(format!("{split}.npy")), folder.join(format!("{split}_labels.npy")))
+    (
+        folder.join(format!("{split}.npy")),
+        folder.join(format!("{split}_labels.npy")),
+    )
 }
 
 /// Milliseconds since 1970.

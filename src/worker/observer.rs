@@ -43,7 +43,11 @@ impl JobObserver {
         Self {
             checkpoints,
             control,
-            pace: Pace { started: now, first_step: None, rows: 0 },
+            pace: Pace {
+                started: now,
+                first_step: None,
+                rows: 0,
+            },
             reported: now,
             window: Window::new(),
             window_opened: now,
@@ -52,7 +56,12 @@ impl JobObserver {
 
     /// Writes a report; a busy database is no reason to stop training, a lost lease is.
     pub fn report(&self, report: &StoreReport) {
-        let Checkpoints { store, lease, runtime, .. } = &self.checkpoints;
+        let Checkpoints {
+            store,
+            lease,
+            runtime,
+            ..
+        } = &self.checkpoints;
         match runtime.block_on(store.report(lease, report, now_ms())) {
             Ok(_) => {}
             Err(StoreError::LeaseLost) => self.control.lose(),
@@ -63,7 +72,8 @@ impl JobObserver {
     fn progress(&self, p: Progress) -> (crate::jobs::Progress, Option<f64>) {
         let seconds = self.pace.started.elapsed().as_secs_f64().max(1e-6);
         let done = p.step - self.pace.first_step.unwrap_or(p.step);
-        let eta = (done > 0).then(|| (p.total_steps - p.step.min(p.total_steps)) as f64 * seconds / done as f64);
+        let eta = (done > 0)
+            .then(|| (p.total_steps - p.step.min(p.total_steps)) as f64 * seconds / done as f64);
         let progress = crate::jobs::Progress {
             epoch: i64::from(p.epoch),
             epochs: i64::from(p.epochs),
@@ -77,7 +87,10 @@ impl JobObserver {
 
     fn send(&mut self, progress: Progress, points: Vec<MetricPoint>) {
         let (now, eta) = self.progress(progress);
-        let latest: Map<_, _> = points.iter().map(|p| (p.key.clone(), p.value.into())).collect();
+        let latest: Map<_, _> = points
+            .iter()
+            .map(|p| (p.key.clone(), p.value.into()))
+            .collect();
         self.report(&StoreReport {
             progress: Some(now),
             eta_seconds: eta,
@@ -92,7 +105,9 @@ impl JobObserver {
         self.window_opened = Instant::now();
         std::mem::take(&mut self.window)
             .into_iter()
-            .map(|(name, (sum, rows))| point(format!("train/{name}"), sum / rows.max(1) as f64, progress))
+            .map(|(name, (sum, rows))| {
+                point(format!("train/{name}"), sum / rows.max(1) as f64, progress)
+            })
             .collect()
     }
 }
@@ -120,7 +135,10 @@ impl Observer for JobObserver {
     }
 
     fn phase(&mut self, name: &str) {
-        self.report(&StoreReport { phase: Some(name.to_owned()), ..StoreReport::default() });
+        self.report(&StoreReport {
+            phase: Some(name.to_owned()),
+            ..StoreReport::default()
+        });
     }
 
     fn step(&mut self, progress: Progress, rows: u64, report: &Report) {
@@ -135,7 +153,11 @@ impl Observer for JobObserver {
         }
         if self.reported.elapsed() >= REPORT_EVERY {
             let due = self.window_opened.elapsed() >= WINDOW;
-            let points = if due { self.window_points(progress) } else { Vec::new() };
+            let points = if due {
+                self.window_points(progress)
+            } else {
+                Vec::new()
+            };
             self.send(progress, points);
         }
     }
@@ -143,12 +165,17 @@ impl Observer for JobObserver {
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]) {
         self.window.clear();
         self.window_opened = Instant::now();
-        let points = metrics.iter().map(|(key, value)| point(key.clone(), *value, progress)).collect();
+        let points = metrics
+            .iter()
+            .map(|(key, value)| point(key.clone(), *value, progress))
+            .collect();
         self.send(progress, points);
     }
 
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
-        self.checkpoints.write(&snapshot).map_err(|e| halt(e, &self.control))
+        self.checkpoints
+            .write(&snapshot)
+            .map_err(|e| halt(e, &self.control))
     }
 
     fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {

@@ -18,7 +18,7 @@ use crate::inference::engine::panic_text;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status};
 use crate::store::{Store, StoreError};
 
-const HEARTBEAT: Duration = Duration::from_millis(500);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 #[derive(Debug, thiserror::Error)]
 pub enum WorkerError {
@@ -29,7 +29,12 @@ pub enum WorkerError {
 }
 
 /// Runs one job, if one can be claimed; says whether there was one.
-pub async fn run_one(layout: &Layout, owner: &str, policy: LeasePolicy, supervised: bool) -> Result<bool, WorkerError> {
+pub async fn run_one(
+    layout: &Layout,
+    owner: &str,
+    policy: LeasePolicy,
+    supervised: bool,
+) -> Result<bool, WorkerError> {
     let control = Control::default();
     if supervised {
         tokio::spawn(obey_parent(control.clone()));
@@ -40,9 +45,27 @@ pub async fn run_one(layout: &Layout, owner: &str, policy: LeasePolicy, supervis
     let Some((job, lease)) = store.claim(owner, policy, now_ms()).await? else {
         return Ok(false);
     };
-    tracing::info!(job = job.id, kind = job.kind, attempt = job.attempt, "job claimed");
-    let heart = tokio::spawn(keep_lease(store.clone(), lease.clone(), policy, control.clone()));
-    let ended = run_in_thread(job, lease.clone(), &store, artifacts, layout.clone(), control.clone()).await;
+    tracing::info!(
+        job = job.id,
+        kind = job.kind,
+        attempt = job.attempt,
+        "job claimed"
+    );
+    let heart = tokio::spawn(keep_lease(
+        store.clone(),
+        lease.clone(),
+        policy,
+        control.clone(),
+    ));
+    let ended = run_in_thread(
+        job,
+        lease.clone(),
+        &store,
+        artifacts,
+        layout.clone(),
+        control.clone(),
+    )
+    .await;
     heart.abort();
     close(&store, &lease, ended, &control).await?;
     Ok(true)
@@ -91,10 +114,23 @@ fn lease_time(policy: LeasePolicy) -> Duration {
     Duration::from_millis(u64::try_from(policy.lease_ms).unwrap_or(0))
 }
 
-async fn run_in_thread(job: Job, lease: Lease, store: &Store, artifacts: Artifacts, layout: Layout, control: Control) -> Result<Ended, JobError> {
-    let gone = || JobError { code: "data_unreadable".to_owned(), detail: "the data set is gone".to_owned() };
+async fn run_in_thread(
+    job: Job,
+    lease: Lease,
+    store: &Store,
+    artifacts: Artifacts,
+    layout: Layout,
+    control: Control,
+) -> Result<Ended, JobError> {
+    let gone = || JobError {
+        code: "data_unreadable".to_owned(),
+        detail: "the data set is gone".to_owned(),
+    };
     let dataset = store.dataset(&job.dataset_id).await.map_err(|_| gone())?;
-    let keep = job.training.get("keep_checkpoints").and_then(serde_json::Value::as_u64);
+    let keep = job
+        .training
+        .get("keep_checkpoints")
+        .and_then(serde_json::Value::as_u64);
     let checkpoints = Checkpoints {
         store: store.clone(),
         artifacts,
@@ -104,29 +140,48 @@ async fn run_in_thread(job: Job, lease: Lease, store: &Store, artifacts: Artifac
     };
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, control);
-        catch_unwind(AssertUnwindSafe(|| training::run(&job, &dataset, &layout, &mut observer)))
+        catch_unwind(AssertUnwindSafe(|| {
+            training::run(&job, &dataset, &layout, &mut observer)
+        }))
     });
     match run.await {
         Ok(Ok(Ok(ended))) => Ok(ended),
-        Ok(Ok(Err(error))) => Err(JobError { code: error.code().to_owned(), detail: error.to_string() }),
+        Ok(Ok(Err(error))) => Err(JobError {
+            code: error.code().to_owned(),
+            detail: error.to_string(),
+        }),
         Ok(Err(panic)) => Err(internal(panic_text(panic.as_ref()))),
         Err(error) => Err(internal(error.to_string())),
     }
 }
 
 fn internal(detail: String) -> JobError {
-    JobError { code: "internal".to_owned(), detail }
+    JobError {
+        code: "internal".to_owned(),
+        detail,
+    }
 }
 
 /// The last write: what became of the job.
-async fn close(store: &Store, lease: &Lease, ended: Result<Ended, JobError>, control: &Control) -> Result<(), WorkerError> {
+async fn close(
+    store: &Store,
+    lease: &Lease,
+    ended: Result<Ended, JobError>,
+    control: &Control,
+) -> Result<(), WorkerError> {
     if control.is_lost() {
-        tracing::warn!(job = lease.job_id, "the lease was lost; another worker may have the job");
+        tracing::warn!(
+            job = lease.job_id,
+            "the lease was lost; another worker may have the job"
+        );
         return Ok(());
     }
     let now = now_ms();
     match ended {
-        Ok(Ended::Trained(version)) => match store.succeed(lease, &version, &serde_json::Map::new(), now).await {
+        Ok(Ended::Trained(version)) => match store
+            .succeed(lease, &version, &serde_json::Map::new(), now)
+            .await
+        {
             // Canceled at the last moment: nothing may be published.
             Err(StoreError::Transition(_)) => store.finish_cancel(lease, now).await?,
             other => drop(other?),
@@ -136,7 +191,12 @@ async fn close(store: &Store, lease: &Lease, ended: Result<Ended, JobError>, con
             store.release(lease, now).await?;
         }
         Err(error) => {
-            tracing::error!(job = lease.job_id, code = error.code, detail = error.detail, "job failed");
+            tracing::error!(
+                job = lease.job_id,
+                code = error.code,
+                detail = error.detail,
+                "job failed"
+            );
             store.fail(lease, &error, now).await?;
         }
     }

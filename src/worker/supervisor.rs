@@ -101,7 +101,11 @@ impl Supervisor {
 
     /// Asks the worker to write a checkpoint and leave; past the grace it is killed, and its job goes
     /// on from the checkpoint before.
-    async fn let_go(&self, child: &mut Child, stdin: Option<&mut ChildStdin>) -> std::io::Result<ExitStatus> {
+    async fn let_go(
+        &self,
+        child: &mut Child,
+        stdin: Option<&mut ChildStdin>,
+    ) -> std::io::Result<ExitStatus> {
         if let Some(stdin) = stdin {
             let _ = stdin.write_all(b"release\n").await;
             let _ = stdin.flush().await;
@@ -124,7 +128,10 @@ async fn drained(mut draining: watch::Receiver<bool>) {
 /// Resolves when the process is asked to end (SIGTERM, SIGINT).
 pub async fn termination() {
     use tokio::signal::unix::{SignalKind, signal};
-    match (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) {
+    match (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) {
         (Ok(mut terminate), Ok(mut interrupt)) => {
             tokio::select! {
                 _ = terminate.recv() => {}

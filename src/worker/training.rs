@@ -44,7 +44,9 @@ impl TrainingError {
         match self {
             Self::Halted(Halt::Diverged { .. }) => "diverged",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
-            Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => "storage_failed",
+            Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => {
+                "storage_failed"
+            }
             _ => "internal",
         }
     }
@@ -62,7 +64,10 @@ pub fn resolve_device(name: &str) -> Device {
     let index = match name {
         "cpu" => return Device::Cpu,
         "auto" if !tch::Cuda::is_available() => return Device::Cpu,
-        other => other.strip_prefix("cuda:").and_then(|n| n.parse().ok()).unwrap_or(0),
+        other => other
+            .strip_prefix("cuda:")
+            .and_then(|n| n.parse().ok())
+            .unwrap_or(0),
     };
     Device::Cuda(index)
 }
@@ -75,7 +80,12 @@ pub fn device_name(device: Device) -> String {
 }
 
 /// Runs the job in this thread.
-pub fn run(job: &Job, dataset: &store::Dataset, layout: &Layout, observer: &mut JobObserver) -> Result<Ended, TrainingError> {
+pub fn run(
+    job: &Job,
+    dataset: &store::Dataset,
+    layout: &Layout,
+    observer: &mut JobObserver,
+) -> Result<Ended, TrainingError> {
     let training: Training = serde_json::from_value(job.training.clone())?;
     // Before any tensor: sums split over other threads have other last bits.
     tch::set_num_threads(i32::try_from(training.threads).unwrap_or(1));
@@ -89,15 +99,32 @@ pub fn run(job: &Job, dataset: &store::Dataset, layout: &Layout, observer: &mut 
     let facts = dataset.facts();
     let folder = layout.dataset(&dataset.id);
     let train = open_split(&folder, "train", dataset.splits.train)?;
-    let test = dataset.splits.test.map(|split| open_split(&folder, "test", split)).transpose()?;
+    let test = dataset
+        .splits
+        .test
+        .map(|split| open_split(&folder, "test", split))
+        .transpose()?;
     let mut learner = (family.learner)(&job.model, &training, &facts, device)?;
     let cursor = take_up(learner.as_mut(), observer)?;
-    let run = Run { learner: learner.as_mut(), train: &train, test: test.as_ref(), training: &training, device, cursor };
+    let run = Run {
+        learner: learner.as_mut(),
+        train: &train,
+        test: test.as_ref(),
+        training: &training,
+        device,
+        cursor,
+    };
     match fit(run, observer)? {
         Outcome::Canceled => Ok(Ended::Canceled),
         Outcome::Released => Ok(Ended::Released),
         Outcome::Finished(metrics) => {
-            let published = publish(job, &facts, learner.as_ref(), metrics, &observer.checkpoints.artifacts)?;
+            let published = publish(
+                job,
+                &facts,
+                learner.as_ref(),
+                metrics,
+                &observer.checkpoints.artifacts,
+            )?;
             Ok(Ended::Trained(Box::new(published)))
         }
     }
@@ -117,7 +144,11 @@ fn take_up(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, 
     learner.enter(cursor.phase);
     learner.restore(&state)?;
     truncate_metrics(observer, cursor.total_step)?;
-    tracing::info!(epoch = cursor.epoch, step = cursor.total_step, "going on from a checkpoint");
+    tracing::info!(
+        epoch = cursor.epoch,
+        step = cursor.total_step,
+        "going on from a checkpoint"
+    );
     Ok(cursor)
 }
 
@@ -125,19 +156,31 @@ fn take_up(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, 
 fn truncate_metrics(observer: &JobObserver, step: u64) -> Result<(), TrainingError> {
     let checkpoints = &observer.checkpoints;
     let step = i64::try_from(step).unwrap_or(i64::MAX);
-    let truncate = checkpoints.store.truncate_metrics_after(&checkpoints.lease, step);
-    checkpoints.runtime.block_on(truncate).map_err(CheckpointError::from)?;
+    let truncate = checkpoints
+        .store
+        .truncate_metrics_after(&checkpoints.lease, step);
+    checkpoints
+        .runtime
+        .block_on(truncate)
+        .map_err(CheckpointError::from)?;
     Ok(())
 }
 
 /// Writes the weights and their manifest; the row comes after.
-fn publish(job: &Job, facts: &DataFacts, learner: &dyn Learner, metrics: Vec<(String, f64)>, artifacts: &Artifacts) -> Result<NewVersion, TrainingError> {
+fn publish(
+    job: &Job,
+    facts: &DataFacts,
+    learner: &dyn Learner,
+    metrics: Vec<(String, f64)>,
+    artifacts: &Artifacts,
+) -> Result<NewVersion, TrainingError> {
     let model = learner.model();
     let tensors = model.tensors();
     // Nothing here of job or time: the same training gives the same file.
     let note = json!({"kind": job.kind, "spec": job.model, "data": facts});
     let stored = artifacts.put(&weights::encode(&tensors, &note)?)?;
-    let metrics: serde_json::Map<String, Value> = metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
+    let metrics: serde_json::Map<String, Value> =
+        metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
     let manifest = json!({
         "format": "latentd-manifest-1",
         "kind": job.kind,
@@ -154,8 +197,14 @@ fn publish(job: &Job, facts: &DataFacts, learner: &dyn Learner, metrics: Vec<(St
         spec: job.model.clone(),
         input_shape: facts.shape.clone(),
         code_shape: model.code_shape(),
-        parameters: tensors.values().map(|t| i64::try_from(t.numel()).unwrap_or(i64::MAX)).sum(),
-        capabilities: families::capabilities(model).into_iter().map(str::to_owned).collect(),
+        parameters: tensors
+            .values()
+            .map(|t| i64::try_from(t.numel()).unwrap_or(i64::MAX))
+            .sum(),
+        capabilities: families::capabilities(model)
+            .into_iter()
+            .map(str::to_owned)
+            .collect(),
         metrics,
         data: serde_json::to_value(facts)?,
         sha256: stored.sha256,
@@ -164,5 +213,9 @@ fn publish(job: &Job, facts: &DataFacts, learner: &dyn Learner, metrics: Vec<(St
 }
 
 fn shapes(tensors: &Tensors) -> Value {
-    tensors.iter().map(|(name, tensor)| (name.clone(), json!(tensor.size()))).collect::<serde_json::Map<_, _>>().into()
+    tensors
+        .iter()
+        .map(|(name, tensor)| (name.clone(), json!(tensor.size())))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
 }

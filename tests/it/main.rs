@@ -1,1 +1,19 @@
-fn main(){}
+//! Tests of the whole program: the real binary, spoken to over HTTP.
+
+mod crash;
+mod datasets;
+mod events;
+mod families;
+mod fixtures;
+mod hostile_requests;
+mod hostile_uploads;
+mod hostile_verbs;
+mod inference;
+mod jobs;
+mod mnist;
+mod openapi;
+mod process;
+mod reply;
+mod service;
+mod shutdown;
+mod training;

@@ -33,7 +33,10 @@ pub struct BuiltinDataset {
 
 /// The parts of an upload. Formats are told by content: IDX, NPY, NPZ and CSV, each also gzipped.
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "describes the multipart form; `upload` reads it part by part")]
+#[expect(
+    dead_code,
+    reason = "describes the multipart form; `upload` reads it part by part"
+)]
 pub struct DatasetUpload {
     name: String,
     #[schema(value_type = String, format = Binary)]
@@ -84,6 +87,11 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<imp
             ));
         }
     };
-    let location = HeaderValue::from_str(&format!("/v1/datasets/{}", dataset.id)).map_err(|e| Problem::internal(&e))?;
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Dataset::from(dataset))))
+    let location = HeaderValue::from_str(&format!("/v1/datasets/{}", dataset.id))
+        .map_err(|e| Problem::internal(&e))?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(Dataset::from(dataset)),
+    ))
 }

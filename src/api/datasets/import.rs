@@ -40,9 +40,17 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
 pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Dataset> {
     let Builtin::Digits = wanted.builtin;
     let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
-    let written = tokio::task::spawn_blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
-    let (folder, info) = written.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))?;
-    let converted = Converted { train: info.train, test: Some(info.test) };
+    let written = tokio::task::spawn_blocking(move || {
+        digits::write_digits(folder.path()).map(|info| (folder, info))
+    });
+    let (folder, info) = written
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .map_err(|e| Problem::internal(&e))?;
+    let converted = Converted {
+        train: info.train,
+        test: Some(info.test),
+    };
     finish(app, wanted.name.clone(), folder, converted).await
 }
 
@@ -71,15 +79,23 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
 fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> Result<Imported> {
     let (rows_file, labels_file) = split_files(received.folder.path(), split);
     let source = &received.files[split];
-    let mut imported = import::import_rows(source, &rows_file, &labels_file, options).map_err(|e| problem(e, split))?;
+    let mut imported = import::import_rows(source, &rows_file, &labels_file, options)
+        .map_err(|e| problem(e, split))?;
     let labels_part = format!("{split}_labels");
     if let Some(source) = received.files.get(&labels_part) {
         if imported.labels.is_some() {
-            return Err(Problem::field(format!("/{labels_part}"), format!("the part '{split}' holds labels already")));
+            return Err(Problem::field(
+                format!("/{labels_part}"),
+                format!("the part '{split}' holds labels already"),
+            ));
         }
-        let labels = import::import_labels(source, &labels_file, options).map_err(|e| problem(e, &labels_part))?;
+        let labels = import::import_labels(source, &labels_file, options)
+            .map_err(|e| problem(e, &labels_part))?;
         if labels.count != imported.rows.rows {
-            let detail = format!("has {} labels for {} rows", labels.count, imported.rows.rows);
+            let detail = format!(
+                "has {} labels for {} rows",
+                labels.count, imported.rows.rows
+            );
             return Err(Problem::field(format!("/{labels_part}"), detail));
         }
         imported.labels = Some(labels);
@@ -89,11 +105,18 @@ fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> R
 
 fn require_same_rows(train: &Imported, test: &Imported) -> Result<()> {
     if train.rows.shape != test.rows.shape {
-        let detail = format!("rows have shape {:?}, those of 'train' {:?}", test.rows.shape, train.rows.shape);
+        let detail = format!(
+            "rows have shape {:?}, those of 'train' {:?}",
+            test.rows.shape, train.rows.shape
+        );
         return Err(Problem::field("/test", detail));
     }
     if train.rows.dtype.as_str() != test.rows.dtype.as_str() {
-        let detail = format!("holds {} values, 'train' {}: both must have one type", test.rows.dtype.as_str(), train.rows.dtype.as_str());
+        let detail = format!(
+            "holds {} values, 'train' {}: both must have one type",
+            test.rows.dtype.as_str(),
+            train.rows.dtype.as_str()
+        );
         return Err(Problem::field("/test", detail));
     }
     Ok(())
@@ -102,7 +125,9 @@ fn require_same_rows(train: &Imported, test: &Imported) -> Result<()> {
 fn problem(error: ImportError, part: &str) -> Problem {
     let text = error.to_string();
     match error {
-        ImportError::Invalid(_) | ImportError::Unsupported(_) => Problem::field(format!("/{part}"), text),
+        ImportError::Invalid(_) | ImportError::Unsupported(_) => {
+            Problem::field(format!("/{part}"), text)
+        }
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
         ImportError::Option { field, .. } => Problem::field(format!("/{field}"), text),
         ImportError::Io(error) => Problem::internal(&error),
@@ -110,7 +135,12 @@ fn problem(error: ImportError, part: &str) -> Problem {
 }
 
 /// The folder gets its lasting name before the row that names it.
-async fn finish(app: &AppState, name: String, folder: Incoming, converted: Converted) -> Result<Dataset> {
+async fn finish(
+    app: &AppState,
+    name: String,
+    folder: Incoming,
+    converted: Converted,
+) -> Result<Dataset> {
     let id = dataset_id();
     let target = app.layout.dataset(&id);
     let named = target.clone();
@@ -119,7 +149,10 @@ async fn finish(app: &AppState, name: String, folder: Incoming, converted: Conve
         folder.keep_as(&named)?;
         Ok::<_, io::Error>(digest)
     });
-    let (sha256, bytes) = digest.await.map_err(|e| Problem::internal(&e))?.map_err(|e| Problem::internal(&e))?;
+    let (sha256, bytes) = digest
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .map_err(|e| Problem::internal(&e))?;
     let dataset = row(id, name, &converted, sha256, bytes);
     if let Err(error) = app.store.insert_dataset(&dataset).await {
         let _ = tokio::fs::remove_dir_all(&target).await;
@@ -131,8 +164,14 @@ async fn finish(app: &AppState, name: String, folder: Incoming, converted: Conve
 fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u64) -> Dataset {
     let Converted { train, test } = converted;
     let splits = || std::iter::once(train).chain(test);
-    let split = |s: &Imported| Split { rows: signed(s.rows.rows), labels: s.labels.is_some() };
-    let classes = splits().filter_map(|s| s.labels.as_ref()).map(|l: &LabelsInfo| signed(l.classes)).max();
+    let split = |s: &Imported| Split {
+        rows: signed(s.rows.rows),
+        labels: s.labels.is_some(),
+    };
+    let classes = splits()
+        .filter_map(|s| s.labels.as_ref())
+        .map(|l: &LabelsInfo| signed(l.classes))
+        .max();
     Dataset {
         id,
         name,
@@ -141,10 +180,15 @@ fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u
         dtype: train.rows.dtype.as_str().to_owned(),
         range: [
             splits().map(|s| s.rows.min).fold(f64::INFINITY, f64::min),
-            splits().map(|s| s.rows.max).fold(f64::NEG_INFINITY, f64::max),
+            splits()
+                .map(|s| s.rows.max)
+                .fold(f64::NEG_INFINITY, f64::max),
         ],
         classes,
-        splits: Splits { train: split(train), test: test.as_ref().map(split) },
+        splits: Splits {
+            train: split(train),
+            test: test.as_ref().map(split),
+        },
         sha256,
         bytes: signed(bytes),
         created_at: now_ms(),
@@ -157,7 +201,9 @@ fn signed(n: u64) -> i64 {
 
 /// One digest over the canonical files, in name order.
 fn digest_of(folder: &Path) -> io::Result<(String, u64)> {
-    let mut files: Vec<_> = fs::read_dir(folder)?.map(|e| Ok(e?.path())).collect::<io::Result<_>>()?;
+    let mut files: Vec<_> = fs::read_dir(folder)?
+        .map(|e| Ok(e?.path()))
+        .collect::<io::Result<_>>()?;
     files.sort();
     let (mut digest, mut bytes) = (Sha256::new(), 0);
     let mut buffer = vec![0; 1 << 20];

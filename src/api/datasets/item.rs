@@ -15,7 +15,10 @@ use crate::api::state::AppState;
         (status = 200, description = "The data set", body = Dataset),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn get(State(app): State<AppState>, Path(dataset): Path<String>) -> Result<Json<Dataset>> {
+pub async fn get(
+    State(app): State<AppState>,
+    Path(dataset): Path<String>,
+) -> Result<Json<Dataset>> {
     Ok(Json(app.store.dataset(&dataset).await?.into()))
 }
 
@@ -27,9 +30,14 @@ pub async fn get(State(app): State<AppState>, Path(dataset): Path<String>) -> Re
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "A job uses it", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn delete(State(app): State<AppState>, Path(dataset): Path<String>) -> Result<StatusCode> {
+pub async fn delete(
+    State(app): State<AppState>,
+    Path(dataset): Path<String>,
+) -> Result<StatusCode> {
     let dataset = app.store.delete_dataset(&dataset).await?;
     // The row is gone; files that stay behind are swept at the next start.
-    tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id)).await.map_err(|e| Problem::internal(&e))?;
+    tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id))
+        .await
+        .map_err(|e| Problem::internal(&e))?;
     Ok(StatusCode::NO_CONTENT)
 }

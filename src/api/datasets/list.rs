@@ -16,9 +16,17 @@ use crate::api::state::AppState;
         (status = 200, description = "A page", body = List<Dataset>),
         (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn list(State(app): State<AppState>, Query(query): Query<PageQuery>) -> Result<Json<List<Dataset>>> {
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<Dataset>>> {
     let limit = page_limit(query.limit, 200)?;
-    let page = app.store.list_datasets(limit, query.after.as_deref()).await?;
+    let page = app
+        .store
+        .list_datasets(limit, query.after.as_deref())
+        .await?;
     let data = page.items.into_iter().map(Dataset::from).collect();
-    Ok(Json(List::of(data, page.has_more, |d: &Dataset| d.id.clone())))
+    Ok(Json(List::of(data, page.has_more, |d: &Dataset| {
+        d.id.clone()
+    })))
 }

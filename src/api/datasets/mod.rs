@@ -52,7 +52,10 @@ pub struct DatasetSplit {
 
 impl From<store::Dataset> for Dataset {
     fn from(d: store::Dataset) -> Self {
-        let split = |s: store::Split| DatasetSplit { rows: s.rows, labels: s.labels };
+        let split = |s: store::Split| DatasetSplit {
+            rows: s.rows,
+            labels: s.labels,
+        };
         let mut splits = BTreeMap::from([("train".to_owned(), split(d.splits.train))]);
         if let Some(test) = d.splits.test {
             splits.insert("test".to_owned(), split(test));
@@ -81,40 +84,65 @@ pub struct Slice {
 }
 
 /// Reads rows of a split; `pointer` says which field of the request asked.
-pub async fn read_rows(app: &AppState, dataset: &store::Dataset, split: &str, offset: u64, limit: u64, pointer: &str) -> Result<Slice> {
+pub async fn read_rows(
+    app: &AppState,
+    dataset: &store::Dataset,
+    split: &str,
+    offset: u64,
+    limit: u64,
+    pointer: &str,
+) -> Result<Slice> {
     let found = match split {
         "train" => Some(dataset.splits.train),
         "test" => dataset.splits.test,
         _ => None,
     };
     let Some(found) = found else {
-        return Err(Problem::field(format!("{pointer}split"), format!("data set '{}' has no split '{split}'", dataset.name)));
+        return Err(Problem::field(
+            format!("{pointer}split"),
+            format!("data set '{}' has no split '{split}'", dataset.name),
+        ));
     };
     let rows = u64::try_from(found.rows).unwrap_or(0);
     if offset >= rows {
-        return Err(Problem::field(format!("{pointer}offset"), format!("must be below the split's {rows} rows, got {offset}")));
+        return Err(Problem::field(
+            format!("{pointer}offset"),
+            format!("must be below the split's {rows} rows, got {offset}"),
+        ));
     }
     let end = offset.saturating_add(limit).min(rows);
     let (row_file, label_file) = split_files(&app.layout.dataset(&dataset.id), split);
     let read = move || -> std::io::Result<Slice> {
         let file = RowFile::open(&row_file)?;
-        let span = u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
+        let span =
+            u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
         let indices: Vec<u32> = span.collect();
         let mut values = vec![0.0; indices.len() * file.row_len()];
         file.gather(&indices, &mut values)?;
         let labels = if found.labels {
             let all = LabelFile::open(&label_file)?;
-            Some(indices.iter().filter_map(|&i| all.labels().get(i as usize).copied()).collect())
+            Some(
+                indices
+                    .iter()
+                    .filter_map(|&i| all.labels().get(i as usize).copied())
+                    .collect(),
+            )
         } else {
             None
         };
-        Ok(Slice { values, rows: indices.len(), labels })
+        Ok(Slice {
+            values,
+            rows: indices.len(),
+            labels,
+        })
     };
     tokio::task::spawn_blocking(read)
         .await
         .map_err(|e| Problem::internal(&e))?
         .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "the data set was deleted meanwhile"),
+            std::io::ErrorKind::NotFound => {
+                Problem::new(Code::NotFound, "the data set was deleted meanwhile")
+            }
             _ => Problem::internal(&e),
         })
 }

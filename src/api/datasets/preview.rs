@@ -25,7 +25,10 @@ pub struct PreviewQuery {
 
 impl Default for PreviewQuery {
     fn default() -> Self {
-        Self { split: "train".to_owned(), n: 64 }
+        Self {
+            split: "train".to_owned(),
+            n: 64,
+        }
     }
 }
 
@@ -37,9 +40,16 @@ impl Default for PreviewQuery {
         (status = 404, description = "There is no such data set", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A query parameter is invalid, or the rows are no pictures", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn preview(State(app): State<AppState>, Path(dataset): Path<String>, Query(query): Query<PreviewQuery>) -> Result<impl IntoResponse> {
+pub async fn preview(
+    State(app): State<AppState>,
+    Path(dataset): Path<String>,
+    Query(query): Query<PreviewQuery>,
+) -> Result<impl IntoResponse> {
     if !(1..=1024).contains(&query.n) {
-        return Err(Problem::field("/n", "query parameter: must be between 1 and 1024"));
+        return Err(Problem::field(
+            "/n",
+            "query parameter: must be between 1 and 1024",
+        ));
     }
     let dataset = app.store.dataset(&dataset).await?;
     let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;

@@ -28,7 +28,11 @@ pub struct RowsQuery {
 
 impl Default for RowsQuery {
     fn default() -> Self {
-        Self { split: "train".to_owned(), offset: 0, limit: None }
+        Self {
+            split: "train".to_owned(),
+            offset: 0,
+            limit: None,
+        }
     }
 }
 
@@ -54,19 +58,48 @@ pub struct Rows {
         (status = 406, description = "Neither JSON nor npy is accepted", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn rows(State(app): State<AppState>, Path(dataset): Path<String>, Query(query): Query<RowsQuery>, headers: HeaderMap) -> Result<Response> {
+pub async fn rows(
+    State(app): State<AppState>,
+    Path(dataset): Path<String>,
+    Query(query): Query<RowsQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
     let form = negotiate(&headers, &[Form::Json, Form::Npy])?;
     let limit = page_limit(query.limit, 1000)?;
     let dataset = app.store.dataset(&dataset).await?;
-    let slice = read_rows(&app, &dataset, &query.split, query.offset, u64::from(limit), "/").await?;
+    let slice = read_rows(
+        &app,
+        &dataset,
+        &query.split,
+        query.offset,
+        u64::from(limit),
+        "/",
+    )
+    .await?;
     if form == Form::Npy {
         let mut shape = vec![slice.rows];
-        shape.extend(dataset.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)));
+        shape.extend(
+            dataset
+                .shape
+                .iter()
+                .map(|&d| usize::try_from(d).unwrap_or(0)),
+        );
         let body = npy::encode_f32(&shape, &slice.values);
         return Ok(([(header::CONTENT_TYPE, "application/x-npy")], body).into_response());
     }
     let width = slice.values.len() / slice.rows.max(1);
-    let rows = slice.values.chunks(width.max(1)).map(<[f32]>::to_vec).collect();
-    let body = Rows { dataset: dataset.name, split: query.split, offset: query.offset, shape: dataset.shape, rows, labels: slice.labels };
+    let rows = slice
+        .values
+        .chunks(width.max(1))
+        .map(<[f32]>::to_vec)
+        .collect();
+    let body = Rows {
+        dataset: dataset.name,
+        split: query.split,
+        offset: query.offset,
+        shape: dataset.shape,
+        rows,
+        labels: slice.labels,
+    };
     Ok(Json(body).into_response())
 }

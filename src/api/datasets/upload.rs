@@ -73,11 +73,17 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
     let mut room = app.limits.upload_bytes;
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(part) = field.name().map(str::to_owned) else {
-            return Err(Problem::new(Code::Invalid, "every part of the form needs a name"));
+            return Err(Problem::new(
+                Code::Invalid,
+                "every part of the form needs a name",
+            ));
         };
         let pointer = format!("/{part}");
         if texts.contains_key(&part) || files.contains_key(&part) {
-            return Err(Problem::field(pointer, "the form has two parts of this name"));
+            return Err(Problem::field(
+                pointer,
+                "the form has two parts of this name",
+            ));
         }
         if FILE_PARTS.contains(&part.as_str()) {
             let path = folder.path().join(format!("{part}.upload"));
@@ -88,18 +94,40 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
             check_text(app, &part, &text).await?;
             texts.insert(part, text);
         } else {
-            let known = FILE_PARTS.iter().chain(&TEXT_PARTS).copied().collect::<Vec<_>>().join(", ");
-            return Err(Problem::field(pointer, format!("is not a part of this form; its parts are {known}")));
+            let known = FILE_PARTS
+                .iter()
+                .chain(&TEXT_PARTS)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
+            return Err(Problem::field(
+                pointer,
+                format!("is not a part of this form; its parts are {known}"),
+            ));
         }
     }
-    let name = texts.remove("name").ok_or_else(|| Problem::field("/name", "is missing"))?;
+    let name = texts
+        .remove("name")
+        .ok_or_else(|| Problem::field("/name", "is missing"))?;
     if !files.contains_key("train") {
-        return Err(Problem::field("/train", "is missing: a file of rows to train on"));
+        return Err(Problem::field(
+            "/train",
+            "is missing: a file of rows to train on",
+        ));
     }
     if files.contains_key("test_labels") && !files.contains_key("test") {
-        return Err(Problem::field("/test_labels", "is there without the part 'test'"));
+        return Err(Problem::field(
+            "/test_labels",
+            "is there without the part 'test'",
+        ));
     }
-    Ok(Received { folder, name, files, shape: texts.remove("shape"), label_column: texts.remove("label_column") })
+    Ok(Received {
+        folder,
+        name,
+        files,
+        shape: texts.remove("shape"),
+        label_column: texts.remove("label_column"),
+    })
 }
 
 /// What can be refused before the files are read is refused then.
@@ -108,24 +136,46 @@ async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
         "name" => {
             check_name(text).map_err(|e| Problem::field("/name", e.to_string()))?;
             match app.store.dataset(text).await {
-                Ok(_) => Err(Problem::new(Code::Conflict, format!("a data set named '{text}' exists"))),
+                Ok(_) => Err(Problem::new(
+                    Code::Conflict,
+                    format!("a data set named '{text}' exists"),
+                )),
                 Err(crate::store::StoreError::NotFound(_)) => Ok(()),
                 Err(error) => Err(error.into()),
             }
         }
-        "kind" if text != "dense" => Err(Problem::field("/kind", format!("must be 'dense', got '{text}'"))),
+        "kind" if text != "dense" => Err(Problem::field(
+            "/kind",
+            format!("must be 'dense', got '{text}'"),
+        )),
         _ => Ok(()),
     }
 }
 
 /// Streams a part to a file; answers how many bytes the upload may still bring.
-async fn save(mut field: Field<'_>, path: &Path, mut room: u64, limit: u64, pointer: &str) -> Result<u64> {
-    let mut file = File::create(path).await.map_err(|e| Problem::internal(&e))?;
+async fn save(
+    mut field: Field<'_>,
+    path: &Path,
+    mut room: u64,
+    limit: u64,
+    pointer: &str,
+) -> Result<u64> {
+    let mut file = File::create(path)
+        .await
+        .map_err(|e| Problem::internal(&e))?;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         room = room.checked_sub(chunk.len() as u64).ok_or_else(|| {
-            Problem::new(Code::TooLarge, format!("{}: the upload is larger than {limit} bytes", pointer.trim_start_matches('/')))
+            Problem::new(
+                Code::TooLarge,
+                format!(
+                    "{}: the upload is larger than {limit} bytes",
+                    pointer.trim_start_matches('/')
+                ),
+            )
         })?;
-        file.write_all(&chunk).await.map_err(|e| Problem::internal(&e))?;
+        file.write_all(&chunk)
+            .await
+            .map_err(|e| Problem::internal(&e))?;
     }
     file.flush().await.map_err(|e| Problem::internal(&e))?;
     Ok(room)
@@ -136,7 +186,10 @@ async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         bytes.extend_from_slice(&chunk);
         if bytes.len() > TEXT_BYTES {
-            return Err(Problem::field(pointer, format!("must be at most {TEXT_BYTES} bytes of text")));
+            return Err(Problem::field(
+                pointer,
+                format!("must be at most {TEXT_BYTES} bytes of text"),
+            ));
         }
     }
     String::from_utf8(bytes).map_err(|_| Problem::field(pointer, "must be text in UTF-8"))
@@ -144,6 +197,13 @@ async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
 fn broken(error: MultipartError) -> Problem {
-    let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE { Code::TooLarge } else { Code::Malformed };
-    Problem::new(code, format!("the form cannot be read: {}", error.body_text()))
+    let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        Code::TooLarge
+    } else {
+        Code::Malformed
+    };
+    Problem::new(
+        code,
+        format!("the form cannot be read: {}", error.body_text()),
+    )
 }

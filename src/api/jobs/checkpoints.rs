@@ -51,10 +51,21 @@ impl From<store::Checkpoint> for Checkpoint {
         (status = 200, description = "All of them", body = List<Checkpoint>),
         (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn list(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<List<Checkpoint>>> {
+pub async fn list(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<List<Checkpoint>>> {
     let job = app.store.job(&job).await?;
-    let data = app.store.checkpoints(&job.id).await?.into_iter().map(Checkpoint::from).collect();
-    Ok(Json(List::of(data, false, |c: &Checkpoint| c.number.to_string())))
+    let data = app
+        .store
+        .checkpoints(&job.id)
+        .await?
+        .into_iter()
+        .map(Checkpoint::from)
+        .collect();
+    Ok(Json(List::of(data, false, |c: &Checkpoint| {
+        c.number.to_string()
+    })))
 }
 
 /// One checkpoint.
@@ -64,7 +75,10 @@ pub async fn list(State(app): State<AppState>, Path(job): Path<String>) -> Resul
         (status = 200, description = "The checkpoint", body = Checkpoint),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn get(State(app): State<AppState>, Path((job, number)): Path<(String, String)>) -> Result<Json<Checkpoint>> {
+pub async fn get(
+    State(app): State<AppState>,
+    Path((job, number)): Path<(String, String)>,
+) -> Result<Json<Checkpoint>> {
     Ok(Json(find(&app, &job, &number).await?.into()))
 }
 
@@ -75,14 +89,25 @@ pub async fn get(State(app): State<AppState>, Path((job, number)): Path<(String,
         (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn content(State(app): State<AppState>, Path((job, number)): Path<(String, String)>) -> Result<Response> {
+pub async fn content(
+    State(app): State<AppState>,
+    Path((job, number)): Path<(String, String)>,
+) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;
-    download(&app, &checkpoint.sha256, &format!("{job}-{number}.safetensors")).await
+    download(
+        &app,
+        &checkpoint.sha256,
+        &format!("{job}-{number}.safetensors"),
+    )
+    .await
 }
 
 async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
-    let number = number
-        .parse()
-        .map_err(|_| Problem::new(Code::NotFound, format!("there is no checkpoint \"{number}\"; checkpoints have numbers")))?;
+    let number = number.parse().map_err(|_| {
+        Problem::new(
+            Code::NotFound,
+            format!("there is no checkpoint \"{number}\"; checkpoints have numbers"),
+        )
+    })?;
     Ok(app.store.checkpoint(job, number).await?)
 }

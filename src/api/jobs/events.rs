@@ -49,7 +49,12 @@ pub struct Event {
 
 impl From<store::Event> for Event {
     fn from(event: store::Event) -> Self {
-        Self { id: event.id, kind: event.kind.as_str().to_owned(), data: event.data, at: rfc3339(event.at) }
+        Self {
+            id: event.id,
+            kind: event.kind.as_str().to_owned(),
+            data: event.data,
+            at: rfc3339(event.at),
+        }
     }
 }
 
@@ -62,7 +67,12 @@ impl From<store::Event> for Event {
         (status = 406, description = "Neither JSON nor an event stream is accepted", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn events(State(app): State<AppState>, Path(job): Path<String>, Query(query): Query<EventsQuery>, headers: HeaderMap) -> Result<Response> {
+pub async fn events(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+    Query(query): Query<EventsQuery>,
+    headers: HeaderMap,
+) -> Result<Response> {
     let form = negotiate(&headers, &[Form::Json, Form::EventStream])?;
     let job = app.store.job(&job).await?.id;
     let after = match last_event_id(&headers)? {
@@ -70,7 +80,8 @@ pub async fn events(State(app): State<AppState>, Path(job): Path<String>, Query(
         None => query.after.unwrap_or(0),
     };
     if form == Form::EventStream {
-        let live = Sse::new(follow(app, job, after)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+        let live =
+            Sse::new(follow(app, job, after)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
         return Ok(live.into_response());
     }
     let limit = page_limit(query.limit, 1000)?;
@@ -86,7 +97,8 @@ fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
         return Ok(None);
     };
     let id = value.to_str().ok().and_then(|text| text.parse().ok());
-    id.map(Some).ok_or_else(|| Problem::field("/Last-Event-ID", "header: must be a whole number"))
+    id.map(Some)
+        .ok_or_else(|| Problem::field("/Last-Event-ID", "header: must be a whole number"))
 }
 
 /// Where a reader of the log stands.
@@ -98,8 +110,17 @@ struct Reader {
 }
 
 /// Reads on from the log until `end`. The log is durable, so a slow reader holds nothing up.
-fn follow(app: AppState, job: String, after: i64) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let reader = Reader { app, job, after, ended: false };
+fn follow(
+    app: AppState,
+    job: String,
+    after: i64,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let reader = Reader {
+        app,
+        job,
+        after,
+        ended: false,
+    };
     stream::unfold(reader, |mut reader| async move {
         let batch = reader.next_batch().await?;
         Some((stream::iter(batch), reader))
@@ -112,7 +133,12 @@ impl Reader {
     /// The next events, once there are any; `None` after the last.
     async fn next_batch(&mut self) -> Option<Vec<store::Event>> {
         while !self.ended && !*self.app.draining.borrow() {
-            let batch = self.app.store.events(&self.job, self.after, BATCH).await.ok()?;
+            let batch = self
+                .app
+                .store
+                .events(&self.job, self.after, BATCH)
+                .await
+                .ok()?;
             if let Some(last) = batch.last() {
                 self.after = last.id;
                 self.ended = batch.iter().any(|event| event.kind == EventKind::End);
@@ -128,13 +154,27 @@ impl Reader {
 
     /// A reader that starts after the `end` would wait for ever.
     async fn is_past_the_end(&self) -> bool {
-        let ended = self.app.store.job(&self.job).await.is_ok_and(|job| job.status.is_terminal());
-        ended && self.app.store.events(&self.job, self.after, 1).await.is_ok_and(|events| events.is_empty())
+        let ended = self
+            .app
+            .store
+            .job(&self.job)
+            .await
+            .is_ok_and(|job| job.status.is_terminal());
+        ended
+            && self
+                .app
+                .store
+                .events(&self.job, self.after, 1)
+                .await
+                .is_ok_and(|events| events.is_empty())
     }
 }
 
 fn as_sse(event: store::Event) -> sse::Event {
     let event = Event::from(event);
     let data = serde_json::to_string(&event).unwrap_or_default();
-    sse::Event::default().id(event.id.to_string()).event(event.kind).data(data)
+    sse::Event::default()
+        .id(event.id.to_string())
+        .event(event.kind)
+        .data(data)
 }

@@ -25,7 +25,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
         (status = 200, description = "The job", body = Job),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn get(State(app): State<AppState>, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
+pub async fn get(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
     let Some(seconds) = wanted_wait(&headers) else {
         let job = app.store.job(&job).await?;
         return Ok(Json(present(&app, job).await?).into_response());
@@ -51,6 +55,13 @@ fn wanted_wait(headers: &HeaderMap) -> Option<u64> {
         .iter()
         .filter_map(|value| value.to_str().ok())
         .flat_map(|value| value.split([',', ';']))
-        .find_map(|preference| preference.trim().strip_prefix("wait=")?.trim_matches('"').parse().ok())
+        .find_map(|preference| {
+            preference
+                .trim()
+                .strip_prefix("wait=")?
+                .trim_matches('"')
+                .parse()
+                .ok()
+        })
         .map(|seconds: u64| seconds.min(LONGEST_WAIT))
 }

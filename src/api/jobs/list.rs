@@ -36,13 +36,25 @@ pub struct JobsQuery {
         (status = 404, description = "`after` names no job", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn list(State(app): State<AppState>, Query(query): Query<JobsQuery>) -> Result<Json<List<Job>>> {
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<JobsQuery>,
+) -> Result<Json<List<Job>>> {
     let limit = page_limit(query.limit, 200)?;
-    let filter = JobFilter { status: query.status, name: query.name, kind: query.kind };
-    let page = app.store.list_jobs(&filter, limit, query.after.as_deref()).await?;
+    let filter = JobFilter {
+        status: query.status,
+        name: query.name,
+        kind: query.kind,
+    };
+    let page = app
+        .store
+        .list_jobs(&filter, limit, query.after.as_deref())
+        .await?;
     let mut jobs = Vec::with_capacity(page.items.len());
     for job in page.items {
         jobs.push(present(&app, job).await?);
     }
-    Ok(Json(List::of(jobs, page.has_more, |job: &Job| job.id.clone())))
+    Ok(Json(List::of(jobs, page.has_more, |job: &Job| {
+        job.id.clone()
+    })))
 }

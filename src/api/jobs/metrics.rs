@@ -49,20 +49,37 @@ pub struct MetricPoint {
         (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn metrics(State(app): State<AppState>, Path(job): Path<String>, Query(query): Query<MetricsQuery>) -> Result<Json<Metrics>> {
+pub async fn metrics(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+    Query(query): Query<MetricsQuery>,
+) -> Result<Json<Metrics>> {
     let max_points = query.max_points.unwrap_or(1000);
     if !(1..=MOST_POINTS).contains(&max_points) {
-        return Err(Problem::field("/max_points", format!("query parameter: must be between 1 and {MOST_POINTS}")));
+        return Err(Problem::field(
+            "/max_points",
+            format!("query parameter: must be between 1 and {MOST_POINTS}"),
+        ));
     }
     let job = app.store.job(&job).await?;
-    let keys: Option<Vec<String>> = query.keys.map(|keys| keys.split(',').map(|k| k.trim().to_owned()).collect());
-    let series = app.store.series(&job.id, keys.as_deref(), max_points).await?;
+    let keys: Option<Vec<String>> = query
+        .keys
+        .map(|keys| keys.split(',').map(|k| k.trim().to_owned()).collect());
+    let series = app
+        .store
+        .series(&job.id, keys.as_deref(), max_points)
+        .await?;
     let series = series
         .into_iter()
         .map(|(key, points)| {
             let points = points
                 .into_iter()
-                .map(|p| MetricPoint { step: p.step, epoch: p.epoch, value: p.value, at: rfc3339(p.at) })
+                .map(|p| MetricPoint {
+                    step: p.step,
+                    epoch: p.epoch,
+                    value: p.value,
+                    at: rfc3339(p.at),
+                })
                 .collect();
             (key, points)
         })

@@ -102,7 +102,10 @@ impl Job {
             transitions: job
                 .transitions
                 .into_iter()
-                .map(|t| JobTransition { status: t.status, at: rfc3339(t.at) })
+                .map(|t| JobTransition {
+                    status: t.status,
+                    at: rfc3339(t.at),
+                })
                 .collect(),
             created_at: rfc3339(job.created_at),
             started_at: job.started_at.map(rfc3339),
@@ -113,6 +116,10 @@ impl Job {
 
 /// The job as clients see it, its place in the queue looked up.
 async fn present(app: &AppState, job: jobs::Job) -> Result<Job> {
-    let position = if job.status == Status::Queued { app.store.queue_position(&job.id).await? } else { None };
+    let position = if job.status == Status::Queued {
+        app.store.queue_position(&job.id).await?
+    } else {
+        None
+    };
     Ok(Job::of(job, position))
 }

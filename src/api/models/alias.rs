@@ -29,14 +29,19 @@ pub struct AliasTarget {
         (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "The alias is no name, or there is no such version", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn put(State(app): State<AppState>, Path((model, alias)): Path<(String, String)>, Json(target): Json<AliasTarget>) -> Result<axum::Json<Model>> {
+pub async fn put(
+    State(app): State<AppState>,
+    Path((model, alias)): Path<(String, String)>,
+    Json(target): Json<AliasTarget>,
+) -> Result<axum::Json<Model>> {
     check_name(&alias).map_err(|e| Problem::field("/alias", e.to_string()))?;
     app.store.model(&model).await?;
     match app.store.put_alias(&model, &alias, target.version).await {
         Ok(()) => Ok(axum::Json(app.store.model(&model).await?.into())),
-        Err(StoreError::NotFound(_)) => {
-            Err(Problem::field("/version", format!("model \"{model}\" has no version {}", target.version)))
-        }
+        Err(StoreError::NotFound(_)) => Err(Problem::field(
+            "/version",
+            format!("model \"{model}\" has no version {}", target.version),
+        )),
         Err(error) => Err(error.into()),
     }
 }
@@ -48,7 +53,10 @@ pub async fn put(State(app): State<AppState>, Path((model, alias)): Path<(String
         (status = 204, description = "Removed"),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn delete(State(app): State<AppState>, Path((model, alias)): Path<(String, String)>) -> Result<StatusCode> {
+pub async fn delete(
+    State(app): State<AppState>,
+    Path((model, alias)): Path<(String, String)>,
+) -> Result<StatusCode> {
     app.store.delete_alias(&model, &alias).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -37,15 +37,27 @@ impl Default for FiltersQuery {
         (status = 422, description = "The model has no such weights, or its inputs are no pictures", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn filters(State(app): State<AppState>, Path(model): Path<String>, Query(query): Query<FiltersQuery>) -> Result<impl IntoResponse> {
+pub async fn filters(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+    Query(query): Query<FiltersQuery>,
+) -> Result<impl IntoResponse> {
     if !(1..=1024).contains(&query.n) {
-        return Err(Problem::field("/n", "query parameter: must be between 1 and 1024"));
+        return Err(Problem::field(
+            "/n",
+            "query parameter: must be between 1 and 1024",
+        ));
     }
     let source = source(find_version(&app, &model).await?)?;
-    let call = Call { verb: Verb::Filters, input: Input::default() };
+    let call = Call {
+        verb: Verb::Filters,
+        input: Input::default(),
+    };
     let mut output = app.engine.call(source, call).await?.output;
     let width: i64 = output.shape.iter().product();
-    output.values.truncate(query.n * usize::try_from(width).unwrap_or(0));
+    output
+        .values
+        .truncate(query.n * usize::try_from(width).unwrap_or(0));
     let png = grid(output.values, &output.shape, None, Scale::SIGNED).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png))
 }

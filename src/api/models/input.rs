@@ -60,21 +60,36 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
     let media_type = content_type(&parts.headers);
     require_known(&parts.headers, media_type.as_deref())?;
     let bytes = body(Request::from_parts(parts, body_stream), app).await?;
-    let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+    let shape: Vec<usize> = shape
+        .iter()
+        .map(|&d| usize::try_from(d).unwrap_or(0))
+        .collect();
     match media_type.as_deref() {
         Some(kind) if is_json(kind) => from_json(app, &bytes, query).await,
         Some("application/x-npy") => {
-            let (found, values) = npy::decode_f32(&bytes, MOST_VALUES).map_err(|e| Problem::field("/inputs", e.to_string()))?;
+            let (found, values) = npy::decode_f32(&bytes, MOST_VALUES)
+                .map_err(|e| Problem::field("/inputs", e.to_string()))?;
             let rows = npy_rows(&found, &shape)?;
-            Ok(VerbInput { input: Some(Input { rows, values }), options: query })
+            Ok(VerbInput {
+                input: Some(Input { rows, values }),
+                options: query,
+            })
         }
         Some(_) => {
             let decode = move || picture::decode_image(&bytes, &shape, MOST_PIXELS);
-            let decoded = tokio::task::spawn_blocking(decode).await.map_err(|e| Problem::internal(&e))?;
+            let decoded = tokio::task::spawn_blocking(decode)
+                .await
+                .map_err(|e| Problem::internal(&e))?;
             let values = decoded.map_err(|e| Problem::field("/inputs", e.to_string()))?;
-            Ok(VerbInput { input: Some(Input { rows: 1, values }), options: query })
+            Ok(VerbInput {
+                input: Some(Input { rows: 1, values }),
+                options: query,
+            })
         }
-        None => Ok(VerbInput { input: None, options: query }),
+        None => Ok(VerbInput {
+            input: None,
+            options: query,
+        }),
     }
 }
 
@@ -83,7 +98,11 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
     const KNOWN: [&str; 3] = ["application/x-npy", "image/png", "image/jpeg"];
     match media_type {
         Some(kind) if is_json(kind) || KNOWN.contains(&kind) => Ok(()),
-        None if headers.get("content-length").is_none_or(|n| n == "0") && !headers.contains_key("transfer-encoding") => Ok(()),
+        None if headers.get("content-length").is_none_or(|n| n == "0")
+            && !headers.contains_key("transfer-encoding") =>
+        {
+            Ok(())
+        }
         found => {
             let found = found.unwrap_or("a body without a content type");
             let detail = format!("send application/json, {}, not {found}", KNOWN.join(", "));
@@ -100,7 +119,12 @@ fn npy_rows(found: &[usize], shape: &[usize]) -> Result<usize> {
     }
     match found.split_first() {
         Some((&rows, rest)) if rows > 0 && rest.iter().product::<usize>() == needed => Ok(rows),
-        _ => Err(Problem::field("/inputs", format!("the array has shape {found:?}; it needs [rows, {needed}] or [rows, …{shape:?}]"))),
+        _ => Err(Problem::field(
+            "/inputs",
+            format!(
+                "the array has shape {found:?}; it needs [rows, {needed}] or [rows, …{shape:?}]"
+            ),
+        )),
     }
 }
 
@@ -110,7 +134,10 @@ async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> R
     options.extend(document.options);
     let input = match (document.inputs, document.rows) {
         (Some(_), Some(_)) => return Err(Problem::field("/rows", "give either inputs or rows")),
-        (Some(flat), None) => Some(Input { rows: flat.rows, values: flat.values }),
+        (Some(flat), None) => Some(Input {
+            rows: flat.rows,
+            values: flat.values,
+        }),
         (None, Some(rows)) => Some(referred(app, &rows).await?),
         (None, None) => None,
     };
@@ -119,14 +146,34 @@ async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> R
 
 async fn referred(app: &AppState, rows: &RowsRef) -> Result<Input> {
     if !(1..=4096).contains(&rows.limit) {
-        return Err(Problem::field("/rows/limit", format!("must be between 1 and 4096, got {}", rows.limit)));
+        return Err(Problem::field(
+            "/rows/limit",
+            format!("must be between 1 and 4096, got {}", rows.limit),
+        ));
     }
-    let dataset = app.store.dataset(&rows.dataset).await.map_err(|e| match e {
-        StoreError::NotFound(text) => Problem::field("/rows/dataset", format!("there is no {text}")),
-        other => other.into(),
-    })?;
-    let slice = read_rows(app, &dataset, &rows.split, rows.offset, rows.limit, "/rows/").await?;
-    Ok(Input { rows: slice.rows, values: slice.values })
+    let dataset = app
+        .store
+        .dataset(&rows.dataset)
+        .await
+        .map_err(|e| match e {
+            StoreError::NotFound(text) => {
+                Problem::field("/rows/dataset", format!("there is no {text}"))
+            }
+            other => other.into(),
+        })?;
+    let slice = read_rows(
+        app,
+        &dataset,
+        &rows.split,
+        rows.offset,
+        rows.limit,
+        "/rows/",
+    )
+    .await?;
+    Ok(Input {
+        rows: slice.rows,
+        values: slice.values,
+    })
 }
 
 /// Options of a body that has no room for them: `?layer=0`, nested ones as `corrupt.level=0.5`.
@@ -140,7 +187,9 @@ async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<Str
         match key.split_once('.') {
             None => drop(options.insert(key, value)),
             Some((outer, inner)) => {
-                let nested = options.entry(outer).or_insert_with(|| Value::Object(Map::new()));
+                let nested = options
+                    .entry(outer)
+                    .or_insert_with(|| Value::Object(Map::new()));
                 if let Some(nested) = nested.as_object_mut() {
                     nested.insert(inner.to_owned(), value);
                 }
@@ -203,13 +252,22 @@ impl<'de> Deserialize<'de> for Flat {
                     let before = flat.values.len();
                     // The first row tells the width of the others.
                     flat.values.reserve(width.unwrap_or(0));
-                    if seq.next_element_seed(Row { values: &mut flat.values, depth: 1 })?.is_none() {
+                    if seq
+                        .next_element_seed(Row {
+                            values: &mut flat.values,
+                            depth: 1,
+                        })?
+                        .is_none()
+                    {
                         return Ok(flat);
                     }
                     let found = flat.values.len() - before;
                     if *width.get_or_insert(found) != found {
                         let first = width.unwrap_or(0);
-                        return Err(S::Error::custom(format!("row {} has {found} values, row 0 has {first}", flat.rows)));
+                        return Err(S::Error::custom(format!(
+                            "row {} has {found} values, row 0 has {first}",
+                            flat.rows
+                        )));
                     }
                     flat.rows += 1;
                 }
@@ -237,7 +295,11 @@ impl<'de> Visitor<'de> for Row<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.depth == 1 { "a row: a list of numbers" } else { "a number, or a list of numbers" })
+        f.write_str(if self.depth == 1 {
+            "a row: a list of numbers"
+        } else {
+            "a number, or a list of numbers"
+        })
     }
 
     fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
@@ -245,7 +307,13 @@ impl<'de> Visitor<'de> for Row<'_> {
             return Err(S::Error::custom("rows are nested more than 5 deep"));
         }
         let Row { values, depth } = self;
-        while seq.next_element_seed(Row { values: &mut *values, depth: depth + 1 })?.is_some() {}
+        while seq
+            .next_element_seed(Row {
+                values: &mut *values,
+                depth: depth + 1,
+            })?
+            .is_some()
+        {}
         Ok(())
     }
 
@@ -253,7 +321,9 @@ impl<'de> Visitor<'de> for Row<'_> {
         #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
         let value = v as f32;
         if self.depth == 1 {
-            return Err(E::custom("expected a row, a list of numbers, found a number"));
+            return Err(E::custom(
+                "expected a row, a list of numbers, found a number",
+            ));
         }
         if !value.is_finite() {
             return Err(E::custom(format!("{v} does not fit a 32-bit float")));

@@ -17,9 +17,14 @@ use crate::api::state::AppState;
         (status = 404, description = "`after` names no model", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn list(State(app): State<AppState>, Query(query): Query<PageQuery>) -> Result<Json<List<Model>>> {
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<Model>>> {
     let limit = page_limit(query.limit, 200)?;
     let page = app.store.list_models(limit, query.after.as_deref()).await?;
     let data = page.items.into_iter().map(Model::from).collect();
-    Ok(Json(List::of(data, page.has_more, |m: &Model| m.name.clone())))
+    Ok(Json(List::of(data, page.has_more, |m: &Model| {
+        m.name.clone()
+    })))
 }

@@ -94,7 +94,11 @@ impl From<store::ModelVersion> for ModelVersion {
 impl From<store::Model> for Model {
     fn from(model: store::Model) -> Self {
         let versions = model.versions.into_iter().map(ModelVersion::from).collect();
-        Self { name: model.name, aliases: model.aliases, versions }
+        Self {
+            name: model.name,
+            aliases: model.aliases,
+            versions,
+        }
     }
 }
 
@@ -118,15 +122,28 @@ pub fn source(version: store::ModelVersion) -> Result<ModelSource> {
 
 /// Streams an artifact.
 pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Response> {
-    let file = tokio::fs::File::open(app.artifacts.path(sha256)).await.map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "it was deleted meanwhile"),
-        _ => Problem::internal(&e),
-    })?;
-    let bytes = file.metadata().await.map_err(|e| Problem::internal(&e))?.len();
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\"")).map_err(|e| Problem::internal(&e))?;
-    let etag = HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(|e| Problem::internal(&e))?;
+    let file = tokio::fs::File::open(app.artifacts.path(sha256))
+        .await
+        .map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => {
+                Problem::new(Code::NotFound, "it was deleted meanwhile")
+            }
+            _ => Problem::internal(&e),
+        })?;
+    let bytes = file
+        .metadata()
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .len();
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .map_err(|e| Problem::internal(&e))?;
+    let etag =
+        HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(|e| Problem::internal(&e))?;
     let headers = [
-        (header::CONTENT_TYPE, HeaderValue::from_static("application/octet-stream")),
+        (
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("application/octet-stream"),
+        ),
         (header::CONTENT_LENGTH, bytes.into()),
         (header::CONTENT_DISPOSITION, disposition),
         (header::ETAG, etag),

@@ -12,7 +12,11 @@ impl Scale {
     pub fn of_range(range: [f64; 2]) -> Self {
         #[expect(clippy::cast_possible_truncation, reason = "shades need no more")]
         let [low, high] = range.map(|v| v as f32);
-        Self(if low >= 0.0 && high <= 1.0 { picture::Scale::Unit } else { picture::Scale::Range(low, high) })
+        Self(if low >= 0.0 && high <= 1.0 {
+            picture::Scale::Unit
+        } else {
+            picture::Scale::Range(low, high)
+        })
     }
 
     /// Each tile by its own greatest magnitude, zero in the middle: for weights.
@@ -20,8 +24,16 @@ impl Scale {
 }
 
 /// A PNG grid of rows of one shape; drawn off the request threads.
-pub async fn grid(values: Vec<f32>, shape: &[i64], columns: Option<usize>, scale: Scale) -> Result<Vec<u8>> {
-    let shape: Vec<usize> = shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)).collect();
+pub async fn grid(
+    values: Vec<f32>,
+    shape: &[i64],
+    columns: Option<usize>,
+    scale: Scale,
+) -> Result<Vec<u8>> {
+    let shape: Vec<usize> = shape
+        .iter()
+        .map(|&d| usize::try_from(d).unwrap_or(0))
+        .collect();
     let draw = move || picture::grid_png(&values, &shape, columns, scale.0);
     tokio::task::spawn_blocking(draw)
         .await

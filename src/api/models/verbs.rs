@@ -28,7 +28,14 @@ use crate::nn::model::{
 use crate::store::ModelVersion;
 
 /// Verbs of the contract that wait for their families.
-const LATER: [&str; 6] = ["inpaint", "transform", "interpolate", "predict", "recommend", "topics"];
+const LATER: [&str; 6] = [
+    "inpaint",
+    "transform",
+    "interpolate",
+    "predict",
+    "recommend",
+    "topics",
+];
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -90,11 +97,14 @@ struct InputFields {
 }
 
 fn with_inputs(options: RefOr<Schema>) -> RefOr<Schema> {
-    let (RefOr::T(Schema::Object(mut merged)), RefOr::T(Schema::Object(options))) = (InputFields::schema(), options) else {
+    let (RefOr::T(Schema::Object(mut merged)), RefOr::T(Schema::Object(options))) =
+        (InputFields::schema(), options)
+    else {
         return ObjectBuilder::new().into();
     };
     if let Some(inputs) = merged.properties.get_mut("inputs") {
-        let row = utoipa::openapi::ArrayBuilder::new().items(ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue));
+        let row = utoipa::openapi::ArrayBuilder::new()
+            .items(ObjectBuilder::new().schema_type(utoipa::openapi::schema::SchemaType::AnyValue));
         *inputs = utoipa::openapi::ArrayBuilder::new()
             .items(row)
             .description(Some("Rows, each a list of numbers, flat or nested to the input shape. Give either this or `rows`."))
@@ -127,11 +137,41 @@ macro_rules! verb {
     };
 }
 
-verb!(encode, Encode, EncodeRequest, "Inputs to codes", "The code of each row, or a hidden layer's activity.");
-verb!(decode, Decode, DecodeRequest, "Codes to outputs", "The row that each code stands for; `inputs` are codes.");
-verb!(reconstruct, Reconstruct, ReconstructRequest, "Inputs to their reconstructions", "Each row encoded and decoded again, with its mean squared error.");
-verb!(denoise, Denoise, DenoiseRequest, "Noisy inputs to clean ones", "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen.");
-verb!(score, Score, ScoreRequest, "How unusual inputs are", "One number a row; higher means less like the training data.");
+verb!(
+    encode,
+    Encode,
+    EncodeRequest,
+    "Inputs to codes",
+    "The code of each row, or a hidden layer's activity."
+);
+verb!(
+    decode,
+    Decode,
+    DecodeRequest,
+    "Codes to outputs",
+    "The row that each code stands for; `inputs` are codes."
+);
+verb!(
+    reconstruct,
+    Reconstruct,
+    ReconstructRequest,
+    "Inputs to their reconstructions",
+    "Each row encoded and decoded again, with its mean squared error."
+);
+verb!(
+    denoise,
+    Denoise,
+    DenoiseRequest,
+    "Noisy inputs to clean ones",
+    "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen."
+);
+verb!(
+    score,
+    Score,
+    ScoreRequest,
+    "How unusual inputs are",
+    "One number a row; higher means less like the training data."
+);
 
 /// Draws new rows from the model; the same seed gives the same bytes.
 #[utoipa::path(post, path = "/v1/models/{model}/generate", operation_id = "generate", tag = "models", summary = "New samples",
@@ -146,27 +186,49 @@ verb!(score, Score, ScoreRequest, "How unusual inputs are", "One number a row; h
         (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn generate(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
+pub async fn generate(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Result<Response> {
     answer(&app, &model, request, Verb::Generate).await
 }
 
 /// A verb that is none, or that no family here answers yet.
-pub async fn unknown(State(app): State<AppState>, Path((model, verb)): Path<(String, String)>) -> Result<Response> {
+pub async fn unknown(
+    State(app): State<AppState>,
+    Path((model, verb)): Path<(String, String)>,
+) -> Result<Response> {
     if !LATER.contains(&verb.as_str()) {
-        return Err(Problem::new(Code::NotFound, format!("there is no verb \"{verb}\"")));
+        return Err(Problem::new(
+            Code::NotFound,
+            format!("there is no verb \"{verb}\""),
+        ));
     }
     let version = find_version(&app, &model).await?;
     let offered = version.capabilities.join(", ");
-    Err(Problem::new(Code::UnsupportedOperation, format!("this model does not offer '{verb}'; it offers: {offered}")))
+    Err(Problem::new(
+        Code::UnsupportedOperation,
+        format!("this model does not offer '{verb}'; it offers: {offered}"),
+    ))
 }
 
-async fn answer<O: DeserializeOwned>(app: &AppState, model: &str, request: Request, verb: fn(O) -> Verb) -> Result<Response> {
+async fn answer<O: DeserializeOwned>(
+    app: &AppState,
+    model: &str,
+    request: Request,
+    verb: fn(O) -> Verb,
+) -> Result<Response> {
     let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
     let version = find_version(app, model).await?;
     let VerbInput { input, options } = input::read(app, request, &version.input_shape).await?;
-    let options = document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
+    let options =
+        document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
     let verb = verb(options);
-    let call = Call { input: require_input(&verb, input)?, verb };
+    let call = Call {
+        input: require_input(&verb, input)?,
+        verb,
+    };
     let range = data_range(&version);
     let reply = app.engine.call(source(version.clone())?, call).await?;
     write(&version, reply, form, range).await
@@ -178,7 +240,10 @@ fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
         (Verb::Generate(_), Some(_)) => Err(Problem::field("/inputs", "generate takes no inputs")),
         (_, Some(input)) if input.rows > 0 => Ok(input),
         (_, Some(_)) => Err(Problem::field("/inputs", "must have at least one row")),
-        (_, None) => Err(Problem::field("/inputs", "is missing: give inputs, or rows of a data set")),
+        (_, None) => Err(Problem::field(
+            "/inputs",
+            "is missing: give inputs, or rows of a data set",
+        )),
     }
 }
 
@@ -187,13 +252,29 @@ fn data_range(version: &ModelVersion) -> [f64; 2] {
     serde_json::from_value(range).unwrap_or([0.0, 1.0])
 }
 
-async fn write(version: &ModelVersion, reply: Reply, form: Form, range: [f64; 2]) -> Result<Response> {
+async fn write(
+    version: &ModelVersion,
+    reply: Reply,
+    form: Form,
+    range: [f64; 2],
+) -> Result<Response> {
     match form {
         Form::Npy => {
             let mut shape = vec![reply.rows];
-            shape.extend(reply.output.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0)));
+            shape.extend(
+                reply
+                    .output
+                    .shape
+                    .iter()
+                    .map(|&d| usize::try_from(d).unwrap_or(0)),
+            );
             let body = npy::encode_f32(&shape, &reply.output.values);
-            Ok((seed_header(&reply), [(header::CONTENT_TYPE, "application/x-npy")], body).into_response())
+            Ok((
+                seed_header(&reply),
+                [(header::CONTENT_TYPE, "application/x-npy")],
+                body,
+            )
+                .into_response())
         }
         Form::Png => {
             let headers = seed_header(&reply);
@@ -201,7 +282,11 @@ async fn write(version: &ModelVersion, reply: Reply, form: Form, range: [f64; 2]
             Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
         }
         Form::Json | Form::EventStream => {
-            let body = serde_json::to_vec(&Answer { version, reply: &reply }).map_err(|e| Problem::internal(&e))?;
+            let body = serde_json::to_vec(&Answer {
+                version,
+                reply: &reply,
+            })
+            .map_err(|e| Problem::internal(&e))?;
             Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
     }
@@ -209,13 +294,23 @@ async fn write(version: &ModelVersion, reply: Reply, form: Form, range: [f64; 2]
 
 /// Forms without room for it carry the seed beside the body.
 fn seed_header(reply: &Reply) -> HeaderMap {
-    let seed = reply.seed.map(|seed| (header::HeaderName::from_static("x-latentd-seed"), seed.into()));
+    let seed = reply.seed.map(|seed| {
+        (
+            header::HeaderName::from_static("x-latentd-seed"),
+            seed.into(),
+        )
+    });
     seed.into_iter().collect()
 }
 
 /// The outputs as a grid; with noisy inputs, a row of those above each row of outputs.
 async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
-    let Reply { rows, output, extras, .. } = reply;
+    let Reply {
+        rows,
+        output,
+        extras,
+        ..
+    } = reply;
     let Some(noisy) = extras.into_iter().find(|field| field.name == "inputs") else {
         return grid(output.values, &output.shape, None, Scale::of_range(range)).await;
     };
@@ -223,7 +318,11 @@ async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
     let columns = rows.min(16);
     let mut values = Vec::with_capacity(2 * output.values.len());
     let blank = |values: &mut Vec<f32>, n: usize| values.resize(values.len() + n * width, 0.0);
-    for (above, below) in noisy.values.chunks(columns * width).zip(output.values.chunks(columns * width)) {
+    for (above, below) in noisy
+        .values
+        .chunks(columns * width)
+        .zip(output.values.chunks(columns * width))
+    {
         let missing = columns - above.len() / width.max(1);
         values.extend_from_slice(above);
         blank(&mut values, missing);
@@ -241,7 +340,13 @@ struct Answer<'a> {
 
 impl Serialize for Answer<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Reply { rows, output, extras, seed, metric } = self.reply;
+        let Reply {
+            rows,
+            output,
+            extras,
+            seed,
+            metric,
+        } = self.reply;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("model", &self.version.name)?;
         map.serialize_entry("version", &self.version.version)?;

@@ -18,7 +18,10 @@ use crate::store;
         (status = 200, description = "The version", body = ModelVersion),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn get(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<Json<ModelVersion>> {
+pub async fn get(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<ModelVersion>> {
     Ok(Json(find(&app, model, &version).await?.into()))
 }
 
@@ -30,8 +33,14 @@ pub async fn get(State(app): State<AppState>, Path((model, version)): Path<(Stri
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
         (status = 409, description = "An alias points at it", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn delete(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<StatusCode> {
-    let orphans = app.store.delete_model_version(&model, number(&version)?).await?;
+pub async fn delete(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    let orphans = app
+        .store
+        .delete_model_version(&model, number(&version)?)
+        .await?;
     app.artifacts.remove(&orphans);
     Ok(StatusCode::NO_CONTENT)
 }
@@ -43,18 +52,32 @@ pub async fn delete(State(app): State<AppState>, Path((model, version)): Path<(S
         (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn content(State(app): State<AppState>, Path((model, version)): Path<(String, String)>) -> Result<Response> {
+pub async fn content(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Response> {
     let found = find(&app, model, &version).await?;
-    download(&app, &found.sha256, &format!("{}-{}.safetensors", found.name, found.version)).await
+    download(
+        &app,
+        &found.sha256,
+        &format!("{}-{}.safetensors", found.name, found.version),
+    )
+    .await
 }
 
 async fn find(app: &AppState, name: String, version: &str) -> Result<store::ModelVersion> {
     let selector = Selector::Version(number(version)?);
-    Ok(app.store.model_version(&ModelRef { name, selector }).await?)
+    Ok(app
+        .store
+        .model_version(&ModelRef { name, selector })
+        .await?)
 }
 
 fn number(version: &str) -> Result<i64> {
-    version
-        .parse()
-        .map_err(|_| Problem::new(Code::NotFound, format!("there is no version \"{version}\"; versions have numbers")))
+    version.parse().map_err(|_| {
+        Problem::new(
+            Code::NotFound,
+            format!("there is no version \"{version}\"; versions have numbers"),
+        )
+    })
 }
