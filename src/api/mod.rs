@@ -19,7 +19,7 @@ use axum::middleware;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use tower_http::catch_panic::CatchPanicLayer;
-use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
@@ -33,7 +33,11 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))
         .routes(routes!(service::info))
-        .routes(routes!(datasets::create::create, datasets::list::list))
+        // An upload is bounded as it streams to disk, and by a limit of its own.
+        .routes(
+            routes!(datasets::create::create, datasets::list::list)
+                .layer(DefaultBodyLimit::disable()),
+        )
         .routes(routes!(datasets::item::get, datasets::item::delete))
         .routes(routes!(datasets::rows::rows))
         .routes(routes!(datasets::preview::preview))

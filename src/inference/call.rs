@@ -103,9 +103,9 @@ impl Verb {
         match self {
             Self::Encode(o) if o.sample => Some(o.seed),
             Self::Reconstruct(o) if o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
-            Self::Denoise(o) if o.corrupt.is_some() || o.gibbs_steps.is_some_and(|n| n > 0) => {
-                Some(o.seed)
-            }
+            Self::Denoise(o) if o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
+            // The noise has a seed of its own; without one it is drawn from the call's.
+            Self::Denoise(o) => o.corrupt.as_ref().map(|c| c.seed.or(o.seed)),
             Self::Generate(o) => Some(o.seed),
             _ => None,
         }

@@ -51,6 +51,8 @@ pub enum Halt {
         value: f64,
         step: u64,
     },
+    #[error("early_stopping.metric '{metric}' is not reported; this model reports: {reported}")]
+    NoSuchMetric { metric: String, reported: String },
     #[error("a row could not be read: {0}")]
     Data(#[from] std::io::Error),
     #[error("{0}")]
@@ -284,7 +286,7 @@ impl Fit<'_> {
             metrics.extend(prefixed("validation", &means));
         }
         observer.epoch(self.progress(), &metrics);
-        let best = self.judge(&metrics);
+        let best = self.judge(&metrics)?;
         self.latest = metrics;
         let stop = self
             .run
@@ -301,13 +303,20 @@ impl Fit<'_> {
     }
 
     /// Whether this epoch's early-stopping metric is the best so far.
-    fn judge(&mut self, metrics: &[(String, f64)]) -> bool {
+    fn judge(&mut self, metrics: &[(String, f64)]) -> Result<bool, Halt> {
         let Some(rule) = &self.run.training.early_stopping else {
-            return false;
+            return Ok(false);
         };
         let wanted = format!("validation/{}", rule.metric);
         let Some(&(_, value)) = metrics.iter().find(|(name, _)| *name == wanted) else {
-            return false;
+            let names: Vec<&str> = metrics
+                .iter()
+                .filter_map(|(n, _)| n.strip_prefix("validation/"))
+                .collect();
+            return Err(Halt::NoSuchMetric {
+                metric: rule.metric.clone(),
+                reported: names.join(", "),
+            });
         };
         let cursor = &mut self.run.cursor;
         let better = cursor.best.is_none_or(|best| value < best - rule.min_delta);
@@ -317,7 +326,7 @@ impl Fit<'_> {
         } else {
             cursor.epochs_since_best += 1;
         }
-        better
+        Ok(better)
     }
 
     fn checkpoint(&self, best: bool, observer: &mut dyn Observer) -> Result<(), Halt> {

@@ -43,6 +43,7 @@ impl TrainingError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Halted(Halt::Diverged { .. }) => "diverged",
+            Self::Halted(Halt::NoSuchMetric { .. }) => "invalid_setting",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
             Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => {
                 "storage_failed"

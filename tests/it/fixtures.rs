@@ -22,7 +22,11 @@ pub fn idx(dims: &[u32], values: &[u8]) -> Vec<u8> {
 pub fn npy_header(descr: &str, shape: &str) -> Vec<u8> {
     let dict = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut out = b"\x93NUMPY\x01\x00".to_vec();
-    out.extend(u16::try_from(dict.len()).expect("a short header").to_le_bytes());
+    out.extend(
+        u16::try_from(dict.len())
+            .expect("a short header")
+            .to_le_bytes(),
+    );
     out.extend(dict.as_bytes());
     out
 }
@@ -37,13 +41,25 @@ pub fn npy(shape: &[usize], values: &[f32]) -> Vec<u8> {
 
 /// Shape and values of an NPY file of little-endian floats.
 pub fn read_npy(bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
-    assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"), "not an NPY file: {:?}", &bytes[..bytes.len().min(20)]);
+    assert!(
+        bytes.starts_with(b"\x93NUMPY\x01\x00"),
+        "not an NPY file: {:?}",
+        &bytes[..bytes.len().min(20)]
+    );
     let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
     let dict = std::str::from_utf8(&bytes[10..end]).expect("a header in ASCII");
     assert!(dict.contains("'<f4'") && dict.contains("False"), "{dict}");
     let inside = dict.split(['(', ')']).nth(1).expect("a shape");
-    let shape = inside.split(',').filter_map(|d| d.trim().parse().ok()).collect();
-    let values = bytes[end..].as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+    let shape = inside
+        .split(',')
+        .filter_map(|d| d.trim().parse().ok())
+        .collect();
+    let values = bytes[end..]
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|b| f32::from_le_bytes(*b))
+        .collect();
     (shape, values)
 }
 
@@ -71,8 +87,11 @@ pub fn gz_bomb(head: &[u8], zeros: usize) -> Vec<u8> {
 pub fn npz(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut archive = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (name, bytes) in members {
-        let options = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Deflated);
-        archive.start_file(format!("{name}.npy"), options).expect("a member");
+        let options = zip::write::SimpleFileOptions::default()
+            .compression_method(zip::CompressionMethod::Deflated);
+        archive
+            .start_file(format!("{name}.npy"), options)
+            .expect("a member");
         archive.write_all(bytes).expect("memory");
     }
     archive.finish().expect("memory").into_inner()
@@ -80,11 +99,21 @@ pub fn npz(members: &[(&str, Vec<u8>)]) -> Vec<u8> {
 
 /// A grey PNG of values in [0, 1].
 pub fn png(width: u32, height: u32, values: &[f32]) -> Vec<u8> {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to a byte")]
-    let shades = values.iter().map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8).collect();
-    let picture = image::GrayImage::from_raw(width, height, shades).expect("as many values as pixels");
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to a byte"
+    )]
+    let shades = values
+        .iter()
+        .map(|v| (v * 255.0).round().clamp(0.0, 255.0) as u8)
+        .collect();
+    let picture =
+        image::GrayImage::from_raw(width, height, shades).expect("as many values as pixels");
     let mut out = Cursor::new(Vec::new());
-    picture.write_to(&mut out, image::ImageFormat::Png).expect("memory");
+    picture
+        .write_to(&mut out, image::ImageFormat::Png)
+        .expect("memory");
     out.into_inner()
 }
 
@@ -97,7 +126,10 @@ pub fn png_size(bytes: &[u8]) -> (u32, u32) {
 
 /// A form of one name and these files.
 pub fn form(name: &str, files: &[(&'static str, Vec<u8>)]) -> Form {
-    files.iter().fold(Form::new().text("name", name.to_owned()), |form, (part, bytes)| file(form, part, bytes.clone()))
+    files.iter().fold(
+        Form::new().text("name", name.to_owned()),
+        |form, (part, bytes)| file(form, part, bytes.clone()),
+    )
 }
 
 pub fn file(form: Form, part: &'static str, bytes: Vec<u8>) -> Form {
@@ -128,7 +160,8 @@ impl Arbitrary {
 /// A list of rows in JSON, as numbers.
 #[track_caller]
 pub fn rows(value: &Value) -> Vec<Vec<f32>> {
-    serde_json::from_value(value.clone()).unwrap_or_else(|error| panic!("not rows of numbers: {error}: {value}"))
+    serde_json::from_value(value.clone())
+        .unwrap_or_else(|error| panic!("not rows of numbers: {error}: {value}"))
 }
 
 #[track_caller]

@@ -2,13 +2,10 @@
 
 mod crash;
 mod datasets;
-mod events;
 mod families;
 mod fixtures;
 mod hostile_requests;
 mod hostile_uploads;
-mod hostile_verbs;
-mod inference;
 mod jobs;
 mod mnist;
 mod openapi;

@@ -9,7 +9,8 @@ pub fn workers_of(service: u32) -> Vec<u32> {
         return Vec::new();
     };
     let pids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|&pid| parent(pid) == Some(service) && is_worker(pid)).collect()
+    pids.filter(|&pid| parent(pid) == Some(service) && is_worker(pid))
+        .collect()
 }
 
 fn is_worker(pid: u32) -> bool {
@@ -28,11 +29,20 @@ pub fn peak_memory(pid: u32) -> u64 {
 
 fn number(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix(field))?.split_whitespace().next()?.parse().ok()
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix(field))?
+        .split_whitespace()
+        .next()?
+        .parse()
+        .ok()
 }
 
 /// Sends a signal, by the shell's own `kill`.
 pub fn signal(pid: u32, name: &str) -> bool {
     let kill = format!("kill -{name} {pid}");
-    Command::new("sh").args(["-c", &kill]).status().is_ok_and(|status| status.success())
+    Command::new("sh")
+        .args(["-c", &kill])
+        .status()
+        .is_ok_and(|status| status.success())
 }

@@ -15,11 +15,17 @@ pub struct Reply {
 
 impl Reply {
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).chars().take(2000).collect()
+        String::from_utf8_lossy(&self.body)
+            .chars()
+            .take(2000)
+            .collect()
     }
 
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 
     #[track_caller]
@@ -30,7 +36,8 @@ impl Reply {
 
     #[track_caller]
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.text()))
+        serde_json::from_slice(&self.body)
+            .unwrap_or_else(|error| panic!("{}: {error}: {}", self.asked, self.text()))
     }
 
     /// The JSON of an answer that must have this status.
@@ -43,14 +50,26 @@ impl Reply {
     #[track_caller]
     pub fn problem(&self, status: u16, code: &str) -> Value {
         let asked = &self.asked;
-        assert_eq!(self.header("content-type"), "application/problem+json", "{asked}: {}", self.text());
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{asked}: {}",
+            self.text()
+        );
         let problem = self.ok(status);
         assert_eq!(problem["code"], code, "{asked}: {problem}");
         assert_eq!(problem["status"], status, "{asked}");
         assert_eq!(problem["error"], problem["detail"], "{asked}");
-        assert_eq!(problem["request_id"], self.header("x-request-id"), "{asked}");
+        assert_eq!(
+            problem["request_id"],
+            self.header("x-request-id"),
+            "{asked}"
+        );
         for text in ["type", "title", "detail", "request_id"] {
-            assert!(problem[text].as_str().is_some_and(|t| !t.is_empty()), "{asked}: no {text}: {problem}");
+            assert!(
+                problem[text].as_str().is_some_and(|t| !t.is_empty()),
+                "{asked}: no {text}: {problem}"
+            );
         }
         problem
     }
@@ -60,7 +79,11 @@ impl Reply {
     pub fn invalid(&self, pointer: &str) -> Value {
         let problem = self.problem(422, "invalid");
         let errors = problem["errors"].as_array().cloned().unwrap_or_default();
-        assert!(errors.iter().any(|e| e["pointer"] == pointer), "{}: no error at {pointer}: {problem}", self.asked);
+        assert!(
+            errors.iter().any(|e| e["pointer"] == pointer),
+            "{}: no error at {pointer}: {problem}",
+            self.asked
+        );
         problem
     }
 
@@ -69,7 +92,11 @@ impl Reply {
     pub fn says(&self, text: &str) -> &Self {
         let problem = self.json();
         let detail = problem["detail"].as_str().unwrap_or_default();
-        assert!(detail.contains(text), "{}: {detail:?} does not say {text:?}", self.asked);
+        assert!(
+            detail.contains(text),
+            "{}: {detail:?} does not say {text:?}",
+            self.asked
+        );
         self
     }
 }

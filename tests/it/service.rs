@@ -35,18 +35,37 @@ pub struct Service {
 impl Service {
     /// A service with nothing in it.
     pub async fn start(flags: &[&str]) -> Self {
-        let place = PLACES.acquire().await.expect("the semaphore is never closed");
+        let place = PLACES
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
         let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
         let (child, url) = launch(Arc::clone(&folder), flags.clone()).await;
-        let client = Client::builder().timeout(PATIENCE).build().expect("a client");
-        Self { child, url, folder, flags, client, _place: place }
+        let client = Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .expect("a client");
+        Self {
+            child,
+            url,
+            folder,
+            flags,
+            client,
+            _place: place,
+        }
     }
 
     /// A service with the embedded digits as data set `digits`.
     pub async fn with_digits(flags: &[&str]) -> Self {
         let service = Self::start(flags).await;
-        service.post("/v1/datasets", &json!({"name": "digits", "builtin": "digits"})).await.ok(201);
+        service
+            .post(
+                "/v1/datasets",
+                &json!({"name": "digits", "builtin": "digits"}),
+            )
+            .await
+            .ok(201);
         service
     }
 
@@ -57,7 +76,10 @@ impl Service {
     }
 
     pub async fn restart_with(&mut self, flags: &[impl AsRef<str>]) {
-        assert!(self.child.try_wait().expect("a status").is_some(), "the service still runs");
+        assert!(
+            self.child.try_wait().expect("a status").is_some(),
+            "the service still runs"
+        );
         let flags = flags.iter().map(|flag| flag.as_ref().to_owned()).collect();
         (self.child, self.url) = launch(Arc::clone(&self.folder), flags).await;
     }
@@ -76,8 +98,17 @@ impl Service {
 
     /// What lies in the folder of data sets.
     pub fn dataset_files(&self) -> Vec<String> {
-        let entries = fs::read_dir(self.data_dir().join("datasets")).expect("the folder of data sets");
-        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+        let entries =
+            fs::read_dir(self.data_dir().join("datasets")).expect("the folder of data sets");
+        entries
+            .map(|entry| {
+                entry
+                    .expect("an entry")
+                    .file_name()
+                    .to_string_lossy()
+                    .into_owned()
+            })
+            .collect()
     }
 
     /// Kills the service at once, as a power cut would.
@@ -88,7 +119,10 @@ impl Service {
 
     /// Kills the worker that trains now; answers how many there were.
     pub fn kill_worker(&self) -> usize {
-        workers_of(self.pid()).into_iter().filter(|&pid| signal(pid, "KILL")).count()
+        workers_of(self.pid())
+            .into_iter()
+            .filter(|&pid| signal(pid, "KILL"))
+            .count()
     }
 
     /// Asks the service to shut down.
@@ -103,7 +137,11 @@ impl Service {
             if let Some(status) = self.child.try_wait().expect("a status") {
                 return status;
             }
-            assert!(Instant::now() < until, "the service has not ended within {within:?}\n{}", self.log());
+            assert!(
+                Instant::now() < until,
+                "the service has not ended within {within:?}\n{}",
+                self.log()
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
@@ -119,10 +157,23 @@ impl Service {
     pub async fn send(&self, request: RequestBuilder) -> Reply {
         let request = request.build().expect("a request");
         let asked = format!("{} {}", request.method(), request.url().path());
-        let answer = self.client.execute(request).await.unwrap_or_else(|error| panic!("{asked}: {error:?}"));
+        let answer = self
+            .client
+            .execute(request)
+            .await
+            .unwrap_or_else(|error| panic!("{asked}: {error:?}"));
         let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        let body = answer.bytes().await.unwrap_or_else(|error| panic!("{asked}: {error:?}")).to_vec();
-        Reply { asked, status, headers, body }
+        let body = answer
+            .bytes()
+            .await
+            .unwrap_or_else(|error| panic!("{asked}: {error:?}"))
+            .to_vec();
+        Reply {
+            asked,
+            status,
+            headers,
+            body,
+        }
     }
 
     pub async fn get(&self, path: &str) -> Reply {
@@ -139,12 +190,27 @@ impl Service {
 
     /// Posts with an `Accept` header.
     pub async fn post_for(&self, path: &str, body: &Value, accept: &str) -> Reply {
-        self.send(self.request(Method::POST, path).json(body).header("accept", accept)).await
+        self.send(
+            self.request(Method::POST, path)
+                .json(body)
+                .header("accept", accept),
+        )
+        .await
     }
 
     /// Posts bytes of some media type.
-    pub async fn post_bytes(&self, path: &str, media_type: &str, body: impl Into<reqwest::Body>) -> Reply {
-        self.send(self.request(Method::POST, path).header("content-type", media_type).body(body)).await
+    pub async fn post_bytes(
+        &self,
+        path: &str,
+        media_type: &str,
+        body: impl Into<reqwest::Body>,
+    ) -> Reply {
+        self.send(
+            self.request(Method::POST, path)
+                .header("content-type", media_type)
+                .body(body),
+        )
+        .await
     }
 }
 
@@ -167,12 +233,19 @@ fn log_file(folder: &Path) -> PathBuf {
 /// Starts the binary and waits for the line that tells its address.
 async fn launch(folder: Arc<TempDir>, flags: Vec<String>) -> (Child, String) {
     let started = tokio::task::spawn_blocking(move || {
-        let log = OpenOptions::new().create(true).append(true).open(log_file(folder.path())).expect("a log file");
+        let log = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(log_file(folder.path()))
+            .expect("a log file");
         let mut child = spawn(folder.path(), &flags, log);
         let mut line = String::new();
         let stdout = child.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
-        let url = line.trim().strip_prefix("latentd is ready at ").map(str::to_owned);
+        let url = line
+            .trim()
+            .strip_prefix("latentd is ready at ")
+            .map(str::to_owned);
         let url = url.unwrap_or_else(|| {
             let _ = child.kill();
             let log = fs::read_to_string(log_file(folder.path())).unwrap_or_default();
@@ -180,7 +253,10 @@ async fn launch(folder: Arc<TempDir>, flags: Vec<String>) -> (Child, String) {
         });
         (child, url)
     });
-    tokio::time::timeout(PATIENCE, started).await.expect("the service starts").expect("the service starts")
+    tokio::time::timeout(PATIENCE, started)
+        .await
+        .expect("the service starts")
+        .expect("the service starts")
 }
 
 fn spawn(folder: &Path, flags: &[String], log: File) -> Child {
@@ -192,7 +268,16 @@ fn spawn(folder: &Path, flags: &[String], log: File) -> Child {
         }
     }
     command
-        .args(["serve", "--listen", "127.0.0.1:0", "--lease-seconds", "3", "--inference-threads", "1", "--data-dir"])
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--lease-seconds",
+            "3",
+            "--inference-threads",
+            "1",
+            "--data-dir",
+        ])
         .arg(folder.join("data"))
         .args(flags)
         .stdout(Stdio::piped())

@@ -1,6 +1,7 @@
 //! `POST /v1/datasets`.
 
 use axum::Json;
+use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
@@ -8,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Dataset, import, upload};
-use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_name;
@@ -76,7 +77,7 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<imp
             import::add(&app, received).await?
         }
         Some(kind) if is_json(kind) => {
-            let wanted: BuiltinDataset = parse_json(&body(request, &app).await?)?;
+            let wanted: BuiltinDataset = parse_json(&small_body(request).await?)?;
             check_name(&wanted.name).map_err(|e| Problem::field("/name", e.to_string()))?;
             import::add_builtin(&app, &wanted).await?
         }
@@ -94,4 +95,15 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<imp
         [(header::LOCATION, location)],
         Json(Dataset::from(dataset)),
     ))
+}
+
+/// The route takes uploads of any size; its JSON form needs a bound of its own.
+async fn small_body(request: Request) -> Result<Bytes> {
+    const LIMIT: usize = 64 << 10;
+    to_bytes(request.into_body(), LIMIT).await.map_err(|_| {
+        Problem::new(
+            Code::TooLarge,
+            format!("the JSON is larger than {LIMIT} bytes"),
+        )
+    })
 }

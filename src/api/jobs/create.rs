@@ -94,7 +94,8 @@ async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
 }
 
 fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
-    let rows = usize::try_from(dataset.splits.train.rows).unwrap_or(usize::MAX);
+    let all = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
+    let rows = spec.training.max_rows.unwrap_or(all).min(all);
     if spec.training.validation_fraction > 0.0 && rows < 2 {
         return Err(Problem::field(
             "/training/validation_fraction",
