@@ -132,7 +132,7 @@ macro_rules! verb {
                 (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
             ))]
         pub async fn $name(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
-            answer(&app, &model, request, Verb::$variant).await
+            answer(&app, &model, request, stringify!($name), Verb::$variant).await
         }
     };
 }
@@ -191,7 +191,7 @@ pub async fn generate(
     Path(model): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    answer(&app, &model, request, Verb::Generate).await
+    answer(&app, &model, request, "generate", Verb::Generate).await
 }
 
 /// A verb that is none, or that no family here answers yet.
@@ -206,6 +206,19 @@ pub async fn unknown(
         ));
     }
     let version = find_version(&app, &model).await?;
+    require_offered(&version, &verb)?;
+    // A newer version of the program may have published it; this one cannot answer for it.
+    Err(Problem::new(
+        Code::UnsupportedOperation,
+        format!("this server does not answer '{verb}'"),
+    ))
+}
+
+/// Refused before the request is read: what is wrong with it would not matter.
+fn require_offered(version: &ModelVersion, verb: &str) -> Result<()> {
+    if version.capabilities.iter().any(|offered| offered == verb) {
+        return Ok(());
+    }
     let offered = version.capabilities.join(", ");
     Err(Problem::new(
         Code::UnsupportedOperation,
@@ -217,10 +230,12 @@ async fn answer<O: DeserializeOwned>(
     app: &AppState,
     model: &str,
     request: Request,
+    name: &str,
     verb: fn(O) -> Verb,
 ) -> Result<Response> {
     let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
     let version = find_version(app, model).await?;
+    require_offered(&version, name)?;
     let VerbInput { input, options } = input::read(app, request, &version.input_shape).await?;
     let options =
         document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
