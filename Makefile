@@ -49,7 +49,7 @@ check: fmt-check scripts-check clippy doc deny openapi-check docker-check test #
 
 .PHONY: test
 test: ## run all tests
-	$(CARGO) test --release
+	RUST_TEST_THREADS=2 $(CARGO) test --release
 
 .PHONY: fmt
 fmt: ## format the source
