@@ -89,7 +89,7 @@ async fn a_job_that_cannot_be_is_refused_by_field() {
     service
         .post_bytes("/v1/jobs", "application/json", "[".repeat(100_000))
         .await
-        .problem(400, "malformed");
+        .problem(422, "invalid");
     service
         .post_bytes("/v1/jobs", "application/json", "{")
         .await

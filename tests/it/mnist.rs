@@ -34,7 +34,7 @@ async fn an_rbm_and_an_autoencoder_reconstruct_unseen_digits() {
     assert_eq!(dataset["shape"], json!([1, 28, 28]));
     assert_eq!(dataset["splits"]["train"]["rows"], 60_000);
     assert_eq!(dataset["classes"], 10);
-    let training = json!({"epochs": 2, "threads": 2, "max_rows": 30_000});
+    let training = json!({"epochs": 2, "threads": 1, "max_rows": 30_000});
     for model in [json!({"kind": "rbm"}), json!({"kind": "autoencoder"})] {
         let job = service
             .train(&json!({"name": "m", "dataset": "mnist", "model": model, "training": training}))
