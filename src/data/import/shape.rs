@@ -9,7 +9,7 @@ const MAX_RANK: usize = 4;
 
 /// One row of an array of shape `dims`.
 ///
-/// [n, d] → [d]; [n, h, w] → [1, h, w], a grey picture; [n, c, h, w] → [c, h, w].
+/// `[n, d] → [d]`; `[n, h, w] → [1, h, w]`, a grey picture; `[n, c, h, w] → [c, h, w]`.
 pub(super) fn row_shape(dims: &[u64]) -> Result<Vec<usize>, ImportError> {
     let one_row: Vec<u64> = match *dims {
         [_, d] => vec![d],

@@ -125,7 +125,7 @@ impl RowSink {
     }
 }
 
-/// Writes labels: `<i8`, shape [rows].
+/// Writes labels: `<i8`, shape `[rows]`.
 pub(crate) struct LabelSink {
     body: Body,
     count: u64,
