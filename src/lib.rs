@@ -10,6 +10,7 @@ pub mod document;
 pub mod families;
 pub mod inference;
 pub mod jobs;
+pub mod leave;
 pub mod nn;
 pub mod spec;
 pub mod store;

@@ -1,23 +1,22 @@
 //! The command line.
 
-use std::process::ExitCode;
-
 use clap::Parser;
 use latentd::app;
 use latentd::config::{Cli, Command};
+use latentd::leave::leave;
 
-fn main() -> ExitCode {
+fn main() {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => app::serve(&options),
         Command::Work(options) => app::work(&options),
         Command::Openapi => app::print_openapi(),
         Command::Health { listen } => app::health(listen),
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+    leave(match outcome {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("latentd: {error}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    })
 }

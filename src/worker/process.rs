@@ -16,6 +16,7 @@ use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
 use crate::inference::engine::panic_text;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status};
+use crate::leave::leave;
 use crate::store::{Store, StoreError};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
@@ -80,7 +81,7 @@ async fn obey_parent(control: Control) {
     }
     // The parent died: without it nobody would count this worker. The job goes on from its last
     // checkpoint elsewhere, once the lease has run out.
-    std::process::exit(3);
+    leave(3);
 }
 
 /// Ctrl-C reaches the whole process group; the parent, if any, decides, but to release is never wrong.
