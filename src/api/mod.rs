@@ -61,6 +61,9 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(models::verbs::denoise))
         .routes(routes!(models::verbs::generate))
         .routes(routes!(models::verbs::score))
+        .routes(routes!(models::verbs::inpaint))
+        .routes(routes!(models::verbs::interpolate))
+        .routes(routes!(models::verbs::predict))
 }
 
 /// The whole service.

@@ -16,10 +16,11 @@ use crate::nn::corruption::CorruptionKind;
 use crate::nn::dense::{Dense, DenseConfig};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{
-    Answer, BadOption, DataFacts, Decoder, DenoiseOptions, Denoiser, EncodeOptions, Encoder,
-    Filters, Model, ReconstructOptions, Reconstructor, Scorer,
+    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Model, Reconstructor, Rows,
+    Scorer,
 };
 use crate::nn::optimizer::{Optimizer, Rule};
+use crate::nn::options::{EncodeOptions, GibbsOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
@@ -276,7 +277,7 @@ impl Model for Autoencoder {
 impl Encoder for Autoencoder {
     fn encode(
         &self,
-        x: &Tensor,
+        rows: &Rows,
         options: &EncodeOptions,
         _rng: &mut Rng,
     ) -> Result<Answer, BadOption> {
@@ -292,13 +293,13 @@ impl Encoder for Autoencoder {
             let rule = format!("must be at most {}, which is the code", depth - 1);
             return Err(BadOption::new("layer", rule));
         }
-        Ok(self.encoder.forward_to(x, layer + 1).into())
+        Ok(self.encoder.forward_to(&rows.x, layer + 1).into())
     }
 }
 
 impl Decoder for Autoencoder {
-    fn decode(&self, code: &Tensor) -> Tensor {
-        self.squash(self.decoder.forward(code))
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.squash(self.decoder.forward(&codes.x))
     }
 }
 
@@ -312,24 +313,24 @@ fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
 impl Reconstructor for Autoencoder {
     fn reconstruct(
         &self,
-        x: &Tensor,
-        options: &ReconstructOptions,
+        rows: &Rows,
+        options: &GibbsOptions,
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
         refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(x))
+        Ok(self.round_trip(&rows.x))
     }
 }
 
 impl Denoiser for Autoencoder {
     fn denoise(
         &self,
-        noisy: &Tensor,
-        options: &DenoiseOptions,
+        noisy: &Rows,
+        options: &GibbsOptions,
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
         refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(noisy))
+        Ok(self.round_trip(&noisy.x))
     }
 }
 
@@ -338,8 +339,8 @@ impl Scorer for Autoencoder {
     fn metric(&self) -> &'static str {
         "reconstruction_error"
     }
-    fn score(&self, x: &Tensor) -> Tensor {
-        (x - self.round_trip(x))
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        (&rows.x - self.round_trip(&rows.x))
             .square()
             .mean_dim(1, false, TensorKind::Float)
     }
@@ -380,10 +381,7 @@ impl AutoencoderLearner {
 
 impl Learner for AutoencoderLearner {
     fn phases(&self) -> Vec<Phase> {
-        vec![Phase {
-            name: "training".to_owned(),
-            epochs: self.epochs,
-        }]
+        vec![Phase::training(self.epochs)]
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {

@@ -147,6 +147,9 @@ pub fn capabilities(model: &dyn Model) -> Vec<&'static str> {
         ("denoise", model.denoiser().is_some()),
         ("generate", model.sampler().is_some()),
         ("score", model.scorer().is_some()),
+        ("inpaint", model.inpainter().is_some()),
+        ("interpolate", model.interpolator().is_some()),
+        ("predict", model.predictor().is_some()),
     ];
     offers
         .into_iter()

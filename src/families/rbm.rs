@@ -13,10 +13,13 @@ use crate::data::split::Batch;
 use crate::document::Rules;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::model::{
-    Answer, BadOption, DataFacts, Decoder, DenoiseOptions, Denoiser, EncodeOptions, Encoder,
-    Filters, GenerateOptions, Model, ReconstructOptions, Reconstructor, Sampler, Scorer,
+    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Model,
+    Reconstructor, Rows, Sampler, Scorer, fill_in,
 };
 use crate::nn::optimizer::{Optimizer, Rule};
+use crate::nn::options::{
+    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
+};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::train::epoch_loop::stream;
@@ -233,6 +236,9 @@ impl Model for Rbm {
     fn scorer(&self) -> Option<&dyn Scorer> {
         Some(self)
     }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
     }
@@ -241,7 +247,7 @@ impl Model for Rbm {
 impl Encoder for Rbm {
     fn encode(
         &self,
-        x: &Tensor,
+        rows: &Rows,
         options: &EncodeOptions,
         rng: &mut Rng,
     ) -> Result<Answer, BadOption> {
@@ -251,49 +257,49 @@ impl Encoder for Rbm {
                 "an rbm has one hidden layer, number 0",
             ));
         }
-        let p = self.0.hidden_given_visible(x);
+        let p = self.0.hidden_given_visible(&rows.x);
         Ok(if options.sample { rng.bernoulli(&p) } else { p }.into())
     }
 }
 
 impl Decoder for Rbm {
-    fn decode(&self, code: &Tensor) -> Tensor {
-        self.0.visible_given_hidden(code)
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.0.visible_given_hidden(&codes.x)
     }
 }
 
 impl Reconstructor for Rbm {
     fn reconstruct(
         &self,
-        x: &Tensor,
-        options: &ReconstructOptions,
+        rows: &Rows,
+        options: &GibbsOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        self.settle(x, options.gibbs_steps, rng)
+        self.settle(&rows.x, options.gibbs_steps, rng)
     }
 }
 
 impl Denoiser for Rbm {
     fn denoise(
         &self,
-        noisy: &Tensor,
-        options: &DenoiseOptions,
+        noisy: &Rows,
+        options: &GibbsOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        self.settle(noisy, options.gibbs_steps, rng)
+        self.settle(&noisy.x, options.gibbs_steps, rng)
     }
 }
 
 impl Sampler for Rbm {
     /// Chains that start at independent visible units with the model's visible biases; the answer
     /// is the visible probabilities of the last step.
-    fn generate(&self, options: &GenerateOptions, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        if options.labels.is_some() {
-            return Err(BadOption::new(
-                "labels",
-                "this model was not trained on labels",
-            ));
-        }
+    fn generate(
+        &self,
+        n: i64,
+        _labels: Option<&Tensor>,
+        options: &GenerateOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
         let steps = checked_gibbs_steps(options.gibbs_steps, 1000)?;
         let temperature = options.temperature.unwrap_or(1.0);
         // Dividing the energy by T divides every parameter by T.
@@ -305,7 +311,7 @@ impl Sampler for Rbm {
         let marginal = tempered
             .visible_bias
             .sigmoid()
-            .expand([options.n, tempered.visible()], false);
+            .expand([n, tempered.visible()], false);
         let mut p = tempered.hidden_given_visible(&rng.bernoulli(&marginal));
         let mut visible = marginal;
         for _ in 0..steps {
@@ -319,8 +325,31 @@ impl Scorer for Rbm {
     fn metric(&self) -> &'static str {
         "free_energy"
     }
-    fn score(&self, x: &Tensor) -> Tensor {
-        self.0.free_energy(x)
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        self.0.free_energy(&rows.x)
+    }
+}
+
+impl Inpainter for Rbm {
+    /// Gibbs sampling with the known visible units clamped; what is missing starts at random, and the
+    /// answer is its probabilities in the last step.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let steps = checked_gibbs_steps(options.gibbs_steps, 100)?.max(1);
+        let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
+        let mut v = fill_in(&rows.x, missing, &noise);
+        let mut p = v.shallow_clone();
+        for _ in 0..steps {
+            let h = rng.bernoulli(&self.0.hidden_given_visible(&v));
+            p = self.0.visible_given_hidden(&h);
+            v = fill_in(&rows.x, missing, &rng.bernoulli(&p));
+        }
+        Ok(fill_in(&rows.x, missing, &p))
     }
 }
 
@@ -399,10 +428,7 @@ fn mean(x: &Tensor) -> f64 {
 
 impl Learner for RbmLearner {
     fn phases(&self) -> Vec<Phase> {
-        vec![Phase {
-            name: "training".to_owned(),
-            epochs: self.epochs,
-        }]
+        vec![Phase::training(self.epochs)]
     }
 
     /// `b = ln(p / (1 - p))` with `p` the share of each visible unit that is on, so that the

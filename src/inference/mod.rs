@@ -1,6 +1,7 @@
 //! Trained models answering. One thread owns the tensors; requests reach it by a bounded queue, so
 //! that "too busy" is said at the door and never inside.
 
+mod answer;
 pub mod call;
 pub mod engine;
 pub mod loaded;

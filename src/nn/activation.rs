@@ -11,6 +11,8 @@ pub enum Activation {
     Sigmoid,
     Tanh,
     Relu,
+    /// Slope 0.2 below zero, as in DCGAN's discriminators (Radford et al., 2016).
+    LeakyRelu,
     Gelu,
     Silu,
     Elu,
@@ -23,6 +25,7 @@ impl Activation {
             Self::Sigmoid => x.sigmoid(),
             Self::Tanh => x.tanh(),
             Self::Relu => x.relu(),
+            Self::LeakyRelu => x.maximum(&(x * 0.2)),
             Self::Gelu => x.gelu("none"),
             Self::Silu => x.silu(),
             Self::Elu => x.elu(),
@@ -33,7 +36,9 @@ impl Activation {
     /// (He et al., 2015), 1 for the rest (Glorot and Bengio, 2010).
     pub fn gain(self) -> f64 {
         match self {
-            Self::Relu | Self::Gelu | Self::Silu | Self::Elu => std::f64::consts::SQRT_2,
+            Self::Relu | Self::LeakyRelu | Self::Gelu | Self::Silu | Self::Elu => {
+                std::f64::consts::SQRT_2
+            }
             Self::Linear | Self::Sigmoid | Self::Tanh => 1.0,
         }
     }

@@ -3,12 +3,17 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod block;
+pub mod conv;
 pub mod corruption;
 pub mod dense;
 pub mod gibbs;
 pub mod loss;
 pub mod model;
+pub mod net;
+pub mod norm;
 pub mod optimizer;
+pub mod options;
 pub mod rng;
 
 use std::collections::BTreeMap;

@@ -1,14 +1,15 @@
 //! What a trained model can do. A model says which verbs it offers by returning a part or `None`;
 //! the capabilities that the service advertises are computed from that, so they cannot lie.
 //!
-//! Every input is `[rows, features]`, f32, on the model's device; every output has the same rows.
+//! Every input is `[rows, features]`, f32, on the model's device; every output has the same rows. What
+//! may be asked beside the rows is in `options`.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 use utoipa::ToSchema;
 
 use super::Tensors;
-use super::corruption::CorruptionKind;
+use super::options::{EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
 
 /// What a net must know of the data it is for.
@@ -69,6 +70,33 @@ impl BadOption {
     }
 }
 
+/// What a verb is applied to.
+pub struct Rows {
+    /// `[rows, features]`, or `[rows, code]` for `decode`.
+    pub x: Tensor,
+    /// `[rows]` i64; always there for a model that is conditioned on labels, never for another.
+    pub labels: Option<Tensor>,
+}
+
+impl Rows {
+    pub fn labels(&self) -> Option<&Tensor> {
+        self.labels.as_ref()
+    }
+
+    pub fn count(&self) -> i64 {
+        self.x.size()[0]
+    }
+
+    /// Other values under the same labels.
+    #[must_use]
+    pub fn with(&self, x: Tensor) -> Self {
+        Self {
+            x,
+            labels: self.labels.as_ref().map(Tensor::shallow_clone),
+        }
+    }
+}
+
 /// The answer of a verb: the main tensor and what else it found, each with one row an input.
 pub struct Answer {
     pub output: Tensor,
@@ -84,87 +112,15 @@ impl From<Tensor> for Answer {
     }
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct EncodeOptions {
-    /// 0 = the first hidden layer; left out, the code.
-    pub layer: Option<usize>,
-    /// Draw the code from its distribution instead of giving its mean.
-    pub sample: bool,
-    pub seed: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct DecodeOptions {}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ReconstructOptions {
-    /// Full Gibbs steps before the last, mean-field pass down (RBM). Default 0.
-    #[schema(maximum = 100_000)]
-    pub gibbs_steps: Option<u32>,
-    pub seed: Option<u64>,
-}
-
-/// Noise to put on inputs before they are denoised.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Corrupt {
-    pub kind: CorruptionKind,
-    /// Standard deviation (`gaussian`) or share of the values (`mask`, `salt_and_pepper`).
-    pub level: f64,
-    pub seed: Option<u64>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct DenoiseOptions {
-    pub corrupt: Option<Corrupt>,
-    /// Full Gibbs steps before the last, mean-field pass down (RBM). Default 0.
-    #[schema(maximum = 100_000)]
-    pub gibbs_steps: Option<u32>,
-    pub seed: Option<u64>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct GenerateOptions {
-    /// Rows to generate.
-    #[schema(minimum = 1, maximum = 4096)]
-    pub n: i64,
-    pub seed: Option<u64>,
-    /// Class of each row, for models conditioned on labels.
-    pub labels: Option<Vec<i64>>,
-    /// Below 1 sharpens, above 1 flattens the distribution sampled from.
-    #[schema(exclusive_minimum = 0.0)]
-    pub temperature: Option<f64>,
-    /// Length of each Gibbs chain (RBM, DBN). Default 1000.
-    #[schema(maximum = 100_000)]
-    pub gibbs_steps: Option<u32>,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> Self {
-        Self {
-            n: 16,
-            seed: None,
-            labels: None,
-            temperature: None,
-            gibbs_steps: None,
-        }
-    }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct ScoreOptions {}
-
 pub trait Model: Send {
     /// Every tensor of the model, by name: what is published.
     fn tensors(&self) -> Tensors;
     /// Shape of one code, for models that have one.
     fn code_shape(&self) -> Option<Vec<i64>>;
+    /// How many classes the model is conditioned on, if it is.
+    fn conditioned_on(&self) -> Option<i64> {
+        None
+    }
     fn encoder(&self) -> Option<&dyn Encoder> {
         None
     }
@@ -183,7 +139,20 @@ pub trait Model: Send {
     fn scorer(&self) -> Option<&dyn Scorer> {
         None
     }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        None
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        None
+    }
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        None
+    }
     fn filters(&self) -> Option<&dyn Filters> {
+        None
+    }
+    /// Estimates of the log-likelihood, for evaluations.
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
         None
     }
 }
@@ -191,7 +160,7 @@ pub trait Model: Send {
 pub trait Encoder {
     fn encode(
         &self,
-        x: &Tensor,
+        rows: &Rows,
         options: &EncodeOptions,
         rng: &mut Rng,
     ) -> Result<Answer, BadOption>;
@@ -199,14 +168,14 @@ pub trait Encoder {
 
 pub trait Decoder {
     /// `[rows, code] -> [rows, features]`.
-    fn decode(&self, code: &Tensor) -> Tensor;
+    fn decode(&self, codes: &Rows) -> Tensor;
 }
 
 pub trait Reconstructor {
     fn reconstruct(
         &self,
-        x: &Tensor,
-        options: &ReconstructOptions,
+        rows: &Rows,
+        options: &GibbsOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption>;
 }
@@ -215,25 +184,102 @@ pub trait Denoiser {
     /// `noisy` has been corrupted already where the caller asked for it.
     fn denoise(
         &self,
-        noisy: &Tensor,
-        options: &DenoiseOptions,
+        noisy: &Rows,
+        options: &GibbsOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption>;
 }
 
 pub trait Sampler {
-    /// `[n, features]`.
-    fn generate(&self, options: &GenerateOptions, rng: &mut Rng) -> Result<Tensor, BadOption>;
+    /// `[n, features]`; `labels: [n]` for a model conditioned on them.
+    fn generate(
+        &self,
+        n: i64,
+        labels: Option<&Tensor>,
+        options: &GenerateOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption>;
 }
 
 pub trait Scorer {
     /// What the score is, for example `free_energy`; higher means less like the training data.
     fn metric(&self) -> &'static str;
     /// `[rows]`.
-    fn score(&self, x: &Tensor) -> Tensor;
+    fn score(&self, rows: &Rows, options: &ScoreOptions, rng: &mut Rng) -> Tensor;
+}
+
+pub trait Inpainter {
+    /// Fills in where `missing: [rows, features]` is 1; the rest of the answer is the input's own.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption>;
+}
+
+/// The way between two points of the latent space.
+pub trait Interpolator {
+    /// The latent point of an input, `[1, latent]`; `None` for models without an encoder.
+    fn locate(&self, rows: &Rows) -> Option<Tensor>;
+    /// A latent point drawn from the prior, `[1, latent]`; `None` for models without one.
+    fn draw(&self, rng: &mut Rng) -> Option<Tensor>;
+    /// What lies at each share of the way from one latent point to the other: `[shares, features]`.
+    fn between(&self, from: &Tensor, to: &Tensor, shares: &[f64], label: Option<&Tensor>)
+    -> Tensor;
+}
+
+/// A classifier's or a regressor's answer.
+pub enum Prediction {
+    /// Probabilities, `[rows, classes]`.
+    Classes(Tensor),
+    /// Values, `[rows, targets]`.
+    Values(Tensor),
+}
+
+pub trait Predictor {
+    fn predict(&self, x: &Tensor) -> Prediction;
+    /// What the last layer sees, `[rows, features]`: the space in which sets of images are compared.
+    fn features(&self, x: &Tensor) -> Tensor;
 }
 
 pub trait Filters {
     /// What each first-layer unit looks for: `[units, features]`.
     fn filters(&self) -> Tensor;
+}
+
+/// How hard an estimate of the log-likelihood tries.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LikelihoodEffort {
+    /// Importance samples a row (VAE), or annealed chains (RBM, DBN).
+    pub samples: u32,
+    /// Intermediate distributions of annealed importance sampling.
+    pub temperatures: u32,
+}
+
+pub trait Likelihood {
+    /// Does once what all rows share, such as the partition function.
+    fn estimator<'a>(
+        &'a self,
+        effort: LikelihoodEffort,
+        rng: &mut Rng,
+    ) -> Box<dyn LikelihoodEstimator + 'a>;
+}
+
+pub trait LikelihoodEstimator {
+    /// `ln p(x)` of each row in nats, `[rows]`.
+    fn log_likelihood(&self, rows: &Rows, rng: &mut Rng) -> Tensor;
+    /// What was found on the way, by name: `log_z`, `log_z_reverse`, …
+    fn notes(&self) -> Vec<(&'static str, f64)>;
+}
+
+/// `x` where it is known, `filling` where it is missing.
+pub fn fill_in(x: &Tensor, missing: &Tensor, filling: &Tensor) -> Tensor {
+    x + missing * (filling - x)
+}
+
+/// Mean squared error of each row, per value: `[rows]`.
+pub fn error_per_row(x: &Tensor, y: &Tensor) -> Tensor {
+    (x - y).square().mean_dim(1, false, Kind::Float)
 }

@@ -51,6 +51,8 @@ pub enum Halt {
         value: f64,
         step: u64,
     },
+    #[error("training stopped at step {step}: {reason}")]
+    Collapsed { reason: String, step: u64 },
     #[error("early_stopping.metric '{metric}' is not reported; this model reports: {reported}")]
     NoSuchMetric { metric: String, reported: String },
     #[error("a row could not be read: {0}")]
@@ -240,9 +242,13 @@ impl Fit<'_> {
                 .factor(at, f64::from(phase.epochs));
             let mut context = StepContext {
                 rng: Rng::at(seed, &[stream::STEP, place[0], place[1], step]),
-                learning_rate: self.run.training.learning_rate * factor,
+                learning_rate: phase
+                    .learning_rate
+                    .unwrap_or(self.run.training.learning_rate)
+                    * factor,
                 epoch: self.run.cursor.epoch,
                 step,
+                time: at,
             };
             let report = self.run.learner.step(&batch, &mut context);
             let rows = indices.len() as u64;
@@ -256,6 +262,10 @@ impl Fit<'_> {
                     value,
                     step: cursor.total_step,
                 });
+            }
+            if let Some(reason) = self.run.learner.trouble() {
+                let step = self.run.cursor.total_step;
+                return Err(Halt::Collapsed { reason, step });
             }
             observer.step(self.progress(), rows, &report);
         }
@@ -274,6 +284,10 @@ impl Fit<'_> {
     /// Reports the epoch's means, validates, writes the checkpoint that is due.
     fn close_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
         let sums = std::mem::take(&mut self.run.cursor.sums);
+        let Cursor {
+            phase: at, epoch, ..
+        } = self.run.cursor;
+        self.run.learner.close_epoch(at, epoch);
         self.run.cursor.step = 0;
         self.run.cursor.epoch += 1;
         let mut metrics = prefixed("train", &sums);
@@ -286,14 +300,17 @@ impl Fit<'_> {
             metrics.extend(prefixed("validation", &means));
         }
         observer.epoch(self.progress(), &metrics);
-        let best = self.judge(&metrics)?;
+        // Early phases, such as pretraining, measure other things; the last one decides.
+        let watched = self.run.cursor.phase + 1 == self.phases.len();
+        let best = watched && self.judge(&metrics)?;
         self.latest = metrics;
-        let stop = self
-            .run
-            .training
-            .early_stopping
-            .as_ref()
-            .is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
+        let stop = watched
+            && self
+                .run
+                .training
+                .early_stopping
+                .as_ref()
+                .is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
         let every = self.run.training.checkpoint_every_epochs.max(1);
         let last = stop || self.run.cursor.epoch == phase.epochs;
         if best || last || self.run.cursor.epoch.is_multiple_of(every) {

@@ -11,6 +11,23 @@ use crate::nn::{TensorMismatch, Tensors};
 pub struct Phase {
     pub name: String,
     pub epochs: u32,
+    /// Takes the place of the job's `learning_rate`.
+    pub learning_rate: Option<f64>,
+}
+
+impl Phase {
+    pub fn new(name: impl Into<String>, epochs: u32) -> Self {
+        Self {
+            name: name.into(),
+            epochs,
+            learning_rate: None,
+        }
+    }
+
+    /// The only phase of most families.
+    pub fn training(epochs: u32) -> Self {
+        Self::new("training", epochs)
+    }
 }
 
 /// Where a step stands; all randomness of the step comes from `rng`.
@@ -21,6 +38,8 @@ pub struct StepContext {
     pub epoch: u32,
     /// Step within the epoch, from 0.
     pub step: u64,
+    /// Epochs since the phase began, the part of the one under way included.
+    pub time: f64,
 }
 
 /// Means over a batch, by metric name.
@@ -44,6 +63,15 @@ pub trait Learner {
 
     /// One update of the weights.
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report;
+
+    /// Called after the last step of each epoch, before its validation and checkpoint.
+    fn close_epoch(&mut self, _phase: usize, _epoch: u32) {}
+
+    /// Why going on makes no sense, where a family can tell: a generator that has collapsed, say.
+    /// Asked after every step; the last checkpoint is kept.
+    fn trouble(&self) -> Option<String> {
+        None
+    }
 
     /// Metrics of rows the weights are not to learn from. `reconstruction_mse` is per value.
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report;

@@ -42,7 +42,7 @@ impl TrainingError {
     /// The stable code that the job's `error` carries.
     pub fn code(&self) -> &'static str {
         match self {
-            Self::Halted(Halt::Diverged { .. }) => "diverged",
+            Self::Halted(Halt::Diverged { .. } | Halt::Collapsed { .. }) => "diverged",
             Self::Halted(Halt::NoSuchMetric { .. }) => "invalid_setting",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
             Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => {

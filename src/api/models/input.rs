@@ -71,7 +71,11 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
                 .map_err(|e| Problem::field("/inputs", e.to_string()))?;
             let rows = npy_rows(&found, &shape)?;
             Ok(VerbInput {
-                input: Some(Input { rows, values }),
+                input: Some(Input {
+                    rows,
+                    values,
+                    labels: None,
+                }),
                 options: query,
             })
         }
@@ -82,7 +86,11 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
                 .map_err(|e| Problem::internal(&e))?;
             let values = decoded.map_err(|e| Problem::field("/inputs", e.to_string()))?;
             Ok(VerbInput {
-                input: Some(Input { rows: 1, values }),
+                input: Some(Input {
+                    rows: 1,
+                    values,
+                    labels: None,
+                }),
                 options: query,
             })
         }
@@ -137,6 +145,7 @@ async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> R
         (Some(flat), None) => Some(Input {
             rows: flat.rows,
             values: flat.values,
+            labels: None,
         }),
         (None, Some(rows)) => Some(referred(app, &rows).await?),
         (None, None) => None,
@@ -173,6 +182,7 @@ async fn referred(app: &AppState, rows: &RowsRef) -> Result<Input> {
     Ok(Input {
         rows: slice.rows,
         values: slice.values,
+        labels: slice.labels,
     })
 }
 

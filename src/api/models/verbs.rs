@@ -22,20 +22,14 @@ use crate::data::npy;
 use crate::document;
 use crate::inference::call::Field;
 use crate::inference::{Call, Input, Reply, Verb};
-use crate::nn::model::{
-    DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, ReconstructOptions, ScoreOptions,
+use crate::nn::options::{
+    DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
+    InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::store::ModelVersion;
 
 /// Verbs of the contract that wait for their families.
-const LATER: [&str; 6] = [
-    "inpaint",
-    "transform",
-    "interpolate",
-    "predict",
-    "recommend",
-    "topics",
-];
+const LATER: [&str; 3] = ["transform", "recommend", "topics"];
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -52,6 +46,14 @@ pub struct AnswerBody {
     errors: Option<Vec<f32>>,
     /// `denoise` with `corrupt`: the noisy rows that were denoised.
     inputs: Option<Vec<Vec<f32>>>,
+    /// `predict`: the most probable class of each row, for classifiers.
+    labels: Option<Vec<i64>>,
+    /// `predict`: probability of each class, for classifiers.
+    probabilities: Option<Vec<Vec<f32>>>,
+    /// `encode` of a VAE: mean of the latent distribution.
+    mean: Option<Vec<Vec<f32>>>,
+    /// `encode` of a VAE: logarithm of its variance.
+    log_variance: Option<Vec<Vec<f32>>>,
     /// `score`: what the numbers are, for example `free_energy`.
     metric: Option<String>,
     /// The seed that was used, where numbers were drawn: given again, it gives the same bytes.
@@ -84,6 +86,9 @@ request_schema!(DecodeRequest, DecodeOptions);
 request_schema!(ReconstructRequest, ReconstructOptions);
 request_schema!(DenoiseRequest, DenoiseOptions);
 request_schema!(ScoreRequest, ScoreOptions);
+request_schema!(InpaintRequest, InpaintOptions);
+request_schema!(InterpolateRequest, InterpolateOptions);
+request_schema!(PredictRequest, PredictOptions);
 
 /// Rows: numbers, flat or nested to the input shape.
 #[derive(ToSchema)]
@@ -172,6 +177,27 @@ verb!(
     "How unusual inputs are",
     "One number a row; higher means less like the training data."
 );
+verb!(
+    inpaint,
+    Inpaint,
+    InpaintRequest,
+    "Inputs with gaps to whole ones",
+    "Each row with what `mask` calls missing filled in; the rest stays as it was."
+);
+verb!(
+    interpolate,
+    Interpolate,
+    InterpolateRequest,
+    "The way from one latent point to another",
+    "Rows decoded from points on the way between two latent points, both ends included."
+);
+verb!(
+    predict,
+    Predict,
+    PredictRequest,
+    "Inputs to classes or values",
+    "A classifier's most probable class and the probabilities of all, or a regressor's values."
+);
 
 /// Draws new rows from the model; the same seed gives the same bytes.
 #[utoipa::path(post, path = "/v1/models/{model}/generate", operation_id = "generate", tag = "models", summary = "New samples",
@@ -251,7 +277,7 @@ async fn answer<O: DeserializeOwned>(
 
 fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
     match (verb, input) {
-        (Verb::Generate(_), None) => Ok(Input::default()),
+        (Verb::Generate(_) | Verb::Interpolate(_), None) => Ok(Input::default()),
         (Verb::Generate(_), Some(_)) => Err(Problem::field("/inputs", "generate takes no inputs")),
         (_, Some(input)) if input.rows > 0 => Ok(input),
         (_, Some(_)) => Err(Problem::field("/inputs", "must have at least one row")),
@@ -360,6 +386,7 @@ impl Serialize for Answer<'_> {
             output,
             extras,
             seed,
+            labels,
             metric,
         } = self.reply;
         let mut map = serializer.serialize_map(None)?;
@@ -368,6 +395,9 @@ impl Serialize for Answer<'_> {
         map.serialize_entry("shape", &output.shape)?;
         for field in std::iter::once(output).chain(extras) {
             map.serialize_entry(field.name, &Rows { field, rows: *rows })?;
+        }
+        if let Some(labels) = labels {
+            map.serialize_entry("labels", labels)?;
         }
         if let Some(metric) = metric {
             map.serialize_entry("metric", metric)?;

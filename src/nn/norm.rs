@@ -1,0 +1,109 @@
+//! Normalisations: of a batch's activities, and of a weight matrix.
+
+use tch::{Device, Kind, Tensor};
+
+use super::Tensors;
+use super::net::Pass;
+use super::rng::Rng;
+
+const MOMENTUM: f64 = 0.1;
+const EPSILON: f64 = 1e-5;
+
+/// `y = γ (x - mean) / √(var + ε) + β` a channel (Ioffe and Szegedy, 2015). In training the moments are
+/// the batch's; in use they are running averages. With classes, γ and β are looked up by the label
+/// (Dumoulin et al., 2017).
+pub struct BatchNorm {
+    /// `[channels]`, or `[classes, channels]`.
+    scale: Tensor,
+    shift: Tensor,
+    mean: Tensor,
+    variance: Tensor,
+    conditional: bool,
+}
+
+impl BatchNorm {
+    pub fn init(channels: i64, classes: Option<i64>, device: Device) -> Self {
+        let options = (Kind::Float, device);
+        let size = classes.map_or(vec![channels], |classes| vec![classes, channels]);
+        Self {
+            scale: Tensor::ones(size.as_slice(), options),
+            shift: Tensor::zeros(size.as_slice(), options),
+            mean: Tensor::zeros([channels], options),
+            variance: Tensor::ones([channels], options),
+            conditional: classes.is_some(),
+        }
+    }
+
+    /// `[batch, channels, …]` to the same.
+    pub fn forward(&self, x: &Tensor, pass: &Pass<'_>) -> Tensor {
+        let size = x.size();
+        // The variance of a single value is unknown; the running moments stand in.
+        let values = x.numel() as i64 / size[1].max(1);
+        let training = pass.training.is_some() && values > 1;
+        let affine = (!self.conditional).then_some((&self.scale, &self.shift));
+        let normal = x.batch_norm(
+            affine.map(|(scale, _)| scale),
+            affine.map(|(_, shift)| shift),
+            Some(&self.mean),
+            Some(&self.variance),
+            training,
+            MOMENTUM,
+            EPSILON,
+            false,
+        );
+        let Some(labels) = pass.labels.filter(|_| self.conditional) else {
+            return normal;
+        };
+        let mut broadcast = vec![size[0], size[1]];
+        broadcast.resize(size.len(), 1);
+        let of_class = |table: &Tensor| table.index_select(0, labels).view(broadcast.as_slice());
+        normal * of_class(&self.scale) + of_class(&self.shift)
+    }
+
+    pub fn name_parameters(&self, prefix: &str, into: &mut Tensors) {
+        into.insert(format!("{prefix}.weight"), self.scale.shallow_clone());
+        into.insert(format!("{prefix}.bias"), self.shift.shallow_clone());
+    }
+
+    pub fn name_buffers(&self, prefix: &str, into: &mut Tensors) {
+        into.insert(format!("{prefix}.mean"), self.mean.shallow_clone());
+        into.insert(format!("{prefix}.variance"), self.variance.shallow_clone());
+    }
+}
+
+/// `W / σ(W)` with σ the greatest singular value, followed by one step of power iteration each time the
+/// weights are used in training (Miyato et al., 2018).
+pub struct SpectralNorm {
+    /// The left singular vector so far, `[rows]`.
+    left: Tensor,
+}
+
+impl SpectralNorm {
+    pub fn init(rows: i64, rng: &mut Rng, device: Device) -> Self {
+        Self {
+            left: unit(&rng.normal(&[rows], device)),
+        }
+    }
+
+    pub fn normalised(&self, weight: &Tensor, training: bool) -> Tensor {
+        let matrix = weight.view([weight.size()[0], -1]);
+        let right = tch::no_grad(|| {
+            let right = unit(&matrix.transpose(0, 1).mv(&self.left));
+            if training {
+                self.left.shallow_clone().copy_(&unit(&matrix.mv(&right)));
+            }
+            right
+        });
+        // A copy: the next step overwrites the vector, and backward still needs this one.
+        let sigma = self.left.copy().dot(&matrix.mv(&right));
+        weight / sigma
+    }
+
+    pub fn name_buffers(&self, prefix: &str, into: &mut Tensors) {
+        into.insert(format!("{prefix}.left"), self.left.shallow_clone());
+    }
+}
+
+fn unit(x: &Tensor) -> Tensor {
+    x / (x.norm() + 1e-12)
+}
