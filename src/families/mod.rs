@@ -5,6 +5,8 @@
 
 pub mod autoencoder;
 pub mod rbm;
+#[cfg(test)]
+mod suite;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;

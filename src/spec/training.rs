@@ -76,11 +76,6 @@ impl TrainingRequest {
         check_validation(&training, rules);
         check_device(&training.device, here, rules);
         rules.require(
-            training.precision != Precision::Bf16,
-            "/training/precision",
-            "bf16 is not offered yet; use fp32 or auto",
-        );
-        rules.require(
             self.momentum.is_none() || !matches!(training.optimizer, Rule::Sgd | Rule::Rmsprop),
             "/training/momentum",
             "the optimizers sgd and rmsprop have no momentum; use momentum, nesterov, adam or adamw",
@@ -89,27 +84,32 @@ impl TrainingRequest {
     }
 
     fn filled(&self, defaults: &TrainingDefaults, here: &Surroundings) -> Training {
+        let usual = Training::of(defaults, here.threads);
         Training {
-            epochs: self.epochs.unwrap_or(defaults.epochs),
-            batch_size: self.batch_size.unwrap_or(defaults.batch_size),
-            optimizer: self.optimizer.unwrap_or(defaults.optimizer),
-            learning_rate: self.learning_rate.unwrap_or(defaults.learning_rate),
-            momentum: self.momentum.unwrap_or(defaults.momentum),
+            epochs: self.epochs.unwrap_or(usual.epochs),
+            batch_size: self.batch_size.unwrap_or(usual.batch_size),
+            optimizer: self.optimizer.unwrap_or(usual.optimizer),
+            learning_rate: self.learning_rate.unwrap_or(usual.learning_rate),
+            momentum: self.momentum.unwrap_or(usual.momentum),
             schedule: match self.schedule {
-                None => defaults.schedule,
+                None => usual.schedule,
                 Some(ScheduleRequest::Named(kind)) => Schedule { kind, warmup: 0.0 },
                 Some(ScheduleRequest::Full(schedule)) => schedule,
             },
-            weight_decay: self.weight_decay.unwrap_or(defaults.weight_decay),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
             gradient_clip: self.gradient_clip,
-            seed: self.seed.unwrap_or(0),
-            validation_fraction: self.validation_fraction.unwrap_or(0.0),
+            seed: self.seed.unwrap_or(usual.seed),
+            validation_fraction: self
+                .validation_fraction
+                .unwrap_or(usual.validation_fraction),
             early_stopping: self.early_stopping.clone(),
-            checkpoint_every_epochs: self.checkpoint_every_epochs.unwrap_or(1),
-            keep_checkpoints: self.keep_checkpoints.unwrap_or(2),
-            device: self.device.clone().unwrap_or_else(|| "auto".to_owned()),
-            precision: self.precision.unwrap_or(Precision::Auto),
-            threads: self.threads.unwrap_or(here.threads),
+            checkpoint_every_epochs: self
+                .checkpoint_every_epochs
+                .unwrap_or(usual.checkpoint_every_epochs),
+            keep_checkpoints: self.keep_checkpoints.unwrap_or(usual.keep_checkpoints),
+            device: self.device.clone().unwrap_or(usual.device),
+            precision: self.precision.unwrap_or(usual.precision),
+            threads: self.threads.unwrap_or(usual.threads),
             max_rows: self.max_rows,
         }
     }

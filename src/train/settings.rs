@@ -1,6 +1,7 @@
 //! How a model is trained, whatever its family: the `training` object of a job, defaults filled in.
 
 use serde::{Deserialize, Serialize};
+use tch::Kind;
 use utoipa::ToSchema;
 
 use crate::nn::optimizer::{OptimizerConfig, Rule};
@@ -109,6 +110,37 @@ pub struct TrainingDefaults {
 }
 
 impl Training {
+    /// What a job trains with when it says nothing but how many threads.
+    pub fn of(defaults: &TrainingDefaults, threads: u32) -> Self {
+        Self {
+            epochs: defaults.epochs,
+            batch_size: defaults.batch_size,
+            optimizer: defaults.optimizer,
+            learning_rate: defaults.learning_rate,
+            momentum: defaults.momentum,
+            schedule: defaults.schedule,
+            weight_decay: defaults.weight_decay,
+            gradient_clip: None,
+            seed: 0,
+            validation_fraction: 0.0,
+            early_stopping: None,
+            checkpoint_every_epochs: 1,
+            keep_checkpoints: 2,
+            device: "auto".to_owned(),
+            precision: Precision::Auto,
+            threads,
+            max_rows: None,
+        }
+    }
+
+    /// The kind that products are computed in; sums and weights stay in f32.
+    pub fn compute_kind(&self) -> Kind {
+        match self.precision {
+            Precision::Bf16 => Kind::BFloat16,
+            Precision::Auto | Precision::Fp32 => Kind::Float,
+        }
+    }
+
     pub fn optimizer_config(&self) -> OptimizerConfig {
         OptimizerConfig {
             rule: self.optimizer,

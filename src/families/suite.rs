@@ -1,0 +1,414 @@
+//! The tests that every family passes, on the built-in digits and without HTTP. A new family is covered
+//! by its line in [`table`].
+
+use std::error::Error;
+
+use serde_json::{Value, json};
+use tch::Device;
+
+use super::{FAMILIES, Family, capabilities};
+use crate::artifacts::weights;
+use crate::data::digits::write_digits;
+use crate::data::split::Split;
+use crate::inference::{Call, Input, Reply, Verb};
+use crate::nn::Tensors;
+use crate::nn::model::{DataFacts, Model};
+use crate::nn::options::{
+    DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
+    InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
+};
+use crate::train::epoch_loop::Progress;
+use crate::train::{
+    Cursor, Halt, Learner, Observer, Outcome, Report, Request, Run, Snapshot, Training, fit,
+};
+
+type Tried = Result<(), Box<dyn Error>>;
+
+/// A net small enough to be trained in a moment.
+struct Small {
+    /// What a failing test calls it.
+    name: &'static str,
+    model: Value,
+    /// Changes of the family's own training settings.
+    settings: fn(&mut Training),
+    /// A metric of the test split that must end below this bound.
+    learns: (&'static str, f64),
+}
+
+fn table() -> Vec<Small> {
+    vec![
+        Small {
+            name: "rbm, pcd",
+            model: json!({"kind": "rbm", "hidden": 64, "algorithm": "pcd", "chains": 20, "binarize": "dynamic"}),
+            settings: |t| t.epochs = 12,
+            learns: ("reconstruction_mse", 0.13),
+        },
+        Small {
+            name: "rbm, cd",
+            model: json!({"kind": "rbm", "hidden": 64}),
+            settings: |t| t.epochs = 12,
+            learns: ("reconstruction_mse", 0.05),
+        },
+        Small {
+            name: "autoencoder, denoising",
+            model: json!({"kind": "autoencoder", "hidden": [64], "code": 8, "corruption": {"kind": "mask", "level": 0.2}}),
+            settings: |t| t.epochs = 25,
+            learns: ("reconstruction_mse", 0.06),
+        },
+    ]
+}
+
+/// The digits on disk, and what nets know of them.
+struct Digits {
+    train: Split,
+    test: Split,
+    facts: DataFacts,
+    _folder: tempfile::TempDir,
+}
+
+impl Digits {
+    fn new() -> Result<Self, Box<dyn Error>> {
+        // Sums split over other threads have other last bits.
+        tch::set_num_threads(1);
+        let folder = tempfile::tempdir()?;
+        write_digits(folder.path())?;
+        let open = |name: &str| {
+            let file = |suffix: &str| folder.path().join(format!("{name}{suffix}.npy"));
+            Split::open(&file(""), Some(&file("_labels")))
+        };
+        Ok(Self {
+            train: open("train")?,
+            test: open("test")?,
+            facts: DataFacts {
+                shape: vec![1, 8, 8],
+                range: (0.0, 1.0),
+                classes: Some(10),
+            },
+            _folder: folder,
+        })
+    }
+}
+
+/// One small net in training.
+struct Trial<'a> {
+    family: &'static Family,
+    spec: Value,
+    training: Training,
+    digits: &'a Digits,
+}
+
+impl<'a> Trial<'a> {
+    fn new(small: &Small, seed: u64, digits: &'a Digits) -> Result<Self, Box<dyn Error>> {
+        let kind = small.model["kind"].as_str().unwrap_or_default();
+        let family = Family::find(kind).ok_or("no such family")?;
+        let spec = (family.normalise)(&small.model).map_err(|e| format!("{e:?}"))?;
+        let mut training = Training::of(&(family.training_defaults)(), 1);
+        training.batch_size = 100;
+        training.seed = seed;
+        (small.settings)(&mut training);
+        let broken = (family.check)(&spec, &training, &digits.facts);
+        assert!(broken.is_empty(), "{}: {broken:?}", small.name);
+        Ok(Self {
+            family,
+            spec,
+            training,
+            digits,
+        })
+    }
+
+    fn learner(&self) -> Result<Box<dyn Learner>, Box<dyn Error>> {
+        let facts = &self.digits.facts;
+        Ok((self.family.learner)(
+            &self.spec,
+            &self.training,
+            facts,
+            Device::Cpu,
+        )?)
+    }
+
+    /// Trains from a cursor until the end, or until `leave` steps are done in all.
+    fn fit(
+        &self,
+        learner: &mut dyn Learner,
+        cursor: Cursor,
+        leave: Option<u64>,
+    ) -> Result<(Outcome, Watcher), Halt> {
+        let mut watcher = Watcher {
+            leave,
+            ..Watcher::default()
+        };
+        let run = Run {
+            learner,
+            train: &self.digits.train,
+            test: Some(&self.digits.test),
+            training: &self.training,
+            device: Device::Cpu,
+            cursor,
+        };
+        let outcome = fit(run, &mut watcher)?;
+        Ok((outcome, watcher))
+    }
+}
+
+/// Leaves after so many steps, and keeps the last checkpoint as bytes.
+#[derive(Default)]
+struct Watcher {
+    leave: Option<u64>,
+    step: u64,
+    left: Option<(Cursor, Vec<u8>)>,
+}
+
+impl Observer for Watcher {
+    fn request(&mut self) -> Request {
+        if self.leave.is_some_and(|leave| self.step >= leave) {
+            Request::Release
+        } else {
+            Request::Continue
+        }
+    }
+    fn phase(&mut self, _name: &str) {}
+    fn step(&mut self, progress: Progress, _rows: u64, _report: &Report) {
+        self.step = progress.step;
+    }
+    fn epoch(&mut self, _progress: Progress, _metrics: &[(String, f64)]) {}
+    fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
+        let bytes =
+            weights::encode(&snapshot.state, &"").map_err(|e| Halt::Observer(e.to_string()))?;
+        self.left = Some((snapshot.cursor.clone(), bytes));
+        Ok(())
+    }
+    fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {
+        Ok(None)
+    }
+}
+
+fn bytes_of(model: &dyn Model) -> Result<Vec<u8>, weights::WeightsError> {
+    weights::encode(&model.tensors(), &"")
+}
+
+#[test]
+fn every_family_is_tried() {
+    for family in FAMILIES {
+        let tried = table()
+            .iter()
+            .any(|small| small.model["kind"] == family.kind);
+        assert!(tried, "'{}' has no line in the suite's table", family.kind);
+    }
+}
+
+#[test]
+fn it_learns_and_the_seed_alone_decides_the_weights() -> Tried {
+    let digits = Digits::new()?;
+    for small in table() {
+        let train = |seed: u64| -> Result<_, Box<dyn Error>> {
+            let trial = Trial::new(&small, seed, &digits)?;
+            let mut learner = trial.learner()?;
+            let (outcome, _) = trial.fit(learner.as_mut(), Cursor::default(), None)?;
+            Ok((outcome, bytes_of(learner.model())?))
+        };
+        let (outcome, first) = train(5)?;
+        let Outcome::Finished(metrics) = outcome else {
+            return Err(format!("{}: {outcome:?}", small.name).into());
+        };
+        let (metric, bound) = small.learns;
+        let found = metrics
+            .iter()
+            .find(|(name, _)| *name == format!("test/{metric}"));
+        let (_, value) = found.ok_or(format!("{}: no {metric} in {metrics:?}", small.name))?;
+        assert!(value < &bound, "{}: {metric} is {value}", small.name);
+        assert!(
+            first == train(5)?.1,
+            "{}: same seed, other weights",
+            small.name
+        );
+        // Nothing is drawn for an exact solution.
+        if small.model["kind"] != "pca" {
+            assert!(
+                first != train(6)?.1,
+                "{}: other seed, same weights",
+                small.name
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn taken_up_anywhere_it_ends_with_the_same_weights() -> Tried {
+    let digits = Digits::new()?;
+    for small in table() {
+        let mut trial = Trial::new(&small, 3, &digits)?;
+        trial.training.epochs = trial.training.epochs.min(3);
+        let mut alone = trial.learner()?;
+        let (_, watcher) = trial.fit(alone.as_mut(), Cursor::default(), None)?;
+        let expected = bytes_of(alone.model())?;
+        let steps = watcher.step;
+        // Within an epoch, at the end of the first, past the middle, and just before the end.
+        for leave in [1, 15, steps / 2 + 2, steps.saturating_sub(1)] {
+            let mut first = trial.learner()?;
+            let (outcome, watcher) = trial.fit(first.as_mut(), Cursor::default(), Some(leave))?;
+            assert_eq!(
+                outcome,
+                Outcome::Released,
+                "{}: left at {leave}",
+                small.name
+            );
+            let (cursor, bytes) = watcher.left.ok_or("no checkpoint")?;
+            let (state, _): (Tensors, String) = weights::decode(&bytes)?;
+            let mut second = trial.learner()?;
+            second.enter(cursor.phase);
+            second.restore(&state)?;
+            trial.fit(second.as_mut(), cursor, None)?;
+            assert!(
+                bytes_of(second.model())? == expected,
+                "{}: left at step {leave} of {steps}, other weights",
+                small.name
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A call of each verb that needs no more than rows: on `count` test digits from the first.
+fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, Box<dyn Error>> {
+    let indices: Vec<u32> = (0..u32::try_from(count)?).collect();
+    let batch = digits.test.batch(&indices, Device::Cpu)?;
+    let input = |x: &tch::Tensor| -> Result<Input, Box<dyn Error>> {
+        Ok(Input {
+            rows: count,
+            values: Vec::try_from(&x.reshape([-1]))?,
+            labels: batch.labels.as_ref().map(Vec::try_from).transpose()?,
+        })
+    };
+    let ends = |seed| Some(Endpoint::Seed(seed));
+    let mut calls = Vec::new();
+    for verb in capabilities(model) {
+        let mut given = input(&batch.x)?;
+        let verb = match verb {
+            "encode" => Verb::Encode(EncodeOptions::default()),
+            "decode" => {
+                let code: i64 = model.code_shape().ok_or("no code")?.iter().product();
+                let codes = batch.x.narrow(1, 0, 1).expand([count as i64, code], false);
+                given = input(&codes.contiguous())?;
+                Verb::Decode(DecodeOptions::default())
+            }
+            "reconstruct" => Verb::Reconstruct(ReconstructOptions::default()),
+            "denoise" => Verb::Denoise(DenoiseOptions::default()),
+            "score" => Verb::Score(ScoreOptions::default()),
+            "predict" => Verb::Predict(PredictOptions::default()),
+            "generate" => {
+                given = Input::default();
+                Verb::Generate(GenerateOptions {
+                    n: Some(count as i64),
+                    seed: Some(1),
+                    gibbs_steps: None,
+                    ..GenerateOptions::default()
+                })
+            }
+            "inpaint" => Verb::Inpaint(InpaintOptions {
+                mask: [[0.0; 32], [1.0; 32]].concat(),
+                seed: Some(2),
+                ..InpaintOptions::default()
+            }),
+            "interpolate" => {
+                let part = model.interpolator().ok_or("no interpolator")?;
+                let drawn = part.draw(&mut crate::nn::rng::Rng::at(0, &[])).is_some();
+                let mut options = InterpolateOptions {
+                    labels: model.conditioned_on().map(|_| vec![3]),
+                    ..InterpolateOptions::default()
+                };
+                if drawn {
+                    given = Input::default();
+                    (options.from, options.to) = (ends(1), ends(2));
+                } else {
+                    let two = digits.test.batch(&[0, 1], Device::Cpu)?.x;
+                    given = Input {
+                        rows: 2,
+                        values: Vec::try_from(&two.reshape([-1]))?,
+                        labels: None,
+                    };
+                }
+                Verb::Interpolate(options)
+            }
+            other => return Err(format!("the suite does not know '{other}'").into()),
+        };
+        calls.push(Call { verb, input: given });
+    }
+    Ok(calls)
+}
+
+fn apply(call: &Call, model: &dyn Model, digits: &Digits) -> Result<Reply, Box<dyn Error>> {
+    let name = call.verb.name();
+    Ok(call
+        .apply(model, &digits.facts, Device::Cpu)
+        .map_err(|e| format!("{name}: {e}"))?)
+}
+
+#[test]
+fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
+    let digits = Digits::new()?;
+    for small in table() {
+        let mut trial = Trial::new(&small, 3, &digits)?;
+        trial.training.epochs = trial.training.epochs.min(2);
+        let mut learner = trial.learner()?;
+        trial.fit(learner.as_mut(), Cursor::default(), None)?;
+        let bytes = bytes_of(learner.model())?;
+        let (tensors, _): (Tensors, String) = weights::decode(&bytes)?;
+        let loaded = (trial.family.load)(&trial.spec, &digits.facts, &tensors, Device::Cpu)?;
+        assert!(!capabilities(loaded.as_ref()).is_empty(), "{}", small.name);
+        for call in calls(loaded.as_ref(), 3, &digits)? {
+            let at = format!("{}, {}", small.name, call.verb.name());
+            let reply = apply(&call, loaded.as_ref(), &digits)?;
+            let width: i64 = reply.output.shape.iter().product();
+            assert_eq!(
+                reply.output.values.len(),
+                reply.rows * width as usize,
+                "{at}"
+            );
+            assert!(reply.output.values.iter().all(|v| v.is_finite()), "{at}");
+            let trained = tch::no_grad(|| apply(&call, learner.model(), &digits))?;
+            assert!(
+                trained.output.values == reply.output.values,
+                "{at}: trained and loaded"
+            );
+            let again = apply(&call, loaded.as_ref(), &digits)?;
+            assert!(
+                again.output.values == reply.output.values,
+                "{at}: the same call again"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_is_its_rows_one_by_one() -> Tried {
+    let digits = Digits::new()?;
+    for small in table() {
+        let mut trial = Trial::new(&small, 3, &digits)?;
+        trial.training.epochs = 1;
+        let mut learner = trial.learner()?;
+        trial.fit(learner.as_mut(), Cursor::default(), None)?;
+        let model = learner.model();
+        let (one, five) = (calls(model, 1, &digits)?, calls(model, 5, &digits)?);
+        for (one, five) in one.iter().zip(&five) {
+            let deterministic = !matches!(
+                one.verb,
+                Verb::Generate(_) | Verb::Inpaint(_) | Verb::Interpolate(_)
+            );
+            // What draws numbers draws others for other rows.
+            if !deterministic || one.verb.name() == "score" && model.likelihood().is_some() {
+                continue;
+            }
+            let (one, five) = (apply(one, model, &digits)?, apply(five, model, &digits)?);
+            for (a, b) in one.output.values.iter().zip(&five.output.values) {
+                assert!(
+                    (a - b).abs() <= 1e-4 * (1.0 + a.abs()),
+                    "{}: {a} alone, {b} in a batch",
+                    small.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
