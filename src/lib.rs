@@ -7,6 +7,7 @@ pub mod artifacts;
 pub mod config;
 pub mod data;
 pub mod document;
+pub mod evaluate;
 pub mod families;
 pub mod inference;
 pub mod jobs;

@@ -2,6 +2,7 @@
 
 pub mod datasets;
 pub mod document;
+pub mod evaluations;
 pub mod extract;
 pub mod jobs;
 pub mod list;
@@ -11,6 +12,7 @@ pub mod request_id;
 pub mod service;
 pub mod state;
 pub mod telemetry;
+pub mod unread;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -49,6 +51,7 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::checkpoints::list))
         .routes(routes!(jobs::checkpoints::get))
         .routes(routes!(jobs::checkpoints::content))
+        .routes(routes!(evaluations::create))
         .routes(routes!(models::list::list))
         .routes(routes!(models::item::get, models::item::delete))
         .routes(routes!(models::version::get, models::version::delete))
@@ -90,6 +93,7 @@ pub fn router(state: AppState) -> Router {
         .layer(middleware::from_fn(allow_header))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(body_limit))
+        .layer(middleware::from_fn(unread::discard))
         .layer(middleware::from_fn(request_id::assign))
         .with_state(state)
 }

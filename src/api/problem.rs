@@ -144,6 +144,15 @@ impl Problem {
         }
     }
 
+    /// What a path may lack with a 404, a field lacks with a 422 that names it.
+    #[must_use]
+    pub fn at(self, pointer: &str) -> Self {
+        match self.code {
+            Code::NotFound => Self::field(pointer, self.detail),
+            _ => self,
+        }
+    }
+
     /// What went wrong is for the log alone.
     pub fn internal(reason: &dyn std::fmt::Display) -> Self {
         let id = request_id::current();

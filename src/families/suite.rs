@@ -144,6 +144,7 @@ impl<'a> Trial<'a> {
             training: &self.training,
             device: Device::Cpu,
             cursor,
+            start_from: None,
         };
         let outcome = fit(run, &mut watcher)?;
         Ok((outcome, watcher))

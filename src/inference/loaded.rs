@@ -17,6 +17,22 @@ struct Entry {
     model: Box<dyn Model>,
 }
 
+/// The model of a version, read from disk, and the bytes of its weights.
+pub fn load(
+    source: &ModelSource,
+    artifacts: &Artifacts,
+    device: Device,
+) -> Result<(Box<dyn Model>, usize), CallError> {
+    let fail = |e: &dyn std::fmt::Display| CallError::Load(e.to_string());
+    let family = Family::find(&source.kind).ok_or_else(|| fail(&"its family is not known"))?;
+    let bytes = artifacts.get(&source.sha256).map_err(|e| fail(&e))?;
+    let (tensors, _): (Tensors, serde_json::Value) =
+        weights::decode(&bytes).map_err(|e| fail(&e))?;
+    let model =
+        (family.load)(&source.spec, &source.facts, &tensors, device).map_err(|e| fail(&e))?;
+    Ok((model, bytes.len()))
+}
+
 /// Most recently used last.
 pub struct LoadedModels {
     entries: Vec<Entry>,
@@ -60,24 +76,18 @@ impl LoadedModels {
     }
 
     fn load(&self, source: &ModelSource) -> Result<Entry, CallError> {
-        let fail = |e: &dyn std::fmt::Display| CallError::Load(e.to_string());
-        let family = Family::find(&source.kind).ok_or_else(|| fail(&"its family is not known"))?;
-        let bytes = self.artifacts.get(&source.sha256).map_err(|e| fail(&e))?;
-        let (tensors, _): (Tensors, serde_json::Value) =
-            weights::decode(&bytes).map_err(|e| fail(&e))?;
-        let model = (family.load)(&source.spec, &source.facts, &tensors, self.device)
-            .map_err(|e| fail(&e))?;
+        let (model, bytes) = load(source, &self.artifacts, self.device)?;
         tracing::info!(
             model = source.name,
             version = source.version,
-            bytes = bytes.len(),
+            bytes,
             "model loaded"
         );
         Ok(Entry {
             name: source.name.clone(),
             version: source.version,
             sha256: source.sha256.clone(),
-            bytes: bytes.len(),
+            bytes,
             model,
         })
     }

@@ -30,6 +30,8 @@ pub struct Job {
     pub model: Value,
     pub training: Value,
     pub init_from: Option<Value>,
+    /// What an evaluation measures.
+    pub evaluation: Option<Value>,
     pub metadata: Value,
     pub progress: Progress,
     pub eta_seconds: Option<f64>,
@@ -56,6 +58,7 @@ pub struct NewJob {
     pub model: Value,
     pub training: Value,
     pub init_from: Option<Value>,
+    pub evaluation: Option<Value>,
     pub metadata: Value,
     /// How far it is before it starts: nowhere, but of how much may be known.
     pub progress: Progress,

@@ -259,6 +259,14 @@ pub struct LikelihoodEffort {
 }
 
 pub trait Likelihood {
+    /// Whether rows are 0s and 1s to this model; others are made so before they are handed in.
+    fn is_of_bits(&self) -> bool {
+        true
+    }
+    /// Whether a partition function has to be estimated, by annealed chains.
+    fn needs_partition(&self) -> bool {
+        false
+    }
     /// Does once what all rows share, such as the partition function.
     fn estimator<'a>(
         &'a self,

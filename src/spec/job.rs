@@ -28,11 +28,35 @@ pub struct JobRequest {
     pub model: ModelSpec,
     #[serde(default)]
     pub training: TrainingRequest,
-    /// Reserved for starting from another model's weights; must be null.
-    pub init_from: Option<Value>,
+    /// Weights to start from: layers whose names and shapes agree are copied, the rest start fresh, and
+    /// the job's result says which.
+    #[serde(default)]
+    pub init_from: Option<InitFrom>,
     /// Anything of the client's own; at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
+}
+
+/// Where weights come from: a model ref, or a checkpoint of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(
+    untagged,
+    expecting = "expected a model ref or {\"job\": …, \"checkpoint\": …}"
+)]
+pub enum InitFrom {
+    /// `name`, `name:3` or `name@alias`.
+    Model(String),
+    Checkpoint(CheckpointRef),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointRef {
+    /// The job's id.
+    pub job: String,
+    /// The checkpoint's number.
+    #[schema(minimum = 1)]
+    pub checkpoint: i64,
 }
 
 /// What the machine offers.
@@ -70,17 +94,7 @@ impl JobRequest {
         if let Err(rule) = check_name(&name) {
             rules.require(false, "/name", rule.to_string());
         }
-        rules.require(
-            self.init_from.as_ref().is_none_or(Value::is_null),
-            "/init_from",
-            "starting from another model's weights is not offered yet",
-        );
-        let metadata_bytes = serde_json::to_vec(&self.metadata).map_or(0, |json| json.len());
-        rules.require(
-            metadata_bytes <= MAX_METADATA_BYTES,
-            "/metadata",
-            format!("must be at most {MAX_METADATA_BYTES} bytes of JSON, got {metadata_bytes}"),
-        );
+        check_metadata(&self.metadata, &mut rules);
         rules.outcome()?;
         check_size(family, &model, data)?;
         Ok(JobSpec {
@@ -91,6 +105,15 @@ impl JobRequest {
             metadata: self.metadata.clone(),
         })
     }
+}
+
+pub(super) fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {
+    let bytes = serde_json::to_vec(metadata).map_or(0, |json| json.len());
+    rules.require(
+        bytes <= MAX_METADATA_BYTES,
+        "/metadata",
+        format!("must be at most {MAX_METADATA_BYTES} bytes of JSON, got {bytes}"),
+    );
 }
 
 fn check_size(family: &Family, model: &Value, data: &DataFacts) -> Result<(), Vec<FieldError>> {

@@ -1,8 +1,10 @@
 //! Validated intent: a request off the wire becomes a spec by one constructor, or a list of the
 //! fields that are wrong. Pure: no files, no SQL, no tensors.
 
+pub mod evaluation;
 pub mod job;
 pub mod model;
 pub mod training;
 
+pub use evaluation::{Evaluation, EvaluationRequest};
 pub use job::{JobRequest, JobSpec, Surroundings};

@@ -74,7 +74,7 @@ impl TrainingRequest {
         check_counts(&training, rules);
         check_rates(&training, rules);
         check_validation(&training, rules);
-        check_device(&training.device, here, rules);
+        check_device("/training/device", &training.device, here, rules);
         rules.require(
             self.momentum.is_none() || !matches!(training.optimizer, Rule::Sgd | Rule::Rmsprop),
             "/training/momentum",
@@ -192,7 +192,7 @@ fn check_validation(t: &Training, rules: &mut Rules) {
     }
 }
 
-fn check_device(device: &str, here: &Surroundings, rules: &mut Rules) {
+pub(super) fn check_device(pointer: &str, device: &str, here: &Surroundings, rules: &mut Rules) {
     let index = match device {
         "auto" | "cpu" => return,
         "cuda" => Some(0),
@@ -200,7 +200,6 @@ fn check_device(device: &str, here: &Surroundings, rules: &mut Rules) {
             .strip_prefix("cuda:")
             .and_then(|n| n.parse::<usize>().ok()),
     };
-    let pointer = "/training/device";
     match index {
         None => rules.require(
             false,

@@ -85,6 +85,8 @@ pub struct Snapshot<'a> {
 pub trait Observer {
     fn request(&mut self) -> Request;
     fn phase(&mut self, name: &str);
+    /// The tensors that were copied from another model at the start.
+    fn adopted(&mut self, _names: &[String]) {}
     /// After every step; cheap, called often.
     fn step(&mut self, progress: Progress, rows: u64, report: &super::Report);
     /// After every epoch, with its means.
@@ -102,6 +104,8 @@ pub struct Run<'a> {
     pub training: &'a Training,
     pub device: Device,
     pub cursor: Cursor,
+    /// Tensors of another model, for a run that starts; those that agree are copied.
+    pub start_from: Option<&'a Tensors>,
 }
 
 /// Trains from `run.cursor` to the end. The learner's state must be that of the cursor.
@@ -119,6 +123,10 @@ pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
     };
     if fit.run.cursor == Cursor::default() {
         fit.prepare()?;
+        if let Some(source) = fit.run.start_from {
+            let copied = fit.run.learner.adopt(source);
+            observer.adopted(&copied);
+        }
     }
     fit.run_phases(observer)
 }

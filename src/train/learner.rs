@@ -1,6 +1,8 @@
 //! What the epoch loop asks of a family: steps that learn, evaluations that do not, and a state
 //! that holds everything the next step depends on.
 
+use tch::Tensor;
+
 use crate::data::split::Batch;
 use crate::nn::model::Model;
 use crate::nn::rng::Rng;
@@ -82,4 +84,49 @@ pub trait Learner {
     fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch>;
 
     fn model(&self) -> &dyn Model;
+
+    /// Copies the tensors of another model where names and shapes agree; answers the names that were
+    /// copied. For learners that keep more than the model's own tensors, such as averages of them, to
+    /// override.
+    fn adopt(&mut self, source: &Tensors) -> Vec<String> {
+        copy_agreeing(source, &self.model().tensors())
+    }
+}
+
+/// Nets that lead from an input to a code or a prediction; a layer may pass from one to the other.
+const FORWARD: [&str; 2] = ["net", "encoder"];
+
+/// The tensor of `source` that belongs at `name`, if one of that shape does.
+fn counterpart<'a>(source: &'a Tensors, name: &str, tensor: &Tensor) -> Option<&'a Tensor> {
+    let other = || {
+        let (net, rest) = name.split_once('.')?;
+        let mut names = FORWARD.iter().map(|other| format!("{other}.{rest}"));
+        FORWARD
+            .contains(&net)
+            .then(|| names.find_map(|other| source.get(&other)))?
+    };
+    source
+        .get(name)
+        .or_else(other)
+        .filter(|found| found.size() == tensor.size())
+}
+
+/// Names in `target` that have a counterpart in `source`.
+pub fn agreeing(source: &Tensors, target: &Tensors) -> Vec<String> {
+    let agrees = |(name, tensor): &(&String, &Tensor)| counterpart(source, name, tensor).is_some();
+    target
+        .iter()
+        .filter(agrees)
+        .map(|(name, _)| name.clone())
+        .collect()
+}
+
+/// Copies each counterpart; answers the names that were copied.
+pub fn copy_agreeing(source: &Tensors, target: &Tensors) -> Vec<String> {
+    for (name, tensor) in target {
+        if let Some(found) = counterpart(source, name, tensor) {
+            tch::no_grad(|| tensor.shallow_clone().copy_(found));
+        }
+    }
+    agreeing(source, target)
 }

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod control;
+pub mod evaluation;
 pub mod observer;
 pub mod process;
 pub mod supervisor;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use serde_json::Map;
+use serde_json::{Map, json};
 
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::control::Control;
 use super::now_ms;
 use crate::nn::Tensors;
-use crate::store::{MetricPoint, Report as StoreReport, StoreError};
+use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
 use crate::train::epoch_loop::Progress;
 use crate::train::{Halt, Observer, Report, Request, Snapshot};
 
@@ -137,6 +137,18 @@ impl Observer for JobObserver {
     fn phase(&mut self, name: &str) {
         self.report(&StoreReport {
             phase: Some(name.to_owned()),
+            ..StoreReport::default()
+        });
+    }
+
+    fn adopted(&mut self, names: &[String]) {
+        let message = format!("{} tensors were copied from init_from", names.len());
+        self.report(&StoreReport {
+            events: vec![NewEvent {
+                kind: EventKind::Log,
+                data: json!({ "level": "info", "message": message, "copied": names }),
+                at: now_ms(),
+            }],
             ..StoreReport::default()
         });
     }

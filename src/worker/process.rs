@@ -10,12 +10,13 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::checkpoint::Checkpoints;
 use super::control::Control;
+use super::evaluation;
 use super::observer::JobObserver;
 use super::training::{self, Ended};
 use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
 use crate::inference::engine::panic_text;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status};
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status, Task};
 use crate::leave::leave;
 use crate::store::{Store, StoreError};
 
@@ -59,7 +60,7 @@ pub async fn run_one(
         control.clone(),
     ));
     let ended = run_in_thread(
-        job,
+        job.clone(),
         lease.clone(),
         &store,
         artifacts,
@@ -68,7 +69,7 @@ pub async fn run_one(
     )
     .await;
     heart.abort();
-    close(&store, &lease, ended, &control).await?;
+    close(&store, &job, &lease, ended, &control).await?;
     Ok(true)
 }
 
@@ -141,8 +142,9 @@ async fn run_in_thread(
     };
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, control);
-        catch_unwind(AssertUnwindSafe(|| {
-            training::run(&job, &dataset, &layout, &mut observer)
+        catch_unwind(AssertUnwindSafe(|| match job.task {
+            Task::Train => training::run(&job, &dataset, &layout, &mut observer),
+            Task::Evaluate => evaluation::run(&job, &dataset, &layout, &mut observer),
         }))
     });
     match run.await {
@@ -166,6 +168,7 @@ fn internal(detail: String) -> JobError {
 /// The last write: what became of the job.
 async fn close(
     store: &Store,
+    job: &Job,
     lease: &Lease,
     ended: Result<Ended, JobError>,
     control: &Control,
@@ -179,14 +182,16 @@ async fn close(
     }
     let now = now_ms();
     match ended {
-        Ok(Ended::Trained(version)) => match store
-            .succeed(lease, &version, &serde_json::Map::new(), now)
-            .await
-        {
-            // Canceled at the last moment: nothing may be published.
-            Err(StoreError::Transition(_)) => store.finish_cancel(lease, now).await?,
-            other => drop(other?),
-        },
+        Ok(Ended::Trained(version, notes)) => {
+            let published = store.succeed(lease, &version, &notes, now).await;
+            unless_canceled(store, lease, published.map(drop)).await?;
+        }
+        Ok(Ended::Evaluated(figures)) => {
+            let evaluation = evaluation::of(job).map_err(|e| StoreError::Corrupt(e.to_string()))?;
+            let version = (evaluation.model.as_str(), evaluation.version);
+            let recorded = store.finish_evaluation(lease, version, &figures, now).await;
+            unless_canceled(store, lease, recorded).await?;
+        }
         Ok(Ended::Canceled) => store.finish_cancel(lease, now).await?,
         Ok(Ended::Released) => {
             store.release(lease, now).await?;
@@ -202,4 +207,16 @@ async fn close(
         }
     }
     Ok(())
+}
+
+/// Canceled at the last moment: nothing may be published.
+async fn unless_canceled(
+    store: &Store,
+    lease: &Lease,
+    ended: Result<(), StoreError>,
+) -> Result<(), StoreError> {
+    match ended {
+        Err(StoreError::Transition(_)) => store.finish_cancel(lease, now_ms()).await,
+        other => other,
+    }
 }

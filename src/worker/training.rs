@@ -3,7 +3,8 @@
 use std::io;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::checkpoint::CheckpointError;
@@ -16,6 +17,7 @@ use crate::jobs::Job;
 use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::store::{self, NewVersion};
+use crate::train::learner::agreeing;
 use crate::train::{Cursor, Halt, Learner, Outcome, Run, Training, fit};
 
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +34,12 @@ pub enum TrainingError {
     Restore(#[from] TensorMismatch),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
+    #[error("a model that is needed cannot be read: {0}")]
+    Model(String),
+    #[error(transparent)]
+    Evaluation(#[from] crate::evaluate::EvaluationError),
+    #[error("the weights to start from cannot be read: {0}")]
+    Source(String),
     #[error(transparent)]
     Halted(#[from] Halt),
     #[error("the weights cannot be stored: {0}")]
@@ -45,6 +53,10 @@ impl TrainingError {
             Self::Halted(Halt::Diverged { .. } | Halt::Collapsed { .. }) => "diverged",
             Self::Halted(Halt::NoSuchMetric { .. }) => "invalid_setting",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
+            Self::Evaluation(crate::evaluate::EvaluationError::Data(_)) => "data_unreadable",
+            Self::Evaluation(_) => "unsuited",
+            Self::Model(_) => "model_unreadable",
+            Self::Source(_) => "source_unreadable",
             Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => {
                 "storage_failed"
             }
@@ -55,7 +67,10 @@ impl TrainingError {
 
 /// How a job's run ended.
 pub enum Ended {
-    Trained(Box<NewVersion>),
+    /// The version to publish, and what else the job's result says.
+    Trained(Box<NewVersion>, Map<String, Value>),
+    /// The figures of an evaluation.
+    Evaluated(Map<String, Value>),
     Canceled,
     Released,
 }
@@ -107,6 +122,8 @@ pub fn run(
         .transpose()?;
     let mut learner = (family.learner)(&job.model, &training, &facts, device)?;
     let cursor = take_up(learner.as_mut(), observer)?;
+    let fresh = cursor == Cursor::default();
+    let source = source(job, fresh, &observer.checkpoints.artifacts)?;
     let run = Run {
         learner: learner.as_mut(),
         train: &train,
@@ -114,6 +131,7 @@ pub fn run(
         training: &training,
         device,
         cursor,
+        start_from: source.as_ref(),
     };
     match fit(run, observer)? {
         Outcome::Canceled => Ok(Ended::Canceled),
@@ -126,12 +144,55 @@ pub fn run(
                 metrics,
                 &observer.checkpoints.artifacts,
             )?;
-            Ok(Ended::Trained(Box::new(published)))
+            let notes = notes(source.as_ref(), learner.as_ref());
+            Ok(Ended::Trained(Box::new(published), notes))
         }
     }
 }
 
-fn open_split(folder: &Path, name: &str, split: store::Split) -> io::Result<Split> {
+/// Weights to start from, as a job's row names them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Source {
+    /// As the client wrote it.
+    pub from: Value,
+    pub sha256: String,
+}
+
+/// The tensors that the job starts from, if it names any. Once it has started they are needed only for
+/// the report, so that it does not matter if they were deleted meanwhile.
+fn source(job: &Job, fresh: bool, artifacts: &Artifacts) -> Result<Option<Tensors>, TrainingError> {
+    let Some(value) = &job.init_from else {
+        return Ok(None);
+    };
+    let source: Source = serde_json::from_value(value.clone())?;
+    let read = || -> Result<Tensors, String> {
+        let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
+        let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
+        Ok(tensors)
+    };
+    match read() {
+        Ok(tensors) => Ok(Some(tensors)),
+        Err(_) if !fresh => Ok(None),
+        Err(reason) => Err(TrainingError::Source(reason)),
+    }
+}
+
+/// Which of the model's tensors the run started with were another's.
+fn notes(source: Option<&Tensors>, learner: &dyn Learner) -> Map<String, Value> {
+    let mut notes = Map::new();
+    if let Some(source) = source {
+        let own = learner.model().tensors();
+        let copied = agreeing(source, &own);
+        let fresh: Vec<&String> = own.keys().filter(|name| !copied.contains(name)).collect();
+        notes.insert(
+            "init_from".to_owned(),
+            json!({"copied": copied, "fresh": fresh}),
+        );
+    }
+    notes
+}
+
+pub(super) fn open_split(folder: &Path, name: &str, split: store::Split) -> io::Result<Split> {
     let (rows, labels) = split_files(folder, name);
     Split::open(&rows, split.labels.then_some(labels.as_path()))
 }

@@ -2,6 +2,7 @@
 
 mod crash;
 mod datasets;
+mod evaluations;
 mod families;
 mod fixtures;
 mod hostile_requests;

@@ -1,20 +1,19 @@
 //! `POST /v1/jobs`.
 
-use axum::Json;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
-use sha2::{Digest, Sha256};
+use axum::response::Response;
+use serde_json::{Value, json};
 
-use super::{Job, present};
-use crate::api::extract::{body, content_type, is_json, parse_json};
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use super::Job;
+use super::admit::{self, find_dataset};
+use crate::api::models::find_version;
+use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::artifacts::files::hex;
 use crate::jobs::{NewJob, Progress, Task};
+use crate::spec::job::InitFrom;
 use crate::spec::{JobRequest, JobSpec};
-use crate::store::{Dataset, Idempotency, StoreError};
-use crate::worker::now_ms;
+use crate::store::{Dataset, StoreError};
+use crate::worker::training::Source;
 
 /// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
 #[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs", summary = "Train a model",
@@ -28,69 +27,46 @@ use crate::worker::now_ms;
         (status = 422, description = "A field is invalid, or the key belongs to another request", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn create(State(app): State<AppState>, request: Request) -> Result<impl IntoResponse> {
-    let headers = request.headers().clone();
-    if !content_type(&headers).is_some_and(|kind| is_json(&kind)) {
-        return Err(Problem::new(
-            Code::UnsupportedMediaType,
-            "send the job as application/json",
-        ));
-    }
-    let bytes = body(request, &app).await?;
-    let wanted: JobRequest = parse_json(&bytes)?;
-    let idempotency = idempotency(&headers, &bytes)?;
-    let dataset = find_dataset(&app, &wanted.dataset).await?;
+pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
+    let wanted = admit::read::<JobRequest>(&app, request).await?;
+    let dataset = find_dataset(&app, &wanted.request.dataset).await?;
     let spec = wanted
+        .request
         .validate(&dataset.facts(), &app.here)
         .map_err(Problem::fields)?;
-    let new = new_job(spec, &dataset)?;
-    let admitted = match app
-        .store
-        .insert_job(&new, idempotency.as_ref(), app.limits.queued_jobs, now_ms())
-        .await
-    {
-        Ok(admitted) => admitted,
-        Err(StoreError::QueueFull { queued }) => return Err(queue_full(&app, queued).await?),
-        Err(error) => return Err(error.into()),
+    let mut new = new_job(spec, &dataset)?;
+    new.init_from = match &wanted.request.init_from {
+        Some(from) => Some(source(&app, from).await?),
+        None => None,
     };
-    app.queued.notify_one();
-    let location = HeaderValue::from_str(&format!("/v1/jobs/{}", admitted.job.id))
-        .map_err(|e| Problem::internal(&e))?;
-    Ok((
-        StatusCode::ACCEPTED,
-        [(header::LOCATION, location)],
-        Json(present(&app, admitted.job).await?),
-    ))
+    wanted.admit(&app, &new).await
 }
 
-fn idempotency(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Idempotency>> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(None);
+/// The weights to start from, pinned by their digest: the ref may mean another version later.
+async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
+    let missing = |error: StoreError| match error {
+        StoreError::NotFound(text) => Problem::field("/init_from", format!("there is no {text}")),
+        other => other.into(),
     };
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=255).contains(&key.len()));
-    let key = key.ok_or_else(|| {
-        Problem::field(
-            "/Idempotency-Key",
-            "header: must be 1 to 255 visible ASCII characters",
-        )
-    })?;
-    Ok(Some(Idempotency {
-        key: key.to_owned(),
-        digest: hex(&Sha256::digest(bytes)),
-    }))
-}
-
-async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
-    match app.store.dataset(reference).await {
-        Ok(dataset) => Ok(dataset),
-        Err(StoreError::NotFound(text)) => {
-            Err(Problem::field("/dataset", format!("there is no {text}")))
+    let source = match from {
+        InitFrom::Model(reference) => {
+            let version = find_version(app, reference)
+                .await
+                .map_err(|problem| problem.at("/init_from"))?;
+            Source {
+                from: format!("{}:{}", version.name, version.version).into(),
+                sha256: version.sha256,
+            }
         }
-        Err(error) => Err(error.into()),
-    }
+        InitFrom::Checkpoint(at) => {
+            let found = app.store.checkpoint(&at.job, at.checkpoint).await;
+            Source {
+                from: json!(at),
+                sha256: found.map_err(missing)?.sha256,
+            }
+        }
+    };
+    serde_json::to_value(source).map_err(|e| Problem::internal(&e))
 }
 
 fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
@@ -116,18 +92,7 @@ fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
         },
         training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
         init_from: None,
+        evaluation: None,
         metadata: spec.metadata.into(),
     })
-}
-
-/// When a place should be free: jobs that wait, at the pace of those that ended lately.
-async fn queue_full(app: &AppState, queued: i64) -> Result<Problem> {
-    let times = app.store.recent_run_times(20).await?;
-    let usual_ms = if times.is_empty() {
-        60_000
-    } else {
-        times.iter().sum::<i64>() / times.len() as i64
-    };
-    let seconds = u64::try_from(usual_ms / 1000).unwrap_or(0).clamp(1, 3600);
-    Ok(Problem::from(StoreError::QueueFull { queued }).retry_after(seconds))
 }

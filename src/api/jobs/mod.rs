@@ -1,5 +1,6 @@
 //! `/v1/jobs`.
 
+pub mod admit;
 pub mod cancel;
 pub mod checkpoints;
 pub mod create;
@@ -16,6 +17,8 @@ use super::list::rfc3339;
 use super::problem::Result;
 use super::state::AppState;
 use crate::jobs::{self, JobError, Progress, Status, Task};
+use crate::spec::evaluation::Evaluation;
+use crate::spec::job::InitFrom;
 use crate::spec::model::ModelSpec;
 use crate::train::Training;
 
@@ -35,10 +38,15 @@ pub struct Job {
     /// The data set's name.
     pub dataset: String,
     pub model: ModelSpec,
-    #[schema(value_type = Training)]
+    /// How it trains; null for an evaluation.
+    #[schema(value_type = Option<Training>)]
     pub training: Value,
-    #[schema(value_type = Option<Object>)]
+    /// Whose weights it started from.
+    #[schema(value_type = Option<InitFrom>)]
     pub init_from: Option<Value>,
+    /// What it measures; null for training.
+    #[schema(value_type = Option<Evaluation>)]
+    pub evaluation: Option<Value>,
     #[schema(value_type = Object)]
     pub metadata: Value,
     pub progress: Progress,
@@ -63,11 +71,21 @@ pub struct Job {
     pub finished_at: Option<String>,
 }
 
-/// The model version a training job published.
+/// The model version that a training job published or an evaluation measured.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct JobResult {
     pub model: String,
     pub version: i64,
+    /// An evaluation's figures.
+    pub metrics: Option<std::collections::HashMap<String, f64>>,
+    /// With `init_from`: which tensors were copied, and which started fresh.
+    pub init_from: Option<Adopted>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Adopted {
+    pub copied: Vec<String>,
+    pub fresh: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -90,7 +108,10 @@ impl Job {
             dataset: job.dataset_name,
             model: ModelSpec(job.model),
             training: job.training,
-            init_from: job.init_from,
+            init_from: job
+                .init_from
+                .and_then(|mut source| source.get_mut("from").map(Value::take)),
+            evaluation: job.evaluation,
             metadata: job.metadata,
             progress: job.progress,
             eta_seconds: job.eta_seconds.filter(|_| !job.status.is_terminal()),

@@ -114,9 +114,9 @@ async fn insert(
 ) -> Result<()> {
     sqlx::query(
         "INSERT INTO jobs (id, name, task, kind, status, retry_of, dataset_id, dataset_name, model,
-                           training, init_from, metadata, progress, created_at, idempotency_key,
+                           training, init_from, evaluation, metadata, progress, created_at, idempotency_key,
                            request_digest)
-         VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)",
+         VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
     )
     .bind(id)
     .bind(&new.name)
@@ -128,6 +128,7 @@ async fn insert(
     .bind(to_json(&new.model)?)
     .bind(to_json(&new.training)?)
     .bind(to_json_opt(new.init_from.as_ref())?)
+    .bind(to_json_opt(new.evaluation.as_ref())?)
     .bind(to_json(&new.metadata)?)
     .bind(to_json(&new.progress)?)
     .bind(now)

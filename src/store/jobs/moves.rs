@@ -96,6 +96,30 @@ impl Store {
         Ok(published.version)
     }
 
+    /// Adds an evaluation's figures to the version it measured and ends the job, both or neither. The
+    /// figures are the job's result even if the version was deleted meanwhile.
+    pub async fn finish_evaluation(
+        &self,
+        lease: &Lease,
+        version: (&str, i64),
+        figures: &Map<String, Value>,
+        now: i64,
+    ) -> Result<()> {
+        let mut tx = self.write().await?;
+        let standing = hold(&mut tx, lease).await?;
+        apply(standing.status, Move::Succeed)?;
+        models::add_metrics(&mut tx, version, figures).await?;
+        let (model, number) = version;
+        let result = json!({ "model": model, "version": number, "metrics": figures });
+        let outcome = Outcome {
+            error: None,
+            result: Some(&result),
+        };
+        shift(&mut tx, &standing, Move::Succeed, outcome, now).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     async fn shift_held(
         &self,
         lease: &Lease,

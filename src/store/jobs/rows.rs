@@ -54,6 +54,7 @@ fn read(row: &SqliteRow, transitions: Vec<Transition>) -> Result<Job> {
         model: json(row, "model")?,
         training: json(row, "training")?,
         init_from: json_opt(row, "init_from")?,
+        evaluation: json_opt(row, "evaluation")?,
         metadata: json(row, "metadata")?,
         progress: json(row, "progress")?,
         eta_seconds: row.try_get("eta_seconds")?,

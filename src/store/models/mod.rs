@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-pub(super) use versions::publish;
+pub(super) use versions::{add_metrics, publish};
 
 /// A name, and all that is published under it.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,5 +1,6 @@
 //! The table `model_versions`.
 
+use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
@@ -84,6 +85,31 @@ pub(in crate::store) async fn publish(
     .execute(conn)
     .await?;
     Ok(Published { name, version })
+}
+
+/// Figures of an evaluation, beside those that the version has. Nothing if it was deleted.
+pub(in crate::store) async fn add_metrics(
+    conn: &mut SqliteConnection,
+    (name, version): (&str, i64),
+    figures: &Map<String, Value>,
+) -> Result<()> {
+    let row = sqlx::query(NUMBERED)
+        .bind(name)
+        .bind(version)
+        .fetch_optional(&mut *conn)
+        .await?;
+    let Some(row) = row else {
+        return Ok(());
+    };
+    let mut metrics: Map<String, Value> = json(&row, "metrics")?;
+    metrics.extend(figures.clone());
+    sqlx::query("UPDATE model_versions SET metrics = $1 WHERE name = $2 AND version = $3")
+        .bind(to_json(&metrics)?)
+        .bind(name)
+        .bind(version)
+        .execute(conn)
+        .await?;
+    Ok(())
 }
 
 /// All versions of a name, newest first.

@@ -62,6 +62,7 @@ impl Fixture {
             model: json!({ "kind": "rbm", "hidden": 16 }),
             training: json!({ "epochs": 2 }),
             init_from: None,
+            evaluation: None,
             metadata: json!({}),
             progress: Progress {
                 epochs: 2,

@@ -1,0 +1,2 @@
+-- An evaluation is a job too: what it measures. NULL for training.
+ALTER TABLE jobs ADD COLUMN evaluation TEXT;

@@ -1,0 +1,113 @@
+//! `POST /v1/evaluations`: a job that measures. It is listed, watched and canceled under `/v1/jobs`.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::Value;
+
+use super::jobs::Job;
+use super::jobs::admit::{self, find_dataset};
+use super::models::find_version;
+use super::problem::{Problem, ProblemBody, Result};
+use super::state::AppState;
+use crate::jobs::{NewJob, Progress, Task};
+use crate::spec::evaluation::Candidate;
+use crate::spec::{Evaluation, EvaluationRequest};
+use crate::store::{Dataset, ModelVersion, Split};
+
+/// Queues an evaluation. Its figures are its result, and are added to the model version's metrics.
+#[utoipa::path(post, path = "/v1/evaluations", operation_id = "create_evaluation", tag = "jobs", summary = "Measure a model",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+    request_body = EvaluationRequest,
+    responses(
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A field is invalid, or the key belongs to another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
+    let wanted = admit::read::<EvaluationRequest>(&app, request).await?;
+    let version = find_version(&app, &wanted.request.model)
+        .await
+        .map_err(|problem| problem.at("/model"))?;
+    let named = wanted.request.dataset.as_deref();
+    let dataset = find_dataset(&app, named.unwrap_or(&version.dataset)).await?;
+    let labels = find_split(&dataset, wanted.request.split())?.labels;
+    let candidate = Candidate {
+        name: &version.name,
+        version: version.version,
+        input_shape: &version.input_shape,
+        capabilities: &version.capabilities,
+    };
+    let mut evaluation = wanted
+        .request
+        .validate(&candidate, &dataset.facts(), labels, &app.here)
+        .map_err(Problem::fields)?;
+    pin_classifiers(&app, &mut evaluation, &version).await?;
+    let mut new = new_job(version, &dataset, &evaluation)?;
+    new.metadata = Value::Object(wanted.request.metadata.clone());
+    wanted.admit(&app, &new).await
+}
+
+fn find_split(dataset: &Dataset, split: &str) -> Result<Split> {
+    let found = match split {
+        "train" => Some(dataset.splits.train),
+        "test" => dataset.splits.test,
+        _ => None,
+    };
+    found.ok_or_else(|| {
+        Problem::field(
+            "/split",
+            format!("data set '{}' has no split '{split}'", dataset.name),
+        )
+    })
+}
+
+/// Names each classifier by its version, and sees that it can read the model's rows.
+async fn pin_classifiers(
+    app: &AppState,
+    evaluation: &mut Evaluation,
+    measured: &ModelVersion,
+) -> Result<()> {
+    for (i, metric) in evaluation.metrics.iter_mut().enumerate() {
+        let Some(reference) = metric.classifier_mut() else {
+            continue;
+        };
+        let pointer = format!("/metrics/{i}/classifier");
+        let judge = find_version(app, reference)
+            .await
+            .map_err(|problem| problem.at(&pointer))?;
+        if judge.input_shape != measured.input_shape {
+            return Err(Problem::field(
+                pointer,
+                format!(
+                    "takes rows of shape {:?}, the model makes {:?}",
+                    judge.input_shape, measured.input_shape
+                ),
+            ));
+        }
+        if !judge.capabilities.iter().any(|verb| verb == "predict") {
+            return Err(Problem::field(pointer, "does not offer 'predict'"));
+        }
+        *reference = format!("{}:{}", judge.name, judge.version);
+    }
+    Ok(())
+}
+
+fn new_job(version: ModelVersion, dataset: &Dataset, evaluation: &Evaluation) -> Result<NewJob> {
+    Ok(NewJob {
+        name: version.name,
+        task: Task::Evaluate,
+        kind: version.kind,
+        retry_of: None,
+        dataset_id: dataset.id.clone(),
+        dataset_name: dataset.name.clone(),
+        model: version.spec,
+        training: Value::Null,
+        init_from: None,
+        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
+        metadata: Value::Null,
+        progress: Progress::default(),
+    })
+}

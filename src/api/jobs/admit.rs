@@ -1,0 +1,103 @@
+//! How a checked request becomes a queued job, whatever its task: idempotency, room, the answer.
+
+use axum::Json;
+use axum::extract::Request;
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
+
+use super::present;
+use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::problem::{Code, Problem, Result};
+use crate::api::state::AppState;
+use crate::artifacts::files::hex;
+use crate::jobs::NewJob;
+use crate::store::{Dataset, Idempotency, StoreError};
+use crate::worker::now_ms;
+
+/// A request for a job as it came in, with the key under which it may come again.
+pub struct Wanted<T> {
+    pub request: T,
+    idempotency: Option<Idempotency>,
+}
+
+/// Reads the document and the `Idempotency-Key`.
+pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Result<Wanted<T>> {
+    let headers = request.headers().clone();
+    if !content_type(&headers).is_some_and(|kind| is_json(&kind)) {
+        return Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send the job as application/json",
+        ));
+    }
+    let bytes = body(request, app).await?;
+    Ok(Wanted {
+        request: parse_json(&bytes)?,
+        idempotency: idempotency(&headers, &bytes)?,
+    })
+}
+
+impl<T> Wanted<T> {
+    /// Queues the job, or finds the one that the same request made before: 202 either way.
+    pub async fn admit(&self, app: &AppState, new: &NewJob) -> Result<Response> {
+        let limit = app.limits.queued_jobs;
+        let admitted = match app
+            .store
+            .insert_job(new, self.idempotency.as_ref(), limit, now_ms())
+            .await
+        {
+            Ok(admitted) => admitted,
+            Err(StoreError::QueueFull { queued }) => return Err(queue_full(app, queued).await?),
+            Err(error) => return Err(error.into()),
+        };
+        app.queued.notify_one();
+        let location = HeaderValue::from_str(&format!("/v1/jobs/{}", admitted.job.id))
+            .map_err(|e| Problem::internal(&e))?;
+        let job = Json(present(app, admitted.job).await?);
+        Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], job).into_response())
+    }
+}
+
+/// The data set that a field of the request names.
+pub async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
+    match app.store.dataset(reference).await {
+        Ok(dataset) => Ok(dataset),
+        Err(StoreError::NotFound(text)) => {
+            Err(Problem::field("/dataset", format!("there is no {text}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn idempotency(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Idempotency>> {
+    let Some(key) = headers.get("idempotency-key") else {
+        return Ok(None);
+    };
+    let key = key
+        .to_str()
+        .ok()
+        .filter(|key| (1..=255).contains(&key.len()));
+    let key = key.ok_or_else(|| {
+        Problem::field(
+            "/Idempotency-Key",
+            "header: must be 1 to 255 visible ASCII characters",
+        )
+    })?;
+    Ok(Some(Idempotency {
+        key: key.to_owned(),
+        digest: hex(&Sha256::digest(bytes)),
+    }))
+}
+
+/// When a place should be free: jobs that wait, at the pace of those that ended lately.
+async fn queue_full(app: &AppState, queued: i64) -> Result<Problem> {
+    let times = app.store.recent_run_times(20).await?;
+    let usual_ms = if times.is_empty() {
+        60_000
+    } else {
+        times.iter().sum::<i64>() / times.len() as i64
+    };
+    let seconds = u64::try_from(usual_ms / 1000).unwrap_or(0).clamp(1, 3600);
+    Ok(Problem::from(StoreError::QueueFull { queued }).retry_after(seconds))
+}

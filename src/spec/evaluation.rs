@@ -1,0 +1,176 @@
+//! An evaluation as asked for, and as it will run.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::job::{Surroundings, check_metadata};
+use super::training::check_device;
+use crate::document::{FieldError, Rules};
+use crate::evaluate::Metric;
+use crate::nn::model::DataFacts;
+
+/// Metrics of one evaluation, at most.
+const MOST_METRICS: usize = 20;
+
+/// What to measure of a trained model.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvaluationRequest {
+    /// `name` (newest version), `name:3` or `name@alias`.
+    #[schema(example = "mnist-vae")]
+    pub model: String,
+    /// Id or name; the data set that the model was trained on when left out.
+    pub dataset: Option<String>,
+    /// Default `test`.
+    pub split: Option<String>,
+    #[schema(value_type = Vec<Metric>, min_items = 1, max_items = 20)]
+    pub metrics: Vec<Value>,
+    /// Of every random number that is drawn. Default 0.
+    pub seed: Option<u64>,
+    /// CPU threads; all cores when left out.
+    #[schema(minimum = 1, maximum = 256)]
+    pub threads: Option<u32>,
+    /// `auto`, `cpu`, `cuda` or `cuda:N`.
+    pub device: Option<String>,
+    /// Anything of the client's own; at most 16 KiB.
+    #[serde(default)]
+    pub metadata: Map<String, Value>,
+}
+
+/// An evaluation that can run: every default filled in, every model named by its version.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evaluation {
+    pub model: String,
+    pub version: i64,
+    pub split: String,
+    pub metrics: Vec<Metric>,
+    pub seed: u64,
+    pub threads: u32,
+    pub device: String,
+}
+
+/// What must be known of the model to tell whether it can be measured so.
+pub struct Candidate<'a> {
+    pub name: &'a str,
+    pub version: i64,
+    pub input_shape: &'a [i64],
+    pub capabilities: &'a [String],
+}
+
+impl EvaluationRequest {
+    pub fn split(&self) -> &str {
+        self.split.as_deref().unwrap_or("test")
+    }
+
+    /// Every broken rule at once. `labels`: whether the split's rows have any.
+    pub fn validate(
+        &self,
+        model: &Candidate<'_>,
+        data: &DataFacts,
+        labels: bool,
+        here: &Surroundings,
+    ) -> Result<Evaluation, Vec<FieldError>> {
+        let mut rules = Rules::default();
+        rules.require(
+            data.shape == model.input_shape,
+            "/dataset",
+            format!(
+                "its rows have shape {:?}, the model takes {:?}",
+                data.shape, model.input_shape
+            ),
+        );
+        rules.require(
+            (1..=MOST_METRICS).contains(&self.metrics.len()),
+            "/metrics",
+            format!("must list 1 to {MOST_METRICS} metrics"),
+        );
+        let mut metrics = Vec::new();
+        for (i, value) in self.metrics.iter().take(MOST_METRICS).enumerate() {
+            let pointer = format!("/metrics/{i}");
+            match Metric::read(value, &pointer) {
+                Ok(metric) => {
+                    check(&metric, &pointer, model, labels, &mut rules);
+                    metrics.push(metric);
+                }
+                Err(error) => rules.extend(vec![error]),
+            }
+        }
+        let threads = self.threads.unwrap_or(here.threads);
+        rules.require(
+            (1..=256).contains(&threads),
+            "/threads",
+            format!("must be between 1 and 256, got {threads}"),
+        );
+        let device = self.device.clone().unwrap_or_else(|| "auto".to_owned());
+        check_device("/device", &device, here, &mut rules);
+        check_metadata(&self.metadata, &mut rules);
+        rules.outcome()?;
+        Ok(Evaluation {
+            model: model.name.to_owned(),
+            version: model.version,
+            split: self.split().to_owned(),
+            metrics,
+            seed: self.seed.unwrap_or(0),
+            threads,
+            device,
+        })
+    }
+}
+
+/// What a metric needs of the model and the data, and the bounds of its settings.
+fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, labels: bool, rules: &mut Rules) {
+    let verb = match metric {
+        Metric::Reconstruction(_) => Some("reconstruct"),
+        Metric::Denoising(_) => Some("denoise"),
+        Metric::Classification(_) | Metric::Regression(_) => Some("predict"),
+        Metric::Frechet(_) | Metric::ConditionalAccuracy(_) => Some("generate"),
+        Metric::LogLikelihood(_) => None,
+    };
+    if let Some(verb) = verb {
+        rules.require(
+            model.capabilities.iter().any(|offered| offered == verb),
+            &format!("{pointer}/kind"),
+            format!(
+                "needs a model that offers '{verb}'; this one offers: {}",
+                model.capabilities.join(", ")
+            ),
+        );
+    }
+    rules.require(
+        labels || !matches!(metric, Metric::Classification(_) | Metric::Regression(_)),
+        &format!("{pointer}/kind"),
+        "needs labels, which the split does not have",
+    );
+    let mut between = |field: &str, value: u32, least: u32, most: u32| {
+        rules.require(
+            (least..=most).contains(&value),
+            &format!("{pointer}/{field}"),
+            format!("must be between {least} and {most}, got {value}"),
+        );
+    };
+    match metric {
+        Metric::Reconstruction(m) => between("gibbs_steps", m.gibbs_steps, 0, 100_000),
+        Metric::LogLikelihood(m) => {
+            between("samples", m.samples.unwrap_or(1), 1, 100_000);
+            between("temperatures", m.temperatures, 2, 1_000_000);
+        }
+        Metric::Frechet(m) => {
+            between("n", m.n, 2, 100_000);
+            between("gibbs_steps", m.gibbs_steps.unwrap_or(0), 0, 100_000);
+        }
+        Metric::ConditionalAccuracy(m) => {
+            between("n", m.n, 1, 100_000);
+            between("gibbs_steps", m.gibbs_steps.unwrap_or(0), 0, 100_000);
+        }
+        Metric::Denoising(m) => {
+            let limit = m.corruption.level_limit();
+            rules.require(
+                m.level > 0.0 && m.level <= limit,
+                &format!("{pointer}/level"),
+                format!("must be above 0 and at most {limit}, got {}", m.level),
+            );
+        }
+        Metric::Classification(_) | Metric::Regression(_) => {}
+    }
+}

@@ -1,0 +1,151 @@
+//! An evaluation from its row to its figures: the model, the rows, one metric after the other.
+
+use serde_json::{Map, Value};
+use tch::Device;
+
+use super::Layout;
+use super::checkpoint::CheckpointError;
+use super::observer::JobObserver;
+use super::training::{Ended, TrainingError, device_name, open_split, resolve_device};
+use crate::artifacts::Artifacts;
+use crate::evaluate::{EvaluationError, Pace, Subject, measure};
+use crate::inference::ModelSource;
+use crate::inference::loaded::load;
+use crate::jobs::{Job, parse_ref};
+use crate::nn::model::Model;
+use crate::spec::Evaluation;
+use crate::store;
+use crate::train::epoch_loop::Progress;
+use crate::train::{Observer, Request};
+
+/// Parts of a metric's work that progress is told in.
+const PARTS: f64 = 1000.0;
+
+/// What the job measures.
+pub fn of(job: &Job) -> Result<Evaluation, serde_json::Error> {
+    serde_json::from_value(job.evaluation.clone().unwrap_or_default())
+}
+
+/// Runs the job in this thread. It keeps nothing in between: one that is released starts over.
+pub fn run(
+    job: &Job,
+    dataset: &store::Dataset,
+    layout: &Layout,
+    observer: &mut JobObserver,
+) -> Result<Ended, TrainingError> {
+    let evaluation = of(job)?;
+    tch::set_num_threads(i32::try_from(evaluation.threads).unwrap_or(1));
+    let device = resolve_device(&evaluation.device);
+    observer.report(&store::Report {
+        phase: Some("loading".to_owned()),
+        device: Some(device_name(device)),
+        ..store::Report::default()
+    });
+    let model = find(
+        &format!("{}:{}", evaluation.model, evaluation.version),
+        observer,
+        device,
+    )?;
+    let folder = layout.dataset(&dataset.id);
+    let train = open_split(&folder, "train", dataset.splits.train)?;
+    let rows = match (evaluation.split.as_str(), dataset.splits.test) {
+        ("test", Some(split)) => open_split(&folder, "test", split)?,
+        _ => open_split(&folder, "train", dataset.splits.train)?,
+    };
+    let facts = dataset.facts();
+    let mut figures = Map::new();
+    for (i, metric) in evaluation.metrics.iter().enumerate() {
+        observer.phase(&format!("measuring {}", metric.kind()));
+        let classifier = metric
+            .classifier()
+            .map(|reference| find(reference, observer, device))
+            .transpose()?;
+        let subject = Subject {
+            model: model.as_ref(),
+            facts: &facts,
+            rows: &rows,
+            train: &train,
+            classifier: classifier.as_deref(),
+            device,
+            seed: evaluation.seed,
+        };
+        let measured = {
+            let mut pace = pacer(observer, i, evaluation.metrics.len());
+            measure(metric, &subject, &mut *pace)
+        };
+        match measured {
+            Ok(found) => {
+                let named = |(name, value): (String, f64)| {
+                    (format!("{}/{name}", evaluation.split), Value::from(value))
+                };
+                let found: Map<String, Value> = found.into_iter().map(named).collect();
+                observer.report(&store::Report {
+                    latest: found.clone(),
+                    ..store::Report::default()
+                });
+                figures.extend(found);
+            }
+            Err(EvaluationError::Stopped) => {
+                return Ok(match observer.request() {
+                    Request::Cancel => Ended::Canceled,
+                    Request::Release | Request::Continue => Ended::Released,
+                });
+            }
+            Err(error) => return Err(TrainingError::Evaluation(error)),
+        }
+    }
+    Ok(Ended::Evaluated(figures))
+}
+
+/// Tells how far the job is, and hears whether it is to stop.
+fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Box<Pace<'a>> {
+    Box::new(move |share| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of a thousand"
+        )]
+        let step = ((metric as f64 + share.clamp(0.0, 1.0)) * PARTS) as u64;
+        let progress = Progress {
+            epoch: 0,
+            epochs: 0,
+            step,
+            total_steps: metrics as u64 * PARTS as u64,
+        };
+        observer.step(progress, 0, &crate::train::Report::default());
+        match observer.request() {
+            Request::Continue => Ok(()),
+            Request::Cancel | Request::Release => Err(EvaluationError::Stopped),
+        }
+    })
+}
+
+/// A published model, loaded on `device`.
+fn find(
+    reference: &str,
+    observer: &JobObserver,
+    device: Device,
+) -> Result<Box<dyn Model>, TrainingError> {
+    let gone = |e: &dyn std::fmt::Display| TrainingError::Model(format!("{reference}: {e}"));
+    let checkpoints = &observer.checkpoints;
+    let parsed = parse_ref(reference).map_err(|e| gone(&e))?;
+    let version = checkpoints
+        .runtime
+        .block_on(checkpoints.store.model_version(&parsed));
+    let version = match version {
+        Ok(version) => version,
+        Err(error @ store::StoreError::NotFound(_)) => return Err(gone(&error)),
+        Err(error) => return Err(CheckpointError::from(error).into()),
+    };
+    let source = ModelSource {
+        facts: serde_json::from_value(version.data)?,
+        name: version.name,
+        version: version.version,
+        kind: version.kind,
+        spec: version.spec,
+        sha256: version.sha256,
+    };
+    let artifacts: &Artifacts = &checkpoints.artifacts;
+    let (model, _) = load(&source, artifacts, device).map_err(|e| gone(&e))?;
+    Ok(model)
+}
