@@ -37,6 +37,10 @@ serve: build ## build and start the service; options go in ARGS="--listen 127.0.
 results-mnist: build ## train recipes/mnist/ and print their test figures (some five minutes)
 	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/results-mnist.sh
 
+.PHONY: results-quick
+results-quick: build ## train and measure recipes/quick/, write docs/RESULTS.md (hours; RECIPES="pca-30 …" for some)
+	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/results-quick.sh $(RECIPES)
+
 .PHONY: build
 build: ## build the release binary
 	$(CARGO) build --release
