@@ -1,6 +1,6 @@
 //! How probable a model finds rows that it has not seen.
 
-use super::metric::LogLikelihood;
+use super::metric::{LogLikelihood, PseudoLikelihood};
 use super::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
 use crate::nn::binarize::Binarize;
 use crate::nn::model::LikelihoodEffort;
@@ -41,4 +41,24 @@ pub(super) fn measure(
     ];
     figures.extend(estimator.notes().into_iter().map(|(n, v)| figure(n, v)));
     Ok(figures)
+}
+
+pub(super) fn pseudo(
+    metric: &PseudoLikelihood,
+    subject: &Subject<'_>,
+    pace: &mut Pace<'_>,
+) -> Result<Figures> {
+    const NAME: &str = "pseudo_likelihood";
+    let none = || unsuited(NAME, "it has no pseudo-likelihood");
+    let part = subject.model.likelihood().ok_or_else(none)?;
+    let binarize = metric.binarize.unwrap_or(Binarize::Dynamic);
+    let (mut mean, mut batches) = (Mean::default(), 0);
+    subject.for_each(pace, |batch, rng| {
+        let mut rows = subject.rows_of(batch, NAME)?;
+        rows.x = binarize.apply(&rows.x, &mut subject.rng(stream::ROWS, batches));
+        batches += 1;
+        mean.add(&part.pseudo_likelihood(&rows, rng).ok_or_else(none)?);
+        Ok(())
+    })?;
+    Ok(vec![figure(NAME, mean.mean())])
 }

@@ -59,6 +59,14 @@ metric! {
     }
 }
 metric! {
+    /// `pseudo_likelihood` in nats a row, of an RBM: the stochastic estimate that flips one random unit of
+    /// each row (Besag, 1975; Marlin et al., 2010).
+    PseudoLikelihood, PseudoLikelihoodKind, "pseudo_likelihood" {
+        /// How rows in [0, 1] become 0s and 1s; `dynamic` when left out, once, by the seed.
+        binarize: Option<Binarize> = None,
+    }
+}
+metric! {
     /// Labels against those predicted: `error`, `accuracy`, `loss` (cross-entropy in nats), and
     /// `error_of_class_…` for each class.
     Classification, ClassificationKind, "classification" {}
@@ -112,6 +120,7 @@ metric! {
 pub enum Metric {
     Reconstruction(Reconstruction),
     LogLikelihood(LogLikelihood),
+    PseudoLikelihood(PseudoLikelihood),
     Classification(Classification),
     Regression(Regression),
     Denoising(Denoising),
@@ -125,6 +134,7 @@ macro_rules! for_each_metric {
         $call! {
             "reconstruction" Reconstruction,
             "log_likelihood" LogLikelihood,
+            "pseudo_likelihood" PseudoLikelihood,
             "classification" Classification,
             "regression" Regression,
             "denoising" Denoising,

@@ -63,6 +63,7 @@ pub fn measure(metric: &Metric, subject: &Subject<'_>, pace: &mut Pace<'_>) -> R
     match metric {
         Metric::Reconstruction(m) => reconstruction::measure(m, subject, pace),
         Metric::LogLikelihood(m) => likelihood::measure(m, subject, pace),
+        Metric::PseudoLikelihood(m) => likelihood::pseudo(m, subject, pace),
         Metric::Classification(_) => classification::measure(subject, pace),
         Metric::Regression(_) => classification::regression(subject, pace),
         Metric::Denoising(m) => denoising::measure(m, subject, pace),

@@ -267,6 +267,10 @@ pub trait Likelihood {
     fn needs_partition(&self) -> bool {
         false
     }
+    /// An estimate of the log pseudo-likelihood of rows of bits in nats, `[rows]`, where there is one.
+    fn pseudo_likelihood(&self, _rows: &Rows, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
     /// Does once what all rows share, such as the partition function.
     fn estimator<'a>(
         &'a self,

@@ -125,7 +125,7 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, labels: bool, ru
         Metric::Denoising(_) => Some("denoise"),
         Metric::Classification(_) | Metric::Regression(_) => Some("predict"),
         Metric::Frechet(_) | Metric::ConditionalAccuracy(_) => Some("generate"),
-        Metric::LogLikelihood(_) => None,
+        Metric::LogLikelihood(_) | Metric::PseudoLikelihood(_) => None,
     };
     if let Some(verb) = verb {
         rules.require(
@@ -171,6 +171,6 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, labels: bool, ru
                 format!("must be above 0 and at most {limit}, got {}", m.level),
             );
         }
-        Metric::Classification(_) | Metric::Regression(_) => {}
+        Metric::PseudoLikelihood(_) | Metric::Classification(_) | Metric::Regression(_) => {}
     }
 }
