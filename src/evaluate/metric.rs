@@ -13,14 +13,14 @@ use crate::nn::corruption::CorruptionKind;
 
 /// A metric's settings: a struct with a one-value `kind`, its defaults, and its schema's name.
 macro_rules! metric {
-    ($(#[$doc:meta])* $name:ident, $kind:ident, $schema:literal {
+    ($(#[$doc:meta])* $name:ident, $kind:ident {
         $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)*
     }) => {
         #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+        #[serde(rename_all = "snake_case")]
         pub enum $kind {
             #[default]
-            #[serde(rename = $schema)]
-            Only,
+            $name,
         }
         $(#[$doc])*
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -32,7 +32,7 @@ macro_rules! metric {
         }
         impl Default for $name {
             fn default() -> Self {
-                Self { kind: $kind::Only, $($field: $default,)* }
+                Self { kind: $kind::$name, $($field: $default,)* }
             }
         }
     };
@@ -41,7 +41,7 @@ macro_rules! metric {
 metric! {
     /// Rows encoded and decoded again: `squared_error` (summed over a row's values), `mse` (per value)
     /// and `psnr` (dB, for data in [0, 1]).
-    Reconstruction, ReconstructionKind, "reconstruction" {
+    Reconstruction, ReconstructionKind {
         /// Full Gibbs steps before the last, mean-field pass down (RBM, DBN).
         gibbs_steps: u32 = 0,
     }
@@ -49,7 +49,7 @@ metric! {
 metric! {
     /// `log_likelihood` in nats a row: of an RBM or a DBN by annealed importance sampling with its
     /// reverse, of a VAE by its importance-weighted bound.
-    LogLikelihood, LogLikelihoodKind, "log_likelihood" {
+    LogLikelihood, LogLikelihoodKind {
         /// Importance samples a row (VAE), or annealed chains (RBM, DBN); 1000 and 100 when left out.
         samples: Option<u32> = None,
         /// Intermediate distributions of annealed importance sampling.
@@ -61,7 +61,7 @@ metric! {
 metric! {
     /// `pseudo_likelihood` in nats a row, of an RBM: the stochastic estimate that flips one random unit of
     /// each row (Besag, 1975; Marlin et al., 2010).
-    PseudoLikelihood, PseudoLikelihoodKind, "pseudo_likelihood" {
+    PseudoLikelihood, PseudoLikelihoodKind {
         /// How rows in [0, 1] become 0s and 1s; `dynamic` when left out, once, by the seed.
         binarize: Option<Binarize> = None,
     }
@@ -69,16 +69,16 @@ metric! {
 metric! {
     /// Labels against those predicted: `error`, `accuracy`, `loss` (cross-entropy in nats), and
     /// `error_of_class_…` for each class.
-    Classification, ClassificationKind, "classification" {}
+    Classification, ClassificationKind {}
 }
 metric! {
     /// Labels as numbers against those predicted: `rmse` and `r2`.
-    Regression, RegressionKind, "regression" {}
+    Regression, RegressionKind {}
 }
 metric! {
     /// Rows made noisy and denoised: `psnr` and `ssim` of the result, `noisy_psnr` and `noisy_ssim` of
     /// what it was made from; each of an image, then averaged, on values clamped to [0, 1].
-    Denoising, DenoisingKind, "denoising" {
+    Denoising, DenoisingKind {
         #[schema(inline)]
         corruption: CorruptionKind = CorruptionKind::Gaussian,
         /// Standard deviation (`gaussian`) or share of the values (`mask`, `salt_and_pepper`).
@@ -90,7 +90,7 @@ metric! {
     /// Fréchet distance between generated and real rows in the features of a classifier (the method of
     /// Heusel et al., 2017, in features of our own), beside that of train against test rows
     /// (`frechet_floor`), their quotient, and precision and recall (Kynkäänniemi et al., 2019).
-    Frechet, FrechetKind, "frechet" {
+    Frechet, FrechetKind {
         /// Model ref of a classifier trained on rows of the same shape.
         #[schema(required)]
         classifier: String = String::new(),
@@ -103,7 +103,7 @@ metric! {
 }
 metric! {
     /// Rows generated for given labels, read by a classifier: `conditional_accuracy`.
-    ConditionalAccuracy, ConditionalAccuracyKind, "conditional_accuracy" {
+    ConditionalAccuracy, ConditionalAccuracyKind {
         /// Model ref of a classifier trained on rows of the same shape and classes.
         #[schema(required)]
         classifier: String = String::new(),
