@@ -18,6 +18,7 @@ use crate::nn::options::{
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::train::epoch_loop::Progress;
+use crate::train::settings::Precision;
 use crate::train::{
     Cursor, Halt, Learner, Observer, Outcome, Report, Request, Run, Snapshot, Training, fit,
 };
@@ -48,6 +49,20 @@ fn table() -> Vec<Small> {
             model: json!({"kind": "rbm", "hidden": 64}),
             settings: |t| t.epochs = 12,
             learns: ("reconstruction_mse", 0.05),
+        },
+        Small {
+            name: "rbm, tempering in bf16",
+            model: json!({"kind": "rbm", "hidden": 48, "algorithm": "tempering", "temperatures": 3, "chains": 20, "gibbs_steps": 2}),
+            settings: |t| (t.epochs, t.precision) = (8, Precision::Bf16),
+            learns: ("reconstruction_mse", 0.08),
+        },
+        Small {
+            name: "rbm, centred, sparse and averaged, with growing k",
+            model: json!({"kind": "rbm", "hidden": 64, "algorithm": "cd", "final_gibbs_steps": 3, "binarize": "threshold", "centring": true,
+                "sparsity": {"target": 0.1, "cost": 1.0}, "averaging": {"decay": 0.99, "from": 0.4}}),
+            settings: |t| t.epochs = 12,
+            // A random code is on half of the time.
+            learns: ("hidden_activity", 0.2),
         },
         Small {
             name: "autoencoder, denoising",

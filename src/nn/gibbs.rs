@@ -9,6 +9,7 @@ use super::rng::Rng;
 use super::{TensorMismatch, Tensors, copy_named};
 
 pub struct BernoulliPair {
+    /// Products are computed in the kind of the weights; all that goes in and comes out is f32.
     pub weights: Tensor,
     pub visible_bias: Tensor,
     pub hidden_bias: Tensor,
@@ -32,21 +33,50 @@ impl BernoulliPair {
         self.weights.size()[1]
     }
 
+    /// The same machine with its products in `kind`, on a copy of the weights unless they are of that
+    /// kind already.
+    #[must_use]
+    pub fn computing_in(&self, kind: Kind) -> Self {
+        Self {
+            weights: self.weights.to_kind(kind),
+            visible_bias: self.visible_bias.shallow_clone(),
+            hidden_bias: self.hidden_bias.shallow_clone(),
+        }
+    }
+
+    /// The same machine with the two layers' parts exchanged.
+    #[must_use]
+    pub fn flipped(&self) -> Self {
+        Self {
+            weights: self.weights.transpose(0, 1),
+            visible_bias: self.hidden_bias.shallow_clone(),
+            hidden_bias: self.visible_bias.shallow_clone(),
+        }
+    }
+
+    /// `c + v W`: `[batch, visible] -> [batch, hidden]`.
+    pub fn hidden_input(&self, v: &Tensor) -> Tensor {
+        affine(&self.hidden_bias, v, &self.weights)
+    }
+
+    /// `b + h Wᵀ`: `[batch, hidden] -> [batch, visible]`.
+    pub fn visible_input(&self, h: &Tensor) -> Tensor {
+        affine(&self.visible_bias, h, &self.weights.transpose(0, 1))
+    }
+
     /// `p(h = 1 | v) = σ(c + v W)`: `[batch, visible] -> [batch, hidden]`.
     pub fn hidden_given_visible(&self, v: &Tensor) -> Tensor {
-        self.hidden_bias.addmm(v, &self.weights).sigmoid_()
+        self.hidden_input(v).sigmoid_()
     }
 
     /// `p(v = 1 | h) = σ(b + h Wᵀ)`: `[batch, hidden] -> [batch, visible]`.
     pub fn visible_given_hidden(&self, h: &Tensor) -> Tensor {
-        self.visible_bias
-            .addmm(h, &self.weights.transpose(0, 1))
-            .sigmoid_()
+        self.visible_input(h).sigmoid_()
     }
 
     /// `F(v) = -v·b - Σ_j ln(1 + exp(c_j + v W_j))`, so that `p(v) ∝ exp(-F(v))`: `[batch]`.
     pub fn free_energy(&self, v: &Tensor) -> Tensor {
-        let hidden = self.hidden_bias.addmm(v, &self.weights).softplus();
+        let hidden = self.hidden_input(v).softplus();
         -(v.mv(&self.visible_bias)) - hidden.sum_dim_intlist(1, false, Kind::Float)
     }
 
@@ -87,8 +117,31 @@ impl BernoulliPair {
     }
 }
 
+/// `bias + x w`, the product in the kind of `w`, the sum in f32.
+fn affine(bias: &Tensor, x: &Tensor, w: &Tensor) -> Tensor {
+    if w.kind() == Kind::Float {
+        return bias.addmm(x, w);
+    }
+    x.to_kind(w.kind())
+        .matmul(w)
+        .to_kind(Kind::Float)
+        .g_add_(bias)
+}
+
+/// The 0/1 rows that write out the numbers of `range`, lowest bit first: `[range, width]`.
+pub fn states(range: std::ops::Range<i64>, width: i64, device: Device) -> Tensor {
+    let numbers = Tensor::arange_start(range.start, range.end, (Kind::Int64, device));
+    numbers
+        .unsqueeze(1)
+        .bitwise_right_shift(&Tensor::arange(width, (Kind::Int64, device)))
+        .bitwise_and(1)
+        .to_kind(Kind::Float)
+}
+
 #[cfg(test)]
 mod tests {
+    use super::super::tempered::Tempered;
+    use super::super::tempering::Replicas;
     use super::*;
 
     /// A pair small enough that every state can be written down.
@@ -101,18 +154,23 @@ mod tests {
         }
     }
 
-    /// All 0/1 rows of the given width: `[2^width, width]`.
-    fn states(width: i64) -> Tensor {
-        let rows: Vec<f32> = (0..1_i64 << width)
-            .flat_map(|s| (0..width).map(move |bit| ((s >> bit) & 1) as f32))
-            .collect();
-        Tensor::from_slice(&rows).view([1 << width, width])
+    fn all_states(width: i64) -> Tensor {
+        states(0..1 << width, width, Device::Cpu)
+    }
+
+    /// Greatest difference between the rates of the states of `v` and their probabilities.
+    fn worst_rate(pair: &BernoulliPair, v: &Tensor) -> f64 {
+        let powers = Tensor::from_slice(&[1.0_f32, 2.0, 4.0, 8.0]);
+        let seen = v.mv(&powers).to_kind(Kind::Int64);
+        let seen = seen.bincount::<Tensor>(None, 16).to_kind(Kind::Float) / v.size()[0] as f64;
+        let expected = (-pair.free_energy(&all_states(4))).softmax(0, Kind::Float);
+        (seen - expected).abs().max().double_value(&[])
     }
 
     #[test]
     fn free_energy_is_the_sum_over_every_hidden_state() {
         let pair = small();
-        let (v, h) = (states(4), states(3));
+        let (v, h) = (all_states(4), all_states(3));
         // -E(v, h) for each pair of states: [16, 8].
         let minus_energy = v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
             + v.mv(&pair.visible_bias).unsqueeze(1)
@@ -133,15 +191,47 @@ mod tests {
             v = sample;
             h = rng.bernoulli(&hidden);
         }
-        let powers = Tensor::from_slice(&[1.0_f32, 2.0, 4.0, 8.0]);
-        let seen = v
-            .mv(&powers)
-            .to_kind(Kind::Int64)
-            .bincount::<Tensor>(None, 16);
-        let seen = seen.to_kind(Kind::Float) / chains as f64;
-        let expected = (-pair.free_energy(&states(4))).softmax(0, Kind::Float);
-        let worst = (seen - expected).abs().max().double_value(&[]);
+        let worst = worst_rate(&pair, &v);
         assert!(worst < 0.015, "worst difference in probability {worst}");
+    }
+
+    #[test]
+    fn tempered_chains_at_beta_one_visit_states_as_often_as_the_model_says() {
+        // Deep wells: plain Gibbs sampling from coins would stay where it starts.
+        let mut pair = small();
+        pair.weights *= 4.0;
+        pair.hidden_bias = -0.5 * pair.weights.sum_dim_intlist(0, false, Kind::Float);
+        pair.visible_bias = -0.5 * pair.weights.sum_dim_intlist(1, false, Kind::Float);
+        let base_bias = Tensor::from_slice(&[0.5_f32, -0.5, 0.0, 1.0]);
+        let path = Tempered {
+            pair: &pair,
+            base_bias: &base_bias,
+        };
+        let mut rng = Rng::at(4, &[]);
+        let mut replicas = Replicas::init(6, 5000, 3, &mut rng, Device::Cpu);
+        let mut v = Tensor::new();
+        for _ in 0..60 {
+            (v, _) = replicas.step(&path, &mut rng);
+        }
+        let worst = worst_rate(&pair, &v);
+        assert!(worst < 0.025, "worst difference in probability {worst}");
+        let accepted = replicas.accepted();
+        assert!((0.2..1.0).contains(&accepted), "{accepted} accepted");
+    }
+
+    #[test]
+    fn products_in_bf16_are_close_to_those_in_f32() {
+        let pair = small();
+        let low = pair.computing_in(Kind::BFloat16);
+        let (v, h) = (all_states(4), all_states(3));
+        for (low, full) in [
+            (low.hidden_given_visible(&v), pair.hidden_given_visible(&v)),
+            (low.visible_given_hidden(&h), pair.visible_given_hidden(&h)),
+        ] {
+            assert_eq!(low.kind(), Kind::Float);
+            assert!(low.allclose(&full, 0.0, 0.01, false));
+            assert!(low != full, "nothing was rounded");
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod ais;
+pub mod averaging;
 pub mod binarize;
 pub mod block;
 pub mod conv;
@@ -16,6 +18,8 @@ pub mod norm;
 pub mod optimizer;
 pub mod options;
 pub mod rng;
+pub mod tempered;
+pub mod tempering;
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,250 @@
+//! How an RBM learns: `ΔW ∝ <v h>_data - <v h>_model`, and the same for the biases.
+
+use tch::{Device, Kind, Tensor};
+
+use super::gradient::{Gradient, Offsets, Phase as Statistics, column_means};
+use super::model::Rbm;
+use super::negative::Chains;
+use super::spec::{Sparsity, Spec};
+use crate::data::split::Batch;
+use crate::nn::averaging::WeightAverage;
+use crate::nn::binarize::Binarize;
+use crate::nn::gibbs::BernoulliPair;
+use crate::nn::model::{DataFacts, Model};
+use crate::nn::optimizer::Optimizer;
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::train::epoch_loop::stream;
+use crate::train::learner::BatchSource;
+use crate::train::settings::Training;
+use crate::train::{Learner, Phase, Report, StepContext};
+
+pub struct RbmLearner {
+    spec: Spec,
+    epochs: u32,
+    /// The kind that products are computed in.
+    compute: Kind,
+    rbm: Rbm,
+    optimizer: Optimizer,
+    chains: Chains,
+    offsets: Option<Offsets>,
+    /// Running mean activity of each hidden unit, `[hidden]`, where it is steered.
+    activity: Option<Tensor>,
+    average: Option<Averaged>,
+}
+
+/// The machine that is published where weights are averaged.
+struct Averaged {
+    rbm: Rbm,
+    average: WeightAverage,
+}
+
+/// Steps between two looks at the free energy and its kin: they cost as much as a step.
+const LOOK_EVERY: u64 = 20;
+
+/// Share of the old estimate that each step keeps of a unit's mean activity (Hinton, 2010, section 11).
+const ACTIVITY_DECAY: f64 = 0.95;
+
+impl RbmLearner {
+    pub fn new(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Self {
+        let mut rng = Rng::at(training.seed, &[stream::INIT]);
+        let rbm = Rbm::init(data.features(), spec.hidden, &mut rng, device);
+        let halves = |size: i64| Tensor::full([size], 0.5, (Kind::Float, device));
+        Self {
+            optimizer: Optimizer::new(training.optimizer_config(), rbm.pair.tensors()),
+            chains: Chains::init(spec, training, &mut rng, device),
+            offsets: spec.centring.then(|| Offsets {
+                visible: halves(data.features()),
+                hidden: halves(spec.hidden),
+            }),
+            activity: spec.sparsity.map(|_| halves(spec.hidden)),
+            average: spec.averaging.map(|averaging| {
+                let rbm = rbm.copy();
+                let average = WeightAverage::new(averaging.decay, rbm.pair.tensors());
+                Averaged { rbm, average }
+            }),
+            rbm,
+            spec: spec.clone(),
+            epochs: training.epochs,
+            compute: training.compute_kind(),
+        }
+    }
+
+    /// The machine as it stands, with products in the kind asked for.
+    fn computing(&self) -> Rbm {
+        Rbm {
+            pair: self.rbm.pair.computing_in(self.compute),
+            base_bias: self.rbm.base_bias.shallow_clone(),
+        }
+    }
+
+    /// The machine that is published: the average, once there is one.
+    fn published(&self) -> &Rbm {
+        match &self.average {
+            Some(averaged) if !averaged.average.is_empty() => &averaged.rbm,
+            _ => &self.rbm,
+        }
+    }
+
+    fn gradient(&mut self, model: &Statistics, data: &Statistics) -> Gradient {
+        let plain = Gradient::between(model, data, self.compute);
+        let mut gradient = match &mut self.offsets {
+            Some(offsets) => {
+                offsets.follow(data);
+                offsets.centre(plain)
+            }
+            None => plain,
+        };
+        // The slope of the cross-entropy between target and activity, taken by the hidden biases
+        // alone (Lee, Ekanadham and Ng, 2008).
+        if let (Some(Sparsity { target, cost }), Some(activity)) =
+            (self.spec.sparsity, &mut self.activity)
+        {
+            let _ = activity.lerp_(&column_means(&data.h), 1.0 - ACTIVITY_DECAY);
+            gradient.hidden_bias += (&*activity - target) * cost;
+        }
+        gradient
+    }
+
+    fn update_average(&mut self, time: f64) {
+        if let (Some(averaged), Some(averaging)) = (&mut self.average, self.spec.averaging)
+            && time >= averaging.from * f64::from(self.epochs)
+        {
+            averaged.average.add(&self.rbm.pair.tensors());
+        }
+    }
+
+    fn look(&self, rbm: &Rbm, x: &Tensor, rng: &mut Rng) -> Report {
+        let v = self.spec.binarize.apply(x, rng);
+        let h = rbm.pair.hidden_given_visible(&v);
+        let error = (&v - rbm.pair.visible_given_hidden(&h)).square();
+        // The pseudo-likelihood flips bits, so it needs bits.
+        let bits = match self.spec.binarize {
+            Binarize::None => rng.bernoulli(x),
+            Binarize::Threshold | Binarize::Dynamic => v.shallow_clone(),
+        };
+        let per_row = error.mean_dim(1, false, Kind::Double).clamp_min(1e-12);
+        Report(vec![
+            ("reconstruction_mse", mean(&error)),
+            ("psnr", mean(&(per_row.log10() * -10.0))),
+            ("free_energy", mean(&rbm.pair.free_energy(&v))),
+            (
+                "pseudo_likelihood",
+                mean(&rbm.pair.pseudo_likelihood(&bits, rng)),
+            ),
+            ("hidden_activity", mean(&h)),
+        ])
+    }
+}
+
+fn mean(x: &Tensor) -> f64 {
+    x.mean(Kind::Double).double_value(&[])
+}
+
+impl Learner for RbmLearner {
+    fn phases(&self) -> Vec<Phase> {
+        vec![Phase::training(self.epochs)]
+    }
+
+    /// `b = ln(p / (1 - p))` with `p` the share of each visible unit that is on, so that the
+    /// weights need not learn the mean image first (Hinton, 2010, section 8.1).
+    fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
+        let mut sum = Tensor::zeros_like(&self.rbm.base_bias);
+        let mut rows = 0;
+        for batch in batches {
+            let x = batch?.x;
+            rows += x.size()[0];
+            let v = match self.spec.binarize {
+                Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
+                // What is drawn has the values as its means.
+                Binarize::None | Binarize::Dynamic => x,
+            };
+            sum += v.sum_dim_intlist(0, false, Kind::Float);
+        }
+        // Half a row of each value keeps units that never change finite.
+        let p = (sum + 0.5) / (rows as f64 + 1.0);
+        self.rbm.base_bias.copy_(&p.logit(None::<f64>));
+        self.rbm.pair.visible_bias.copy_(&self.rbm.base_bias);
+        if let Some(offsets) = &mut self.offsets {
+            offsets.visible.copy_(&p);
+        }
+        if let Some(averaged) = &mut self.average {
+            averaged.rbm.base_bias.copy_(&self.rbm.base_bias);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
+        let _guard = tch::no_grad_guard();
+        let rng = &mut context.rng;
+        let v = self.spec.binarize.apply(&batch.x, rng);
+        let rbm = self.computing();
+        let h = rbm.pair.hidden_given_visible(&v);
+        let steps = self.spec.gibbs_steps_at(context.time, self.epochs);
+        let model = self.chains.advance(&rbm, &h, steps, rng);
+        let gradient = self.gradient(&model, &Statistics { v, h });
+        self.optimizer
+            .step(&gradient.in_name_order(), context.learning_rate, None);
+        self.update_average(context.time);
+        if !context.step.is_multiple_of(LOOK_EVERY) {
+            return Report::default();
+        }
+        let mut report = self.look(&self.rbm, &batch.x, rng);
+        let swap_rate = self.chains.swap_rate();
+        report.0.extend(swap_rate.map(|rate| ("swap_rate", rate)));
+        report
+    }
+
+    fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
+        self.look(self.published(), &batch.x, rng)
+    }
+
+    /// Under their plain names stand the weights that are published; where these are an average, the
+    /// ones that learn stand under `learning.`.
+    fn state(&self) -> Tensors {
+        let mut state = self.published().tensors();
+        state.extend(self.optimizer.state("optimizer"));
+        state.extend(self.chains.state());
+        if let Some(offsets) = &self.offsets {
+            state.extend(offsets.state());
+        }
+        if let Some(activity) = &self.activity {
+            state.insert("activity".to_owned(), activity.shallow_clone());
+        }
+        if let Some(averaged) = &self.average {
+            let learning = self.rbm.pair.tensors().into_iter();
+            state.extend(learning.map(|(name, tensor)| (format!("learning.{name}"), tensor)));
+            state.extend(averaged.average.state("average"));
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        self.rbm.restore(state)?;
+        self.optimizer.restore("optimizer", state)?;
+        self.chains.restore(state)?;
+        if let Some(offsets) = &mut self.offsets {
+            offsets.restore(state)?;
+        }
+        if let Some(activity) = &mut self.activity {
+            copy_named(state, "activity", activity)?;
+        }
+        if let Some(averaged) = &mut self.average {
+            averaged.rbm.restore(state)?;
+            averaged.average.restore("average", state)?;
+            let BernoulliPair {
+                weights,
+                visible_bias,
+                hidden_bias,
+            } = &mut self.rbm.pair;
+            copy_named(state, "learning.weights", weights)?;
+            copy_named(state, "learning.visible_bias", visible_bias)?;
+            copy_named(state, "learning.hidden_bias", hidden_bias)?;
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> &dyn Model {
+        self.published()
+    }
+}

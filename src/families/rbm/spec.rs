@@ -1,0 +1,241 @@
+//! What a client writes of an RBM, and the rules it must keep.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::document::Rules;
+use crate::families::require_width;
+use crate::nn::binarize::Binarize;
+use crate::nn::model::DataFacts;
+use crate::train::settings::Training;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RbmKind)]
+pub enum Kind {
+    #[default]
+    Rbm,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = RbmAlgorithm)]
+pub enum Algorithm {
+    /// Contrastive divergence: the chain starts at the data.
+    Cd,
+    /// Persistent contrastive divergence: the chains go on from step to step.
+    Pcd,
+    /// Persistent chains at several temperatures that swap states.
+    Tempering,
+}
+
+/// Keeps the mean activity of every hidden unit near a target.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RbmSparsity)]
+pub struct Sparsity {
+    /// Share of the rows that a hidden unit should be on for.
+    #[schema(exclusive_minimum = 0.0, exclusive_maximum = 1.0)]
+    pub target: f64,
+    /// Factor of the pull towards it, on the same scale as the gradient of the hidden biases.
+    #[schema(exclusive_minimum = 0.0)]
+    pub cost: f64,
+}
+
+/// Publishes a running average of the weights in place of the last ones.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = RbmAveraging)]
+pub struct Averaging {
+    /// Share of the old average that each step keeps, once the average is that long.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub decay: f64,
+    /// Share of the epochs after which averaging begins; before that the last weights are published.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub from: f64,
+}
+
+impl Default for Averaging {
+    fn default() -> Self {
+        Self {
+            decay: 0.9995,
+            from: 0.5,
+        }
+    }
+}
+
+/// Restricted Boltzmann machine with Bernoulli units.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = RbmModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Hidden units.
+    #[schema(minimum = 1)]
+    pub hidden: i64,
+    #[schema(inline)]
+    pub algorithm: Algorithm,
+    /// Gibbs steps for each update.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub gibbs_steps: u32,
+    /// Gibbs steps for each update at the end of the run; they change from `gibbs_steps` in a
+    /// straight line. Left out, they stay.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub final_gibbs_steps: Option<u32>,
+    /// Persistent chains (`pcd`), or chains at each temperature (`tempering`); as many as rows in a
+    /// batch when left out.
+    #[schema(minimum = 1, maximum = 65_536)]
+    pub chains: Option<i64>,
+    /// Temperatures (`tempering`), evenly spaced in their inverse from 1 to 0; 10 when left out.
+    #[schema(minimum = 2, maximum = 1000)]
+    pub temperatures: Option<i64>,
+    #[schema(inline)]
+    pub binarize: Binarize,
+    /// Learn by the centred gradient, with offsets that follow the units' means over the data.
+    pub centring: bool,
+    #[schema(inline)]
+    pub sparsity: Option<Sparsity>,
+    #[schema(inline)]
+    pub averaging: Option<Averaging>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Rbm,
+            hidden: 500,
+            algorithm: Algorithm::Cd,
+            gibbs_steps: 1,
+            final_gibbs_steps: None,
+            chains: None,
+            temperatures: None,
+            binarize: Binarize::None,
+            centring: false,
+            sparsity: None,
+            averaging: None,
+        }
+    }
+}
+
+/// Numbers that the states of all chains may have: 1 GiB as f32.
+const MAX_CHAIN_UNITS: i64 = 1 << 28;
+
+impl Spec {
+    pub fn chains(&self, training: &Training) -> i64 {
+        self.chains
+            .unwrap_or_else(|| i64::from(training.batch_size))
+    }
+
+    pub fn temperatures(&self) -> i64 {
+        self.temperatures.unwrap_or(10)
+    }
+
+    /// Gibbs steps of an update at `time`, of `epochs` in all.
+    pub fn gibbs_steps_at(&self, time: f64, epochs: u32) -> u32 {
+        let first = f64::from(self.gibbs_steps);
+        let last = f64::from(self.final_gibbs_steps.unwrap_or(self.gibbs_steps));
+        let gone = (time / f64::from(epochs.max(1))).clamp(0.0, 1.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "both ends are at least 1 and fit"
+        )]
+        let steps = (first + (last - first) * gone).round() as u32;
+        steps
+    }
+
+    pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        require_width(rules, "/model/hidden", self.hidden);
+        self.check_chains(training, data, rules);
+        if let Some(Sparsity { target, cost }) = self.sparsity {
+            rules.require(
+                target > 0.0 && target < 1.0,
+                "/model/sparsity/target",
+                format!("must be between 0 and 1, both excluded, got {target}"),
+            );
+            rules.require(
+                cost > 0.0 && cost.is_finite(),
+                "/model/sparsity/cost",
+                format!("must be above 0, got {cost}"),
+            );
+        }
+        if let Some(Averaging { decay, from }) = self.averaging {
+            for (pointer, value) in [
+                ("/model/averaging/decay", decay),
+                ("/model/averaging/from", from),
+            ] {
+                rules.require(
+                    (0.0..1.0).contains(&value),
+                    pointer,
+                    format!("must be at least 0 and below 1, got {value}"),
+                );
+            }
+        }
+        rules.require(
+            training.gradient_clip.is_none(),
+            "/training/gradient_clip",
+            "an rbm's updates are differences of statistics in [0, 1]; there is no gradient to clip",
+        );
+        rules.require(
+            data.is_unit_interval(),
+            "/dataset",
+            format!(
+                "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
+                data.range.0, data.range.1
+            ),
+        );
+    }
+
+    fn check_chains(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        let steps = [
+            ("/model/gibbs_steps", Some(self.gibbs_steps)),
+            ("/model/final_gibbs_steps", self.final_gibbs_steps),
+        ];
+        for (pointer, steps) in steps {
+            rules.require(
+                steps.is_none_or(|steps| (1..=1000).contains(&steps)),
+                pointer,
+                format!("must be between 1 and 1000, got {}", steps.unwrap_or(0)),
+            );
+        }
+        let persistent = self.algorithm != Algorithm::Cd;
+        let tempered = self.algorithm == Algorithm::Tempering;
+        if let Some(chains) = self.chains {
+            rules.require(
+                persistent,
+                "/model/chains",
+                "only the algorithms 'pcd' and 'tempering' keep chains",
+            );
+            rules.require(
+                (1..=65_536).contains(&chains),
+                "/model/chains",
+                format!("must be between 1 and 65536, got {chains}"),
+            );
+        }
+        if let Some(temperatures) = self.temperatures {
+            rules.require(
+                tempered,
+                "/model/temperatures",
+                "only the algorithm 'tempering' has temperatures",
+            );
+            rules.require(
+                (2..=1000).contains(&temperatures),
+                "/model/temperatures",
+                format!("must be between 2 and 1000, got {temperatures}"),
+            );
+        }
+        let levels = if tempered { self.temperatures() } else { 1 };
+        let units = self
+            .chains(training)
+            .saturating_mul(levels)
+            .saturating_mul(self.hidden.max(data.features()));
+        rules.require(
+            !persistent || units <= MAX_CHAIN_UNITS,
+            "/model/chains",
+            format!(
+                "all chains together may have {MAX_CHAIN_UNITS} units in a layer, got {units}; fewer chains, or a smaller batch_size, would do"
+            ),
+        );
+    }
+}
