@@ -6,15 +6,18 @@ pub mod activation;
 pub mod block;
 pub mod conv;
 pub mod corruption;
-pub mod dense;
 pub mod gibbs;
+pub mod latent;
 pub mod loss;
 pub mod model;
 pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod options;
+pub mod penalty;
+pub mod pretrain;
 pub mod rng;
+pub mod tied;
 
 use std::collections::BTreeMap;
 
