@@ -9,17 +9,20 @@ pub mod binarize;
 pub mod block;
 pub mod conv;
 pub mod corruption;
-pub mod dense;
 pub mod gibbs;
+pub mod latent;
 pub mod loss;
 pub mod model;
 pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod options;
+pub mod penalty;
+pub mod pretrain;
 pub mod rng;
 pub mod tempered;
 pub mod tempering;
+pub mod tied;
 
 use std::collections::BTreeMap;
 

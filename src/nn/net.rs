@@ -4,6 +4,8 @@
 //! Rows go in and come out flat, `[batch, features]`; between two convolutions they are
 //! `[batch, channels, height, width]`.
 
+use std::ops::Range;
+
 use tch::{Device, Kind, Tensor};
 
 use super::block::{Block, BlockConfig};
@@ -128,8 +130,16 @@ impl Net {
     }
 
     fn pass_to(&self, x: &Tensor, depth: usize, pass: &mut Pass<'_>) -> Tensor {
-        let mut h = shaped(x, &self.input);
-        for block in &self.blocks[..depth] {
+        self.pass_through(x, 0..depth, pass)
+    }
+
+    /// Through the blocks in `range` alone: flat rows as the first of them takes, to the flat output of
+    /// the last.
+    pub fn pass_through(&self, x: &Tensor, range: Range<usize>, pass: &mut Pass<'_>) -> Tensor {
+        let before = range.start.checked_sub(1);
+        let input = before.map_or(self.input.as_slice(), |i| self.blocks[i].output_shape());
+        let mut h = shaped(x, input);
+        for block in &self.blocks[range] {
             h = block.forward(&h, pass);
         }
         if h.dim() > 2 { h.flatten(1, -1) } else { h }

@@ -1,0 +1,283 @@
+//! The trained autoencoder and its verbs.
+
+use std::ops::Range;
+
+use tch::{Device, Kind, Tensor};
+
+use super::layout;
+use super::spec::Spec;
+use crate::nn::block::Map;
+use crate::nn::latent::lerp;
+use crate::nn::model::{
+    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+};
+use crate::nn::net::{Net, Pass};
+use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::tied::Tied;
+use crate::nn::{TensorMismatch, Tensors};
+
+/// The way from the code to the data.
+enum Way {
+    Own(Net),
+    Tied(Tied),
+}
+
+pub struct Autoencoder {
+    encoder: Net,
+    decoder: Way,
+    /// Whether the output is squashed into [0, 1].
+    bounded: bool,
+}
+
+impl Autoencoder {
+    /// A net with fresh weights, whose products are computed in `compute`.
+    pub fn init(
+        spec: &Spec,
+        data: &DataFacts,
+        rng: &mut Rng,
+        device: Device,
+        compute: Kind,
+    ) -> Self {
+        let down = layout::encoder(spec, data);
+        let encoder = down.init(rng, device).computing_in(compute);
+        let decoder = if spec.tied {
+            Way::Tied(Tied::init(&down, spec.activation, device).computing_in(compute))
+        } else {
+            let up = layout::decoder(spec, data).init(rng, device);
+            Way::Own(up.computing_in(compute))
+        };
+        Self {
+            encoder,
+            decoder,
+            bounded: data.is_unit_interval(),
+        }
+    }
+
+    /// Marks every parameter for gradients.
+    #[must_use]
+    pub fn trainable(self) -> Self {
+        Self {
+            encoder: self.encoder.trainable(),
+            decoder: match self.decoder {
+                Way::Own(net) => Way::Own(net.trainable()),
+                Way::Tied(tied) => Way::Tied(tied.trainable()),
+            },
+            ..self
+        }
+    }
+
+    pub fn restore(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.encoder.load("encoder", tensors)?;
+        match &self.decoder {
+            Way::Own(net) => net.load("decoder", tensors),
+            Way::Tied(tied) => tied.load("decoder", tensors),
+        }
+    }
+
+    pub fn encoder_net(&self) -> &Net {
+        &self.encoder
+    }
+
+    /// Layers from the data to the code.
+    pub fn depth(&self) -> usize {
+        self.encoder.depth()
+    }
+
+    /// `[batch, features] -> [batch, code]`.
+    pub fn code_of(&self, x: &Tensor) -> Tensor {
+        self.encoder.forward(x)
+    }
+
+    /// The layers of the decoder in `range`, counted from the code; the last gives logits where the
+    /// output is bounded.
+    pub fn up(&self, h: &Tensor, range: Range<usize>) -> Tensor {
+        match &self.decoder {
+            Way::Own(net) => net.pass_through(h, range, &mut Pass::default()),
+            Way::Tied(tied) => tied.pass_through(&self.encoder, h, range),
+        }
+    }
+
+    /// `[batch, code] -> [batch, features]`, before the squashing.
+    pub fn logits_of(&self, code: &Tensor) -> Tensor {
+        self.up(code, 0..self.depth())
+    }
+
+    pub fn squash(&self, logits: Tensor) -> Tensor {
+        if self.bounded {
+            logits.sigmoid()
+        } else {
+            logits
+        }
+    }
+
+    fn round_trip(&self, x: &Tensor) -> Tensor {
+        self.squash(self.logits_of(&self.code_of(x)))
+    }
+}
+
+impl Model for Autoencoder {
+    /// `encoder.<i>.weight`, `.bias` from the data to the code, `decoder.<i>.…` from the code back; a
+    /// tied decoder has biases only.
+    fn tensors(&self) -> Tensors {
+        let mut tensors = self.encoder.tensors("encoder");
+        tensors.extend(match &self.decoder {
+            Way::Own(net) => net.tensors("decoder"),
+            Way::Tied(tied) => tied.tensors("decoder"),
+        });
+        tensors
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(self.encoder.output_shape().to_vec())
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
+        Some(self)
+    }
+    fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+    /// A convolution's kernels do not have the shape of a row.
+    fn filters(&self) -> Option<&dyn Filters> {
+        let first = self.encoder.blocks().first()?;
+        matches!(first.config().map, Map::Linear { .. }).then_some(self)
+    }
+}
+
+impl Encoder for Autoencoder {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::new(
+                "sample",
+                "an autoencoder's code has no distribution to draw from",
+            ));
+        }
+        let last = self.depth() - 1;
+        let layer = options.layer.unwrap_or(last);
+        if layer > last {
+            let rule = format!("must be at most {last}, which is the code, got {layer}");
+            return Err(BadOption::new("layer", rule));
+        }
+        Ok(self.encoder.forward_to(&rows.x, layer + 1).into())
+    }
+}
+
+impl Decoder for Autoencoder {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.squash(self.logits_of(&codes.x))
+    }
+}
+
+fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
+    match steps {
+        Some(_) => Err(BadOption::meaningless("gibbs_steps", "autoencoder")),
+        None => Ok(()),
+    }
+}
+
+impl Reconstructor for Autoencoder {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&rows.x))
+    }
+}
+
+impl Denoiser for Autoencoder {
+    fn denoise(
+        &self,
+        noisy: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&noisy.x))
+    }
+}
+
+impl Scorer for Autoencoder {
+    /// Mean squared error per value.
+    fn metric(&self) -> &'static str {
+        "reconstruction_error"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        error_per_row(&rows.x, &self.round_trip(&rows.x))
+    }
+}
+
+impl Inpainter for Autoencoder {
+    /// What is missing starts at the mean of the row's known values, and is then replaced by its own
+    /// reconstruction, `gibbs_steps` times.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let rounds = options.gibbs_steps.unwrap_or(100);
+        if !(1..=100_000).contains(&rounds) {
+            let rule = format!("must be between 1 and 100000, got {rounds}");
+            return Err(BadOption::new("gibbs_steps", rule));
+        }
+        let known: Tensor = 1.0 - missing;
+        let sum = |x: &Tensor| x.sum_dim_intlist(1, true, Kind::Float);
+        let mean = sum(&(&rows.x * &known)) / sum(&known).clamp_min(1.0);
+        let mut x = fill_in(&rows.x, missing, &mean);
+        for _ in 0..rounds {
+            x = fill_in(&rows.x, missing, &self.round_trip(&x));
+        }
+        Ok(x)
+    }
+}
+
+impl Interpolator for Autoencoder {
+    fn locate(&self, rows: &Rows) -> Option<Tensor> {
+        Some(self.code_of(&rows.x))
+    }
+    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        _label: Option<&Tensor>,
+    ) -> Tensor {
+        self.squash(self.logits_of(&lerp(from, to, shares)))
+    }
+}
+
+impl Filters for Autoencoder {
+    fn filters(&self) -> Tensor {
+        let none = || Tensor::zeros([0, 0], (Kind::Float, Device::Cpu));
+        self.encoder
+            .first_weights()
+            .map_or_else(none, Tensor::detach)
+    }
+}

@@ -1,0 +1,210 @@
+//! One layer of an autoencoder trained alone, on the outputs of the layers below it: as a restricted
+//! Boltzmann machine (Hinton and Salakhutdinov, 2006) or as a denoising autoencoder (Vincent et al.,
+//! 2010).
+
+use tch::{Kind, Tensor};
+
+use super::model::Autoencoder;
+use super::objective::Objective;
+use super::spec::{Corruption, Pretraining, PretrainingKind, Spec};
+use crate::nn::activation::Activation;
+use crate::nn::corruption::CorruptionKind;
+use crate::nn::loss;
+use crate::nn::model::Model;
+use crate::nn::net::Pass;
+use crate::nn::optimizer::Optimizer;
+use crate::nn::pretrain::{HiddenUnits, RbmLayer};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::epoch_loop::stream;
+use crate::train::settings::Training;
+use crate::train::{Phase, Report, StepContext};
+
+/// Learning rate of the machines.
+const RBM_RATE: f64 = 0.05;
+
+/// The layer of the encoder that is trained, from 0, and what trains it.
+pub struct LayerTraining {
+    layer: usize,
+    trainer: Trainer,
+}
+
+enum Trainer {
+    Machine(RbmLayer),
+    Denoising(Corruption, Optimizer),
+}
+
+/// One phase a layer.
+pub fn phases(spec: &Spec, pretraining: &Pretraining) -> Vec<Phase> {
+    let depth = spec.depth();
+    let rate = |layer| match pretraining.kind {
+        PretrainingKind::Rbm => {
+            let rate = pretraining.learning_rate.unwrap_or(RBM_RATE);
+            Some(rate * units(spec, layer).rate_factor())
+        }
+        PretrainingKind::Denoising => pretraining.learning_rate,
+    };
+    (0..depth)
+        .map(|layer| Phase {
+            name: format!("pretraining layer {}/{depth}", layer + 1),
+            epochs: pretraining.epochs,
+            learning_rate: rate(layer),
+        })
+        .collect()
+}
+
+/// Hidden units of the machine below a layer's outputs.
+fn units(spec: &Spec, layer: usize) -> HiddenUnits {
+    if layer + 1 == spec.depth() && spec.code_activation == Activation::Linear {
+        HiddenUnits::Gaussian
+    } else {
+        HiddenUnits::Bernoulli
+    }
+}
+
+/// The parameters of a layer of the encoder and of its mirror image, by their names in the net.
+fn parameters(net: &Autoencoder, layer: usize) -> Tensors {
+    let mirror = net.depth() - 1 - layer;
+    let (down, up) = (format!("encoder.{layer}."), format!("decoder.{mirror}."));
+    let mut tensors = net.tensors();
+    tensors.retain(|name, _| name.starts_with(&down) || name.starts_with(&up));
+    tensors
+}
+
+impl LayerTraining {
+    pub fn new(
+        net: &Autoencoder,
+        spec: &Spec,
+        pretraining: &Pretraining,
+        training: &Training,
+        layer: usize,
+    ) -> Self {
+        let trainer = match pretraining.kind {
+            PretrainingKind::Rbm => {
+                let weight = net.encoder_net().blocks()[layer].weight();
+                let (hidden, visible) = (weight.size()[0], weight.size()[1]);
+                let mut rng = Rng::at(training.seed, &[stream::INIT, 1 + layer as u64]);
+                let machine = RbmLayer::init(
+                    [visible, hidden],
+                    units(spec, layer),
+                    pretraining.gibbs_steps(),
+                    &mut rng,
+                    weight.device(),
+                );
+                Trainer::Machine(machine.computing_in(training.compute_kind()))
+            }
+            PretrainingKind::Denoising => Trainer::Denoising(
+                pretraining.corruption(),
+                Optimizer::new(training.optimizer_config(), parameters(net, layer)),
+            ),
+        };
+        Self { layer, trainer }
+    }
+
+    pub fn step(
+        &mut self,
+        net: &Autoencoder,
+        objective: &Objective,
+        x: &Tensor,
+        context: &mut StepContext,
+        gradient_clip: Option<f64>,
+    ) -> Report {
+        let below = self.below(net, x);
+        let rate = context.learning_rate;
+        match &mut self.trainer {
+            Trainer::Machine(machine) => {
+                let error = machine.step(&below, rate, &mut context.rng);
+                Report(vec![("layer_mse", error)])
+            }
+            Trainer::Denoising(corruption, optimizer) => {
+                let range = objective.range();
+                let noisy = corrupted(&below, self.layer, *corruption, range, &mut context.rng);
+                let output = through(net, &noisy, self.layer);
+                // The first layer has the loss of the whole; those above compare codes.
+                let loss = if self.layer == 0 {
+                    objective.reconstruction(net, &output, &below)
+                } else {
+                    loss::squared_error(&output, &below)
+                };
+                optimizer.descend(&loss, rate, gradient_clip);
+                Report(vec![("layer_loss", loss.double_value(&[]))])
+            }
+        }
+    }
+
+    /// What the layer sees of rows: `[batch, features] -> [batch, inputs of the layer]`.
+    fn below(&self, net: &Autoencoder, x: &Tensor) -> Tensor {
+        tch::no_grad(|| net.encoder_net().forward_to(x, self.layer))
+    }
+
+    /// Mean squared error, per value, of what the layer sees, after its way up and down alone.
+    pub fn error(&self, net: &Autoencoder, x: &Tensor) -> f64 {
+        let below = self.below(net, x);
+        let output = match &self.trainer {
+            Trainer::Machine(machine) => machine.reconstruct(&below),
+            Trainer::Denoising(..) if self.layer == 0 => net.squash(through(net, &below, 0)),
+            Trainer::Denoising(..) => through(net, &below, self.layer),
+        };
+        let error = (output - below).square().mean(Kind::Double);
+        error.double_value(&[])
+    }
+
+    /// Writes what a machine has learnt into the two layers that it is unrolled to: its weights, and
+    /// the hidden biases on the way down, the visible ones on the way up. Denoising trains the net's
+    /// own tensors.
+    pub fn unroll(&self, net: &Autoencoder) {
+        let Trainer::Machine(machine) = &self.trainer else {
+            return;
+        };
+        let pair = machine.pair();
+        for (name, mut tensor) in parameters(net, self.layer) {
+            let down = name.starts_with("encoder");
+            let learnt = match (down, name.ends_with("weight")) {
+                (true, true) => pair.weights.transpose(0, 1),
+                (false, true) => pair.weights.shallow_clone(),
+                (true, false) => pair.hidden_bias.shallow_clone(),
+                (false, false) => pair.visible_bias.shallow_clone(),
+            };
+            tch::no_grad(|| tensor.copy_(&learnt));
+        }
+    }
+
+    pub fn state(&self) -> Tensors {
+        match &self.trainer {
+            Trainer::Machine(machine) => machine.state("machine"),
+            Trainer::Denoising(_, optimizer) => optimizer.state("optimizer"),
+        }
+    }
+
+    pub fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        match &mut self.trainer {
+            Trainer::Machine(machine) => machine.restore("machine", state),
+            Trainer::Denoising(_, optimizer) => optimizer.restore("optimizer", state),
+        }
+    }
+}
+
+/// Through one layer of the encoder and its mirror image.
+fn through(net: &Autoencoder, x: &Tensor, layer: usize) -> Tensor {
+    let mirror = net.depth() - 1 - layer;
+    let down = net.encoder_net();
+    let code = down.pass_through(x, layer..layer + 1, &mut Pass::default());
+    net.up(&code, mirror..mirror + 1)
+}
+
+/// `range` is that of the rows; codes of lower layers have their own.
+fn corrupted(
+    x: &Tensor,
+    layer: usize,
+    corruption: Corruption,
+    range: (f64, f64),
+    rng: &mut Rng,
+) -> Tensor {
+    let range = match (layer, corruption.kind) {
+        (0, _) => range,
+        // Silent units, whatever their nonlinearity.
+        (_, CorruptionKind::Mask) => (0.0, 0.0),
+        _ => (x.min().double_value(&[]), x.max().double_value(&[])),
+    };
+    corruption.kind.apply(x, corruption.level, range, rng)
+}

@@ -1,0 +1,331 @@
+//! What a client writes for an autoencoder, and the rules beyond the types.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::layout;
+use crate::document::Rules;
+use crate::families::require_width;
+use crate::nn::activation::Activation;
+use crate::nn::corruption::CorruptionKind;
+use crate::nn::loss::ReconstructionLoss;
+use crate::nn::model::DataFacts;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = AutoencoderKind)]
+pub enum Kind {
+    #[default]
+    Autoencoder,
+}
+
+/// Noise put on every training input; the target stays clean.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Corruption {
+    #[schema(inline)]
+    pub kind: CorruptionKind,
+    /// Standard deviation (`gaussian`) or share of the values (`mask`, `salt_and_pepper`).
+    #[schema(exclusive_minimum = 0.0)]
+    pub level: f64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum SparsityKind {
+    /// Divergence of each unit's mean activity from `target` (Ng, 2011); needs a sigmoid code.
+    Kl,
+    /// Sum of the absolute values of the code.
+    L1,
+}
+
+/// Keeps most units of the code near zero.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AutoencoderSparsity)]
+pub struct Sparsity {
+    #[serde(default = "Sparsity::usual_kind")]
+    #[schema(inline)]
+    pub kind: SparsityKind,
+    /// Mean activity that each unit is drawn to; `kl` only, 0.05 when left out.
+    #[schema(exclusive_minimum = 0.0, exclusive_maximum = 1.0)]
+    pub target: Option<f64>,
+    /// Factor on the penalty in the loss.
+    #[schema(exclusive_minimum = 0.0)]
+    pub weight: f64,
+}
+
+impl Sparsity {
+    fn usual_kind() -> SparsityKind {
+        SparsityKind::Kl
+    }
+
+    pub fn target(&self) -> f64 {
+        self.target.unwrap_or(0.05)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PretrainingKind {
+    /// A stack of restricted Boltzmann machines, unrolled (Hinton and Salakhutdinov, 2006).
+    Rbm,
+    /// A stack of one-layer denoising autoencoders (Vincent et al., 2010).
+    Denoising,
+}
+
+/// Training of one layer after the other, before the whole is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AutoencoderPretraining)]
+pub struct Pretraining {
+    #[schema(inline)]
+    pub kind: PretrainingKind,
+    /// Epochs a layer.
+    #[serde(default = "Pretraining::usual_epochs")]
+    #[schema(minimum = 1, maximum = 100_000)]
+    pub epochs: u32,
+    /// Left out: 0.05 for `rbm`, the job's own for `denoising`.
+    #[schema(exclusive_minimum = 0.0)]
+    pub learning_rate: Option<f64>,
+    /// `rbm` only: Gibbs steps for each update; 1 when left out.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub gibbs_steps: Option<u32>,
+    /// `denoising` only: noise on each layer's inputs; left out, a quarter of them masked.
+    pub corruption: Option<Corruption>,
+}
+
+impl Pretraining {
+    fn usual_epochs() -> u32 {
+        10
+    }
+
+    pub fn gibbs_steps(&self) -> u32 {
+        self.gibbs_steps.unwrap_or(1)
+    }
+
+    pub fn corruption(&self) -> Corruption {
+        self.corruption.unwrap_or(Corruption {
+            kind: CorruptionKind::Mask,
+            level: 0.25,
+        })
+    }
+}
+
+/// Autoencoder with dense or convolutional layers, the decoder mirroring the encoder.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = AutoencoderModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Channels of the encoder's convolutions, each of which halves the image; empty for dense layers
+    /// alone.
+    pub channels: Vec<i64>,
+    /// Widths of the encoder's dense hidden layers, from the input to the code; may be empty.
+    pub hidden: Vec<i64>,
+    /// Units of the code.
+    #[schema(minimum = 1)]
+    pub code: i64,
+    /// Nonlinearity of the hidden layers.
+    #[schema(inline)]
+    pub activation: Activation,
+    /// Nonlinearity of the code.
+    #[schema(inline)]
+    pub code_activation: Activation,
+    /// Whether the decoder's weights are the transposes of the encoder's.
+    pub tied: bool,
+    #[schema(inline)]
+    pub loss: ReconstructionLoss,
+    pub corruption: Option<Corruption>,
+    pub sparsity: Option<Sparsity>,
+    /// Factor on the squared norm of the code's derivatives by the input (contractive autoencoder;
+    /// Rifai et al., 2011).
+    #[schema(exclusive_minimum = 0.0)]
+    pub contractive: Option<f64>,
+    pub pretraining: Option<Pretraining>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Autoencoder,
+            channels: Vec::new(),
+            hidden: vec![512, 256],
+            code: 32,
+            activation: Activation::Relu,
+            code_activation: Activation::Linear,
+            tied: false,
+            loss: ReconstructionLoss::Auto,
+            corruption: None,
+            sparsity: None,
+            contractive: None,
+            pretraining: None,
+        }
+    }
+}
+
+impl Spec {
+    /// Layers of the encoder, the code among them.
+    pub fn depth(&self) -> usize {
+        self.channels.len() + self.hidden.len() + 1
+    }
+
+    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
+        self.check_layers(data, rules);
+        check_corruption(self.corruption, "/model/corruption", rules);
+        rules.require(
+            self.loss != ReconstructionLoss::BinaryCrossEntropy || data.is_unit_interval(),
+            "/model/loss",
+            format!(
+                "binary_cross_entropy needs data in [0, 1]; this data set's is in [{}, {}]",
+                data.range.0, data.range.1
+            ),
+        );
+        self.check_sparsity(rules);
+        if let Some(weight) = self.contractive {
+            require_positive(rules, "/model/contractive", weight);
+        }
+        if let Some(pretraining) = &self.pretraining {
+            self.check_pretraining(pretraining, data, rules);
+        }
+    }
+
+    fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
+        require_width(rules, "/model/code", self.code);
+        for (name, widths, most) in [
+            ("channels", &self.channels, layout::MOST_CONVOLUTIONS),
+            ("hidden", &self.hidden, 64),
+        ] {
+            let pointer = format!("/model/{name}");
+            let rule = format!("must have at most {most} layers, got {}", widths.len());
+            rules.require(widths.len() <= most, &pointer, rule);
+            for (i, &width) in widths.iter().enumerate() {
+                require_width(rules, &format!("{pointer}/{i}"), width);
+            }
+        }
+        rules.require(
+            self.channels.is_empty() || data.shape.len() == 3,
+            "/model/channels",
+            format!(
+                "convolutions need rows of shape [channels, height, width], these have {:?}",
+                data.shape
+            ),
+        );
+    }
+
+    fn check_sparsity(&self, rules: &mut Rules) {
+        let Some(sparsity) = &self.sparsity else {
+            return;
+        };
+        require_positive(rules, "/model/sparsity/weight", sparsity.weight);
+        match sparsity.kind {
+            SparsityKind::Kl => {
+                let target = sparsity.target();
+                rules.require(
+                    target > 0.0 && target < 1.0,
+                    "/model/sparsity/target",
+                    format!("must be above 0 and below 1, got {target}"),
+                );
+                rules.require(
+                    self.code_activation == Activation::Sigmoid,
+                    "/model/sparsity/kind",
+                    "'kl' compares activities between 0 and 1 and needs code_activation 'sigmoid'; 'l1' goes with any",
+                );
+            }
+            SparsityKind::L1 => rules.require(
+                sparsity.target.is_none(),
+                "/model/sparsity/target",
+                "only the kind 'kl' has a target; 'l1' draws to zero",
+            ),
+        }
+    }
+
+    fn check_pretraining(&self, pretraining: &Pretraining, data: &DataFacts, rules: &mut Rules) {
+        let at = |field: &str| format!("/model/pretraining/{field}");
+        rules.require(
+            (1..=100_000).contains(&pretraining.epochs),
+            &at("epochs"),
+            format!("must be between 1 and 100000, got {}", pretraining.epochs),
+        );
+        if let Some(rate) = pretraining.learning_rate {
+            require_positive(rules, &at("learning_rate"), rate);
+        }
+        check_corruption(pretraining.corruption, &at("corruption"), rules);
+        let steps = pretraining.gibbs_steps();
+        rules.require(
+            (1..=1000).contains(&steps),
+            &at("gibbs_steps"),
+            format!("must be between 1 and 1000, got {steps}"),
+        );
+        match pretraining.kind {
+            PretrainingKind::Rbm => {
+                rules.require(
+                    pretraining.corruption.is_none(),
+                    &at("corruption"),
+                    "only the kind 'denoising' corrupts",
+                );
+                self.check_machines(data, rules);
+            }
+            PretrainingKind::Denoising => rules.require(
+                pretraining.gibbs_steps.is_none(),
+                &at("gibbs_steps"),
+                "only the kind 'rbm' samples",
+            ),
+        }
+    }
+
+    /// What a stack of restricted Boltzmann machines can be unrolled into.
+    fn check_machines(&self, data: &DataFacts, rules: &mut Rules) {
+        let pointer = "/model/pretraining/kind";
+        rules.require(
+            self.channels.is_empty(),
+            pointer,
+            "'rbm' pretrains dense layers only; use 'denoising' with channels",
+        );
+        rules.require(
+            self.hidden.is_empty() || self.activation == Activation::Sigmoid,
+            pointer,
+            "'rbm' has Bernoulli hidden units, which need activation 'sigmoid'",
+        );
+        rules.require(
+            matches!(
+                self.code_activation,
+                Activation::Linear | Activation::Sigmoid
+            ),
+            pointer,
+            "'rbm' needs code_activation 'linear' (Gaussian units) or 'sigmoid' (Bernoulli units)",
+        );
+        rules.require(
+            data.is_unit_interval(),
+            pointer,
+            format!(
+                "'rbm' has Bernoulli visible units, which need data in [0, 1]; this data set's is in [{}, {}]",
+                data.range.0, data.range.1
+            ),
+        );
+    }
+}
+
+fn require_positive(rules: &mut Rules, pointer: &str, value: f64) {
+    rules.require(
+        value > 0.0 && value.is_finite(),
+        pointer,
+        format!("must be above 0, got {value}"),
+    );
+}
+
+fn check_corruption(corruption: Option<Corruption>, pointer: &str, rules: &mut Rules) {
+    let Some(corruption) = corruption else {
+        return;
+    };
+    let limit = corruption.kind.level_limit();
+    rules.require(
+        corruption.level > 0.0 && corruption.level <= limit,
+        &format!("{pointer}/level"),
+        format!(
+            "must be above 0 and at most {limit}, got {}",
+            corruption.level
+        ),
+    );
+}
