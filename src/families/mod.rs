@@ -7,6 +7,7 @@ pub mod autoencoder;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
+pub mod vae;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -25,6 +26,7 @@ use crate::train::settings::{Training, TrainingDefaults};
 pub static FAMILIES: &[Family] = &[
     Family::of::<rbm::Rbm>(),
     Family::of::<autoencoder::Autoencoder>(),
+    Family::of::<vae::Vae>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

@@ -99,6 +99,18 @@ fn table() -> Vec<Small> {
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [32], "code": 8, "activation": "tanh", "pretraining": {"kind": "denoising", "epochs": 1}}),
             settings: |t| t.epochs = 10,
             learns: ("reconstruction_mse", 0.06),
+            name: "vae, dynamic",
+            model: json!({"kind": "vae", "hidden": [64], "latent": 8, "binarize": "dynamic", "mixture": 3, "kl_schedule": {"kind": "warmup", "epochs": 2}}),
+            settings: |t| t.epochs = 15,
+            learns: ("nelbo", 30.0),
+            name: "vae, importance-weighted, conditional, gated",
+            model: json!({"kind": "vae", "hidden": [32], "latent": 6, "gated": true, "samples": 5, "conditional": true, "binarize": "threshold"}),
+            settings: |t| t.epochs = 8,
+            learns: ("loss", 30.0),
+            name: "vae, convolutional, gaussian",
+            model: json!({"kind": "vae", "channels": [8, 16], "hidden": [32], "latent": 8, "likelihood": "gaussian", "kl_schedule": {"kind": "cyclic", "cycles": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (15, 3e-3),
+            learns: ("reconstruction_mse", 0.05),
         },
     ]
 }

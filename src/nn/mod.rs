@@ -12,6 +12,7 @@ pub mod corruption;
 pub mod gibbs;
 pub mod latent;
 pub mod loss;
+pub mod mixture;
 pub mod model;
 pub mod net;
 pub mod norm;

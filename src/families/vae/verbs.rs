@@ -1,0 +1,235 @@
+//! What a trained variational autoencoder answers.
+
+use tch::{Kind as TensorKind, Tensor};
+
+use super::bound::ImportanceSampling;
+use super::net::Vae;
+use crate::families::Define;
+use crate::nn::Tensors;
+use crate::nn::latent::slerp;
+use crate::nn::model::{
+    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Likelihood,
+    LikelihoodEffort, LikelihoodEstimator, Model, Reconstructor, Rows, Sampler, Scorer, fill_in,
+};
+use crate::nn::options::{
+    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
+};
+use crate::nn::rng::Rng;
+
+impl Model for Vae {
+    fn tensors(&self) -> Tensors {
+        self.all_tensors()
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.latent])
+    }
+    fn conditioned_on(&self) -> Option<i64> {
+        self.classes
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
+        Some(self)
+    }
+    fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        self.first_weights().map(|_| self as &dyn Filters)
+    }
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
+        Some(self)
+    }
+}
+
+fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
+    match steps {
+        Some(_) => Err(BadOption::meaningless("gibbs_steps", Vae::KIND)),
+        None => Ok(()),
+    }
+}
+
+impl Encoder for Vae {
+    /// The mean of the code, or a sample of it; an earlier layer where asked.
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        let last = self.depth() - 1;
+        let layer = options.layer.unwrap_or(last);
+        if layer > last {
+            let rule = format!("must be at most {last}, which is the code, got {layer}");
+            return Err(BadOption::new("layer", rule));
+        }
+        if layer < last {
+            if options.sample {
+                let rule = format!("only the code, layer {last}, has a distribution to draw from");
+                return Err(BadOption::new("sample", rule));
+            }
+            return Ok(self.hidden(&rows.x, rows.labels(), layer + 1).into());
+        }
+        let code = self.posterior(&self.seen(&rows.x), rows.labels());
+        let output = if options.sample {
+            code.sample(rng)
+        } else {
+            code.mean.shallow_clone()
+        };
+        let extras = vec![("mean", code.mean), ("log_variance", code.log_variance)];
+        Ok(Answer { output, extras })
+    }
+}
+
+impl Decoder for Vae {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.decoded(&codes.x, codes.labels())
+    }
+}
+
+impl Reconstructor for Vae {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&rows.x, rows.labels()))
+    }
+}
+
+impl Denoiser for Vae {
+    fn denoise(
+        &self,
+        noisy: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&noisy.x, noisy.labels()))
+    }
+}
+
+impl Sampler for Vae {
+    /// The expected values for codes drawn from the prior or the mixture; `temperature` is a factor on
+    /// the deviation that they are drawn with.
+    fn generate(
+        &self,
+        n: i64,
+        labels: Option<&Tensor>,
+        options: &GenerateOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        let temperature = options.temperature.unwrap_or(1.0);
+        let z = match &self.mixture {
+            Some(mixture) => mixture.sample(n, temperature, rng),
+            None => rng.normal(&[n, self.latent], self.device()) * temperature,
+        };
+        Ok(self.decoded(&z, labels))
+    }
+}
+
+impl Scorer for Vae {
+    /// Nats, of the values as the model sees them.
+    fn metric(&self) -> &'static str {
+        "negative_elbo"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, rng: &mut Rng) -> Tensor {
+        -self.steady_bound(&rows.x, rows.labels(), rng)
+    }
+}
+
+impl Inpainter for Vae {
+    /// Codes and missing values draw on each other in turn (Rezende et al., 2014, appendix F): `z` is drawn from
+    /// `q(z | x)`, and the missing values are those expected for it. The last code is the mean.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let rounds = options.gibbs_steps.unwrap_or(100);
+        if !(1..=100_000).contains(&rounds) {
+            let rule = format!("must be between 1 and 100000, got {rounds}");
+            return Err(BadOption::new("gibbs_steps", rule));
+        }
+        let mut z = rng.normal(&[rows.count(), self.latent], self.device());
+        let mut x = fill_in(&rows.x, missing, &self.decoded(&z, rows.labels()));
+        for round in 1..=rounds {
+            let code = self.posterior(&self.seen(&x), rows.labels());
+            z = if round < rounds {
+                code.sample(rng)
+            } else {
+                code.mean
+            };
+            x = fill_in(&rows.x, missing, &self.decoded(&z, rows.labels()));
+        }
+        Ok(x)
+    }
+}
+
+impl Interpolator for Vae {
+    fn locate(&self, rows: &Rows) -> Option<Tensor> {
+        Some(self.posterior(&self.seen(&rows.x), rows.labels()).mean)
+    }
+
+    fn draw(&self, rng: &mut Rng) -> Option<Tensor> {
+        Some(rng.normal(&[1, self.latent], self.device()))
+    }
+
+    /// Along the great arc, where codes are likely.
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        label: Option<&Tensor>,
+    ) -> Tensor {
+        let z = slerp(from, to, shares);
+        let labels = label.map(|label| label.expand([z.size()[0]], false));
+        self.decoded(&z, labels.as_ref())
+    }
+}
+
+impl Filters for Vae {
+    fn filters(&self) -> Tensor {
+        let Some(weights) = self.first_weights() else {
+            return Tensor::zeros([0, self.features()], (TensorKind::Float, self.device()));
+        };
+        // Of a gated layer, or of the mean and the log-variance, the first half; of the inputs, the pixels.
+        let rows = weights.size()[0];
+        let halved = self.gated || self.depth() == 1;
+        let units = if halved { rows / 2 } else { rows };
+        let filters = weights.narrow(0, 0, units).narrow(1, 0, self.features());
+        filters.detach().contiguous()
+    }
+}
+
+impl Likelihood for Vae {
+    fn estimator<'a>(
+        &'a self,
+        effort: LikelihoodEffort,
+        _rng: &mut Rng,
+    ) -> Box<dyn LikelihoodEstimator + 'a> {
+        Box::new(ImportanceSampling { net: self, effort })
+    }
+}

@@ -1,0 +1,147 @@
+//! `p(x | z)`: how values are distributed about what the decoder puts out for a code.
+
+use tch::{Device, Kind, Tensor};
+
+use crate::nn::model::DataFacts;
+use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
+
+/// Least variance of the noise, in units of the values' own deviation: with less, the density of
+/// values that never change would grow without bound.
+const LEAST_VARIANCE: f64 = 1e-6;
+/// Weight of a batch in the running variance of the noise.
+const MOMENTUM: f64 = 0.05;
+
+pub enum Visible {
+    /// `p(x = 1) = σ(output)`; values between 0 and 1 count as probabilities.
+    Bernoulli,
+    Gaussian(Noise),
+}
+
+/// `x = shift + scale ⊙ (m + √v ε)`. For data in [0, 1], `m = σ(output)` and the values are taken as they
+/// are; else `m = output` and the values are standardised. The variance `v` is one for all
+/// values: the maximum of the likelihood, which is the mean squared error (Rybkin et al., 2021).
+pub struct Noise {
+    /// `[1]`.
+    variance: Tensor,
+    /// `[features]`.
+    shift: Tensor,
+    scale: Tensor,
+    squashed: bool,
+}
+
+impl Visible {
+    pub fn gaussian(data: &DataFacts, device: Device) -> Self {
+        let options = (Kind::Float, device);
+        Self::Gaussian(Noise {
+            variance: Tensor::ones([1], options),
+            shift: Tensor::zeros([data.features()], options),
+            scale: Tensor::ones([data.features()], options),
+            squashed: data.is_unit_interval(),
+        })
+    }
+
+    /// The values as the encoder sees them.
+    pub fn standardised(&self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Gaussian(noise) if !noise.squashed => (x - &noise.shift) / &noise.scale,
+            _ => x.shallow_clone(),
+        }
+    }
+
+    /// `E[x | z]`, in the units of the data.
+    pub fn mean(&self, output: &Tensor) -> Tensor {
+        match self {
+            Self::Bernoulli => output.sigmoid(),
+            Self::Gaussian(noise) if noise.squashed => output.sigmoid(),
+            Self::Gaussian(noise) => output * &noise.scale + &noise.shift,
+        }
+    }
+
+    /// `ln p(x | z)` in nats, `[batch]`, and for normal noise the squared errors it follows from.
+    pub fn log_density(&self, output: &Tensor, x: &Tensor) -> (Tensor, Option<Tensor>) {
+        match self {
+            Self::Bernoulli => (-loss::cross_entropy_per_row(output, x), None),
+            Self::Gaussian(noise) => {
+                let squares = noise.squared_error(output, x);
+                (noise.log_density(&squares), Some(squares))
+            }
+        }
+    }
+
+    /// Whether the output is the logit of the mean, so that a bias can be.
+    pub fn is_squashed(&self) -> bool {
+        match self {
+            Self::Bernoulli => true,
+            Self::Gaussian(noise) => noise.squashed,
+        }
+    }
+
+    /// The first look at the data. `mean` and `variance` are `[features]` f64; rows that are images are
+    /// scaled by one number, since a pixel that is nearly constant means no more than its
+    /// neighbours; columns of a table have units of their own, and each is scaled by its own deviation.
+    pub fn start_from(&mut self, mean: &Tensor, variance: &Tensor, image: bool) {
+        let Self::Gaussian(noise) = self else {
+            return;
+        };
+        let whole = variance.mean(Kind::Double).double_value(&[]);
+        let whole = if whole > 0.0 { whole } else { 1.0 };
+        if noise.squashed {
+            let _ = noise.variance.fill_(whole.max(LEAST_VARIANCE));
+            return;
+        }
+        noise.shift.copy_(mean);
+        if image {
+            let _ = noise.scale.fill_(whole.sqrt());
+        } else {
+            // A column that never changes has no deviation to be measured in.
+            let least = 1e-6 * variance.max().double_value(&[]).max(1e-30);
+            noise.scale.copy_(&variance.clamp_min(least).sqrt());
+        }
+    }
+
+    pub fn name_tensors(&self, into: &mut Tensors) {
+        if let Self::Gaussian(noise) = self {
+            let parts = [
+                ("visible.variance", &noise.variance),
+                ("visible.shift", &noise.shift),
+                ("visible.scale", &noise.scale),
+            ];
+            into.extend(parts.map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone())));
+        }
+    }
+
+    pub fn load(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {
+        if let Self::Gaussian(noise) = self {
+            copy_named(source, "visible.variance", &mut noise.variance)?;
+            copy_named(source, "visible.shift", &mut noise.shift)?;
+            copy_named(source, "visible.scale", &mut noise.scale)?;
+        }
+        Ok(())
+    }
+}
+
+impl Noise {
+    /// `Σ ((x - shift) / scale - m)²` of each row, `[batch]`.
+    fn squared_error(&self, output: &Tensor, x: &Tensor) -> Tensor {
+        if self.squashed {
+            loss::squared_error_per_row(&output.sigmoid(), x)
+        } else {
+            loss::squared_error_per_row(output, &((x - &self.shift) / &self.scale))
+        }
+    }
+
+    /// `-½ Σ (error² / v + ln 2πv) - Σ ln scale`.
+    fn log_density(&self, squares: &Tensor) -> Tensor {
+        let features = self.scale.numel() as f64;
+        let constant = (&self.variance * std::f64::consts::TAU).log() * (0.5 * features)
+            + self.scale.log().sum(Kind::Float);
+        squares / (&self.variance * -2.0) - constant
+    }
+
+    /// One step of the running mean towards a batch's mean squared error a value.
+    pub fn follow(&mut self, squares: &Tensor) {
+        let now = squares.detach().mean(Kind::Float) / self.scale.numel() as f64;
+        let moved = &self.variance * (1.0 - MOMENTUM) + now * MOMENTUM;
+        self.variance.copy_(&moved.clamp_min(LEAST_VARIANCE));
+    }
+}
