@@ -55,6 +55,45 @@ fn table() -> Vec<Small> {
             settings: |t| t.epochs = 25,
             learns: ("reconstruction_mse", 0.06),
         },
+        Small {
+            name: "dbn, generative with labels",
+            model: json!({"kind": "dbn", "hidden": [64, 64], "pretraining": {"epochs": 5}}),
+            settings: |t| t.epochs = 20,
+            learns: ("error", 0.2),
+        },
+        Small {
+            name: "dbn, generative without labels, pcd",
+            model: json!({"kind": "dbn", "hidden": [48, 32], "joint_labels": false, "binarize": "dynamic",
+                "pretraining": {"algorithm": "pcd", "gibbs_steps": 2}}),
+            settings: |t| t.epochs = 10,
+            learns: ("reconstruction_mse", 0.14),
+        },
+        Small {
+            name: "dbn, classifier",
+            model: json!({"kind": "dbn", "hidden": [64, 64], "head": "classifier", "layer_rate": 0.5, "dropout": 0.1,
+                "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("error", 0.1),
+        },
+        Small {
+            name: "dbn, classifier from few labels",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "classifier", "labeled_rows": 200,
+                "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("error", 0.2),
+        },
+        Small {
+            name: "dbn, regressor from random weights",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "regressor", "pretraining": {"epochs": 0}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("loss", 3.0),
+        },
+        Small {
+            name: "dbn, autoencoder",
+            model: json!({"kind": "dbn", "hidden": [64, 16], "head": "autoencoder", "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("reconstruction_mse", 0.03),
+        },
     ]
 }
 

@@ -3,12 +3,15 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod binarize;
 pub mod block;
+pub mod contrastive;
 pub mod conv;
 pub mod corruption;
 pub mod dense;
 pub mod gibbs;
 pub mod loss;
+pub mod machine;
 pub mod model;
 pub mod net;
 pub mod norm;
