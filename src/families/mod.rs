@@ -4,6 +4,7 @@
 //! document, the capability lists and the generic tests all follow from the table.
 
 pub mod autoencoder;
+pub mod dbn;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -27,6 +28,7 @@ pub static FAMILIES: &[Family] = &[
     Family::of::<rbm::Rbm>(),
     Family::of::<autoencoder::Autoencoder>(),
     Family::of::<vae::Vae>(),
+    Family::of::<dbn::DeepBelief>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

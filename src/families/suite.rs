@@ -18,7 +18,6 @@ use crate::nn::options::{
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::train::epoch_loop::Progress;
-use crate::train::settings::Precision;
 use crate::train::{
     Cursor, Halt, Learner, Observer, Outcome, Report, Request, Run, Snapshot, Training, fit,
 };
@@ -38,6 +37,18 @@ struct Small {
 
 fn table() -> Vec<Small> {
     vec![
+        Small {
+            name: "pca",
+            model: json!({"kind": "pca", "code": 8}),
+            settings: |t| t.batch_size = 50,
+            learns: ("reconstruction_mse", 0.03),
+        },
+        Small {
+            name: "pca, whitened",
+            model: json!({"kind": "pca", "code": 8, "whiten": true}),
+            settings: |t| t.batch_size = 50,
+            learns: ("reconstruction_mse", 0.03),
+        },
         Small {
             name: "rbm, pcd",
             model: json!({"kind": "rbm", "hidden": 64, "algorithm": "pcd", "chains": 20, "binarize": "dynamic"}),
@@ -99,18 +110,87 @@ fn table() -> Vec<Small> {
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [32], "code": 8, "activation": "tanh", "pretraining": {"kind": "denoising", "epochs": 1}}),
             settings: |t| t.epochs = 10,
             learns: ("reconstruction_mse", 0.06),
+        },
+        Small {
             name: "vae, dynamic",
             model: json!({"kind": "vae", "hidden": [64], "latent": 8, "binarize": "dynamic", "mixture": 3, "kl_schedule": {"kind": "warmup", "epochs": 2}}),
             settings: |t| t.epochs = 15,
             learns: ("nelbo", 30.0),
+        },
+        Small {
             name: "vae, importance-weighted, conditional, gated",
             model: json!({"kind": "vae", "hidden": [32], "latent": 6, "gated": true, "samples": 5, "conditional": true, "binarize": "threshold"}),
             settings: |t| t.epochs = 8,
             learns: ("loss", 30.0),
+        },
+        Small {
             name: "vae, convolutional, gaussian",
             model: json!({"kind": "vae", "channels": [8, 16], "hidden": [32], "latent": 8, "likelihood": "gaussian", "kl_schedule": {"kind": "cyclic", "cycles": 2}}),
             settings: |t| (t.epochs, t.learning_rate) = (15, 3e-3),
             learns: ("reconstruction_mse", 0.05),
+        },
+        Small {
+            name: "dbn, generative with labels",
+            model: json!({"kind": "dbn", "hidden": [64, 64], "pretraining": {"epochs": 5}}),
+            settings: |t| t.epochs = 20,
+            learns: ("error", 0.2),
+        },
+        Small {
+            name: "dbn, generative without labels, pcd",
+            model: json!({"kind": "dbn", "hidden": [48, 32], "joint_labels": false, "binarize": "dynamic",
+                "pretraining": {"algorithm": "pcd", "gibbs_steps": 2}}),
+            settings: |t| t.epochs = 10,
+            learns: ("reconstruction_mse", 0.14),
+        },
+        Small {
+            name: "dbn, classifier",
+            model: json!({"kind": "dbn", "hidden": [64, 64], "head": "classifier", "layer_rate": 0.5, "dropout": 0.1,
+                "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("error", 0.1),
+        },
+        Small {
+            name: "dbn, classifier from few labels",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "classifier", "labeled_rows": 200,
+                "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("error", 0.2),
+        },
+        Small {
+            name: "dbn, regressor from random weights",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "regressor", "pretraining": {"epochs": 0}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("loss", 3.0),
+        },
+        Small {
+            name: "dbn, autoencoder",
+            model: json!({"kind": "dbn", "hidden": [64, 16], "head": "autoencoder", "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.01),
+            learns: ("reconstruction_mse", 0.03),
+        },
+        Small {
+            name: "mlp",
+            model: json!({"kind": "mlp", "hidden": [64], "input_dropout": 0.1, "label_smoothing": 0.1}),
+            settings: |t| {
+                t.epochs = 8;
+                t.optimizer = Rule::Nesterov;
+                t.learning_rate = 0.1;
+                t.gradient_clip = Some(5.0);
+                t.weight_decay = 1e-4;
+            },
+            learns: ("error", 0.15),
+        },
+        Small {
+            name: "mlp, convolutional",
+            model: json!({"kind": "mlp", "channels": [8, 16], "hidden": [32], "batch_norm": true, "dropout": 0.2, "augment": {"shift": 1}}),
+            settings: |t| (t.epochs, t.learning_rate) = (8, 1e-2),
+            learns: ("error", 0.25),
+        },
+        Small {
+            name: "mlp, regression",
+            model: json!({"kind": "mlp", "task": "regression", "hidden": [64], "standardize": true}),
+            settings: |t| t.epochs = 8,
+            learns: ("rmse", 1.5),
         },
     ]
 }
@@ -201,7 +281,6 @@ impl<'a> Trial<'a> {
             training: &self.training,
             device: Device::Cpu,
             cursor,
-            start_from: None,
         };
         let outcome = fit(run, &mut watcher)?;
         Ok((outcome, watcher))

@@ -121,13 +121,14 @@ impl Asked<'_> {
         {
             return Err(BadOption::new("temperature", "must be above 0").into());
         }
-        let labels = match (self.model.conditioned_on(), given) {
+        let classes = self.model.conditioned_on().or_else(|| sampler.classes());
+        let labels = match (classes, given) {
             // Every class in turn.
             (Some(classes), None) => {
                 let turns: Vec<i64> = (0..n).map(|i| i % classes.max(1)).collect();
                 Some(Tensor::from_slice(&turns).to_device(self.device))
             }
-            _ => self.labels(n)?,
+            _ => self.labels_of(classes, n)?,
         };
         let output = sampler.generate(n, labels.as_ref(), options, rng)?;
         Ok(reply(output.into(), Some(&self.facts.shape)))
@@ -251,9 +252,14 @@ impl Asked<'_> {
 
     /// The class of each of `rows`: as given, else the rows' own. None for an unconditional model.
     fn labels(&self, rows: i64) -> Result<Option<Tensor>> {
+        self.labels_of(self.model.conditioned_on(), rows)
+    }
+
+    /// The same for a verb that is conditioned on so many classes.
+    fn labels_of(&self, classes: Option<i64>, rows: i64) -> Result<Option<Tensor>> {
         let given = self.call.verb.labels();
         let bad = |rule: String| CallError::from(BadOption::new("labels", rule));
-        let Some(classes) = self.model.conditioned_on() else {
+        let Some(classes) = classes else {
             return match given {
                 Some(_) => Err(bad("this model is not conditioned on labels".to_owned())),
                 None => Ok(None),

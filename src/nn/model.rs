@@ -191,6 +191,11 @@ pub trait Denoiser {
 }
 
 pub trait Sampler {
+    /// How many classes samples can be asked for by label, of a model that is not conditioned on labels
+    /// in anything else.
+    fn classes(&self) -> Option<i64> {
+        None
+    }
     /// `[n, features]`; `labels: [n]` for a model conditioned on them.
     fn generate(
         &self,

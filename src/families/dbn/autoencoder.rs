@@ -1,0 +1,265 @@
+//! The deep autoencoder: the stack unrolled into an encoder and its mirror image, which then have weights
+//! of their own (Hinton and Salakhutdinov, 2006). The loss is the cross-entropy in nats, summed over
+//! the values of a row.
+
+use tch::{Kind, Tensor};
+
+use super::generative::{checked_depth, on_the_way};
+use super::spec::Spec;
+use super::stack::Stack;
+use super::tuning::{Tuned, copy_into};
+use crate::data::split::Batch;
+use crate::nn::activation::Activation;
+use crate::nn::block::{BlockConfig, Map};
+use crate::nn::loss;
+use crate::nn::model::{
+    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+};
+use crate::nn::net::{Net, NetConfig, Pass};
+use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::Report;
+
+pub struct DeepAutoencoder {
+    encoder: Net,
+    /// Gives the logits of the values.
+    decoder: Net,
+}
+
+/// The encoder and the decoder.
+pub fn configs(spec: &Spec, data: &DataFacts) -> [NetConfig; 2] {
+    let widths = super::widths(spec, data);
+    let code = widths.last().copied().unwrap_or_default();
+    let mut down = BlockConfig::dense(&spec.hidden, Activation::Sigmoid);
+    if let Some(block) = down.last_mut().filter(|_| spec.linear_code()) {
+        block.activation = Activation::Linear;
+    }
+    let up: Vec<i64> = spec.hidden.iter().rev().skip(1).copied().collect();
+    let mut up = BlockConfig::dense(&up, Activation::Sigmoid);
+    up.push(BlockConfig::new(
+        Map::linear(data.features()),
+        Activation::Linear,
+    ));
+    [
+        NetConfig::new(&[data.features()], down),
+        NetConfig::new(&[code], up),
+    ]
+}
+
+impl DeepAutoencoder {
+    pub fn new([encoder, decoder]: [Net; 2]) -> Self {
+        Self { encoder, decoder }
+    }
+
+    fn logits(&self, x: &Tensor) -> Tensor {
+        self.decoder.forward(&self.encoder.forward(x))
+    }
+
+    fn round_trip(&self, x: &Tensor) -> Tensor {
+        self.logits(x).sigmoid()
+    }
+}
+
+impl Tuned for DeepAutoencoder {
+    fn net_tensors(&self) -> Tensors {
+        let mut tensors = self.encoder.tensors("encoder");
+        tensors.extend(self.decoder.tensors("decoder"));
+        tensors
+    }
+
+    fn is_new(&self, _name: &str) -> bool {
+        false
+    }
+
+    fn unroll(&self, stack: &Stack) {
+        let up = self.encoder.blocks().iter().zip(&stack.machines);
+        for (block, machine) in up {
+            copy_into(block.weight(), &machine.pair.weights.transpose(0, 1));
+            copy_into(block.bias(), &machine.pair.hidden_bias);
+        }
+        let down = self.decoder.blocks().iter().zip(stack.machines.iter().rev());
+        for (block, machine) in down {
+            copy_into(block.weight(), &machine.pair.weights);
+            copy_into(block.bias(), &machine.pair.visible_bias);
+        }
+    }
+
+    fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
+        let code = self.encoder.pass(&batch.x, &mut Pass::train(rng));
+        let logits = self.decoder.pass(&code, &mut Pass::train(rng));
+        Some(loss::cross_entropy(&logits, &batch.x))
+    }
+
+    fn report(&self, batch: &Batch) -> Report {
+        let logits = self.logits(&batch.x);
+        let mean = |x: &Tensor| x.mean(Kind::Double).double_value(&[]);
+        let errors = error_per_row(&batch.x, &logits.sigmoid());
+        let psnr = errors.clamp_min(1e-12).log10() * -10.0;
+        Report(vec![
+            (
+                "loss",
+                loss::cross_entropy(&logits, &batch.x).double_value(&[]),
+            ),
+            ("reconstruction_mse", mean(&errors)),
+            ("psnr", mean(&psnr)),
+        ])
+    }
+
+    fn load(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.encoder.load("encoder", tensors)?;
+        self.decoder.load("decoder", tensors)
+    }
+}
+
+impl Model for DeepAutoencoder {
+    fn tensors(&self) -> Tensors {
+        self.net_tensors()
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(self.encoder.output_shape().to_vec())
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
+        Some(self)
+    }
+    fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        Some(self)
+    }
+}
+
+impl Encoder for DeepAutoencoder {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::new(
+                "sample",
+                "after fine-tuning the code has no distribution to draw from",
+            ));
+        }
+        let depth = checked_depth(options.layer, self.encoder.depth())?;
+        Ok(self.encoder.forward_to(&rows.x, depth).into())
+    }
+}
+
+impl Decoder for DeepAutoencoder {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.decoder.forward(&codes.x).sigmoid()
+    }
+}
+
+fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
+    match steps {
+        Some(_) => Err(BadOption::new(
+            "gibbs_steps",
+            "a dbn with the head 'autoencoder' has no use for it",
+        )),
+        None => Ok(()),
+    }
+}
+
+impl Reconstructor for DeepAutoencoder {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&rows.x))
+    }
+}
+
+impl Denoiser for DeepAutoencoder {
+    fn denoise(
+        &self,
+        noisy: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&noisy.x))
+    }
+}
+
+impl Scorer for DeepAutoencoder {
+    /// Mean squared error per value.
+    fn metric(&self) -> &'static str {
+        "reconstruction_error"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        error_per_row(&rows.x, &self.round_trip(&rows.x))
+    }
+}
+
+impl Inpainter for DeepAutoencoder {
+    /// Rounds of reconstruction with the known values put back each time; what is missing starts at
+    /// one half.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let rounds = options.gibbs_steps.unwrap_or(100);
+        if !(1..=100_000).contains(&rounds) {
+            return Err(BadOption::new(
+                "gibbs_steps",
+                "must be between 1 and 100000",
+            ));
+        }
+        let half = Tensor::full_like(&rows.x, 0.5);
+        let start = fill_in(&rows.x, missing, &half);
+        Ok((0..rounds).fold(start, |x, _| {
+            fill_in(&rows.x, missing, &self.round_trip(&x))
+        }))
+    }
+}
+
+impl Interpolator for DeepAutoencoder {
+    fn locate(&self, rows: &Rows) -> Option<Tensor> {
+        Some(self.encoder.forward(&rows.x))
+    }
+    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        _label: Option<&Tensor>,
+    ) -> Tensor {
+        let codes = on_the_way(from, to, shares);
+        self.decoder.forward(&codes).sigmoid()
+    }
+}
+
+impl Filters for DeepAutoencoder {
+    fn filters(&self) -> Tensor {
+        self.encoder.blocks()[0].weight().detach()
+    }
+}

@@ -1,0 +1,181 @@
+//! The classifier and the regressor: the stack as a feed-forward net of sigmoid layers with a new layer on
+//! top.
+
+use tch::{Kind, Reduction, Tensor};
+
+use super::generative::checked_depth;
+use super::spec::{Head, Spec};
+use super::stack::Stack;
+use super::tuning::{Tuned, copy_into};
+use crate::data::split::Batch;
+use crate::nn::activation::Activation;
+use crate::nn::block::{BlockConfig, Map};
+use crate::nn::model::{
+    Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
+};
+use crate::nn::net::{Net, NetConfig, Pass};
+use crate::nn::options::{EncodeOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::Report;
+
+pub struct Classifier {
+    /// Hidden layers, then the new one, which gives logits or one value.
+    net: Net,
+    regresses: bool,
+}
+
+pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
+    let mut blocks = BlockConfig::dense(&spec.hidden, Activation::Sigmoid);
+    for block in &mut blocks {
+        block.dropout = spec.dropout.unwrap_or(0.0);
+    }
+    let outputs = if spec.head == Head::Regressor {
+        1
+    } else {
+        data.classes.unwrap_or(1)
+    };
+    blocks.push(BlockConfig::new(Map::linear(outputs), Activation::Linear));
+    NetConfig::new(&[data.features()], blocks)
+}
+
+impl Classifier {
+    pub fn new(net: Net, regresses: bool) -> Self {
+        Self { net, regresses }
+    }
+
+    fn hidden_layers(&self) -> usize {
+        self.net.depth() - 1
+    }
+
+    /// Cross-entropy in nats, or squared error; averaged over the batch.
+    fn loss_of(&self, output: &Tensor, labels: &Tensor) -> Tensor {
+        if self.regresses {
+            output.mse_loss(&numbers(labels), Reduction::Mean)
+        } else {
+            output.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
+        }
+    }
+}
+
+/// Labels as targets of a regression, `[batch, 1]`.
+fn numbers(labels: &Tensor) -> Tensor {
+    labels.to_kind(Kind::Float).unsqueeze(1)
+}
+
+fn mean(x: &Tensor) -> f64 {
+    x.mean(Kind::Double).double_value(&[])
+}
+
+impl Tuned for Classifier {
+    fn net_tensors(&self) -> Tensors {
+        self.net.tensors("net")
+    }
+
+    fn is_new(&self, name: &str) -> bool {
+        name.starts_with(&format!("net.{}.", self.hidden_layers()))
+    }
+
+    fn unroll(&self, stack: &Stack) {
+        for (block, machine) in self.net.blocks().iter().zip(&stack.machines) {
+            copy_into(block.weight(), &machine.pair.weights.transpose(0, 1));
+            copy_into(block.bias(), &machine.pair.hidden_bias);
+        }
+    }
+
+    fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
+        let output = self.net.pass(&batch.x, &mut Pass::train(rng));
+        Some(self.loss_of(&output, batch.labels.as_ref()?))
+    }
+
+    fn report(&self, batch: &Batch) -> Report {
+        let Some(labels) = &batch.labels else {
+            return Report::default();
+        };
+        let output = self.net.forward(&batch.x);
+        let loss = ("loss", self.loss_of(&output, labels).double_value(&[]));
+        let wrong = if self.regresses {
+            let off = (output - numbers(labels)).abs();
+            ("mean_absolute_error", mean(&off))
+        } else {
+            let wrong = output.argmax(1, false).not_equal_tensor(labels);
+            ("error", mean(&wrong.to_kind(Kind::Float)))
+        };
+        Report(vec![loss, wrong])
+    }
+
+    fn load(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.net.load("net", tensors)
+    }
+}
+
+impl Model for Classifier {
+    fn tensors(&self) -> Tensors {
+        self.net_tensors()
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        let last = &self.net.blocks()[self.hidden_layers() - 1];
+        Some(last.output_shape().to_vec())
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        (!self.regresses).then_some(self as &dyn Scorer)
+    }
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        Some(self)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        Some(self)
+    }
+}
+
+impl Encoder for Classifier {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::new(
+                "sample",
+                "after fine-tuning the hidden units have values, not distributions",
+            ));
+        }
+        let depth = checked_depth(options.layer, self.hidden_layers())?;
+        Ok(self.net.forward_to(&rows.x, depth).into())
+    }
+}
+
+impl Scorer for Classifier {
+    /// Of the predicted classes, in nats: high where the net cannot tell what it sees.
+    fn metric(&self) -> &'static str {
+        "entropy"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        let log_p = self.net.forward(&rows.x).log_softmax(1, Kind::Float);
+        -(log_p.exp() * log_p).sum_dim_intlist(1, false, Kind::Float)
+    }
+}
+
+impl Predictor for Classifier {
+    fn predict(&self, x: &Tensor) -> Prediction {
+        let output = self.net.forward(x);
+        if self.regresses {
+            Prediction::Values(output)
+        } else {
+            Prediction::Classes(output.softmax(1, Kind::Float))
+        }
+    }
+    fn features(&self, x: &Tensor) -> Tensor {
+        self.net.forward_to(x, self.hidden_layers())
+    }
+}
+
+impl Filters for Classifier {
+    fn filters(&self) -> Tensor {
+        self.net.blocks()[0].weight().detach()
+    }
+}

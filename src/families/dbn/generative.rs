@@ -1,0 +1,251 @@
+//! What a generative deep belief network answers: Gibbs sampling in the top RBM, directed passes below.
+
+use tch::Tensor;
+
+use super::stack::Stack;
+use crate::nn::Tensors;
+use crate::nn::model::{
+    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Model,
+    Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
+};
+use crate::nn::options::{
+    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
+};
+use crate::nn::rng::Rng;
+
+fn checked_gibbs_steps(steps: Option<u32>, default: u32) -> Result<u32, BadOption> {
+    let steps = steps.unwrap_or(default);
+    if steps > 100_000 {
+        return Err(BadOption::new("gibbs_steps", "must be at most 100000"));
+    }
+    Ok(steps)
+}
+
+/// The hidden layer that `layer` names, from 1; the last where it names none.
+pub(super) fn checked_depth(layer: Option<usize>, depth: usize) -> Result<usize, BadOption> {
+    let layer = layer.unwrap_or(depth - 1);
+    if layer >= depth {
+        let rule = format!("must be at most {}, the last hidden layer", depth - 1);
+        return Err(BadOption::new("layer", rule));
+    }
+    Ok(layer + 1)
+}
+
+impl Model for Stack {
+    fn tensors(&self) -> Tensors {
+        self.named_tensors()
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.top().hidden_units()])
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
+        Some(self)
+    }
+    fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        (self.top().classes() > 0).then_some(self as &dyn Predictor)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        Some(self)
+    }
+}
+
+impl Stack {
+    /// Up to the top RBM, `steps` of Gibbs sampling in it, one mean-field step in it, and down.
+    fn settle(&self, x: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+        let steps = checked_gibbs_steps(steps, 0)?;
+        let (top, below) = (self.top(), self.depth() - 1);
+        let mut h = top.hidden(&top.with_likely_labels(&self.up(x, below)));
+        for _ in 0..steps {
+            let p = top.visible(&top.sample_hidden(&h, rng));
+            h = top.hidden(&top.sample_visible(&p, rng));
+        }
+        Ok(self.down(&h, self.depth()))
+    }
+}
+
+impl Encoder for Stack {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        let depth = checked_depth(options.layer, self.depth())?;
+        let mean = self.up(&rows.x, depth);
+        Ok(if options.sample {
+            self.machines[depth - 1].sample_hidden(&mean, rng)
+        } else {
+            mean
+        }
+        .into())
+    }
+}
+
+impl Decoder for Stack {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.down(&codes.x, self.depth())
+    }
+}
+
+impl Reconstructor for Stack {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        self.settle(&rows.x, options.gibbs_steps, rng)
+    }
+}
+
+impl Denoiser for Stack {
+    fn denoise(
+        &self,
+        noisy: &Rows,
+        options: &GibbsOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        self.settle(&noisy.x, options.gibbs_steps, rng)
+    }
+}
+
+impl Sampler for Stack {
+    fn classes(&self) -> Option<i64> {
+        Some(self.top().classes()).filter(|&classes| classes > 0)
+    }
+
+    /// Chains in the top RBM that start at independent units with its visible biases, labels clamped, then
+    /// one directed pass down. `temperature` is that of the top RBM.
+    fn generate(
+        &self,
+        n: i64,
+        labels: Option<&Tensor>,
+        options: &GenerateOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let steps = checked_gibbs_steps(options.gibbs_steps, 1000)?;
+        let top = self.top().tempered(options.temperature.unwrap_or(1.0));
+        let bias = &top.pair.visible_bias;
+        let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));
+        let mut mean = marginal.contiguous();
+        let mut v = top.with_labels(&rng.bernoulli(&mean), labels);
+        for _ in 0..steps {
+            let h = top.sample_hidden(&top.hidden(&v), rng);
+            let p = top.visible(&h);
+            v = top.sample_visible(&p, rng);
+            mean = top.unit_part(&p);
+            if labels.is_some() {
+                v = top.with_labels(&top.unit_part(&v), labels);
+            }
+        }
+        if self.depth() == 1 {
+            return Ok(mean.contiguous());
+        }
+        Ok(self.sample_down(&top.unit_part(&v), self.depth() - 1, rng))
+    }
+}
+
+impl Scorer for Stack {
+    fn metric(&self) -> &'static str {
+        "free_energy"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        self.free_energy(&rows.x)
+    }
+}
+
+impl Inpainter for Stack {
+    /// Rounds of sampling up, one Gibbs step in the top RBM and sampling down, with the known values
+    /// put back each time; the answer is the probabilities of the last round.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let steps = checked_gibbs_steps(options.gibbs_steps, 100)?.max(1);
+        let (top, below) = (self.top(), self.depth() - 1);
+        let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
+        let mut x = fill_in(&rows.x, missing, &noise);
+        let mut p = x.shallow_clone();
+        for _ in 0..steps {
+            let v = top.with_drawn_labels(&self.sample_up(&x, below, rng), rng);
+            let h = top.sample_hidden(&top.hidden(&v), rng);
+            p = top.unit_part(&top.visible(&h));
+            if below > 0 {
+                p = self.sample_down(&rng.bernoulli(&p), below, rng);
+            }
+            x = fill_in(&rows.x, missing, &rng.bernoulli(&p));
+        }
+        Ok(fill_in(&rows.x, missing, &p))
+    }
+}
+
+impl Interpolator for Stack {
+    fn locate(&self, rows: &Rows) -> Option<Tensor> {
+        Some(self.up(&rows.x, self.depth()))
+    }
+    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        _label: Option<&Tensor>,
+    ) -> Tensor {
+        self.down(&on_the_way(from, to, shares), self.depth())
+    }
+}
+
+/// `[1, code]` and `[1, code] -> [shares, code]`, in a straight line.
+pub(super) fn on_the_way(from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
+    let shares = Tensor::from_slice(shares)
+        .to_kind(from.kind())
+        .to_device(from.device())
+        .unsqueeze(1);
+    from + shares * (to - from)
+}
+
+impl Predictor for Stack {
+    /// By the free energy of the top RBM under each label (Hinton, Osindero and Teh, 2006).
+    fn predict(&self, x: &Tensor) -> Prediction {
+        let v = self.up(x, self.depth() - 1);
+        Prediction::Classes(self.top().class_probabilities(&v))
+    }
+    fn features(&self, x: &Tensor) -> Tensor {
+        self.up(x, self.depth())
+    }
+}
+
+impl Filters for Stack {
+    fn filters(&self) -> Tensor {
+        let machine = &self.machines[0];
+        let weights = &machine.pair.weights;
+        let visible = weights.size()[0] - machine.classes();
+        weights.narrow(0, 0, visible).transpose(0, 1).contiguous()
+    }
+}

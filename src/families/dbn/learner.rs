@@ -1,0 +1,314 @@
+//! The phases of a run: each RBM in turn, then fine-tuning.
+
+use tch::{Device, Kind, Tensor};
+
+use super::spec::{Head, Spec};
+use super::stack::Stack;
+use super::tuning::Tuner;
+use crate::data::split::Batch;
+use crate::nn::binarize::Binarize;
+use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
+use crate::nn::model::{DataFacts, Model, error_per_row};
+use crate::nn::optimizer::{OptimizerConfig, Rule};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::epoch_loop::stream;
+use crate::train::learner::BatchSource;
+use crate::train::settings::Training;
+use crate::train::{Learner, Phase, Report, StepContext};
+
+/// Steps between two looks at the reconstruction while an RBM is trained: a look costs as much as a step.
+const LOOK_EVERY: u64 = 20;
+
+pub struct DbnLearner {
+    spec: Spec,
+    training: Training,
+    device: Device,
+    stack: Stack,
+    tuner: Option<Tuner>,
+    /// The RBM that is being trained, and how; none while fine-tuning.
+    pretraining: Option<(usize, Contrastive)>,
+    labeled: Option<Labeled>,
+}
+
+/// The only rows whose labels are learnt from.
+struct Labeled {
+    x: Tensor,
+    labels: Tensor,
+}
+
+impl DbnLearner {
+    pub fn new(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Self {
+        let mut rng = Rng::at(training.seed, &[stream::INIT]);
+        let compute = training.compute_kind();
+        let stack = Stack::init(spec, data, compute, &mut rng, device);
+        let tuner = super::tuned(spec, data, compute, &mut rng, device).map(|net| {
+            let config = training.optimizer_config();
+            let layer_rate = spec.layer_rate.unwrap_or(1.0);
+            Tuner::new(net, config, layer_rate, training.gradient_clip)
+        });
+        let mut learner = Self {
+            spec: spec.clone(),
+            training: training.clone(),
+            device,
+            stack,
+            tuner,
+            pretraining: None,
+            labeled: None,
+        };
+        learner.enter(0);
+        learner
+    }
+
+    /// How many RBMs are trained: all or none.
+    fn pretrained(&self) -> usize {
+        if self.spec.head != Head::Generative && self.spec.pretraining.epochs == Some(0) {
+            0
+        } else {
+            self.stack.depth()
+        }
+    }
+
+    fn contrastive(&self, layer: usize) -> Contrastive {
+        let p = &self.spec.pretraining;
+        let config = ContrastiveConfig {
+            algorithm: p.algorithm,
+            gibbs_steps: p.gibbs_steps,
+            chains: i64::from(self.training.batch_size),
+            optimizer: OptimizerConfig {
+                rule: Rule::Momentum,
+                momentum: p.momentum,
+                decay: 0.0,
+                weight_decay: p.weight_decay,
+            },
+        };
+        let mut rng = Rng::at(self.training.seed, &[stream::INIT, 1 + layer as u64]);
+        config.init(&self.stack.machines[layer], &mut rng, self.device)
+    }
+
+    /// Puts the stack's weights into the net, so that a checkpoint is a whole model in any phase.
+    fn unroll(&self) {
+        if let Some(tuner) = self.tuner.as_ref().filter(|_| self.pretrained() > 0) {
+            tuner.net.unroll(&self.stack);
+        }
+    }
+
+    fn pretraining_step(
+        &mut self,
+        layer: usize,
+        batch: &Batch,
+        context: &mut StepContext,
+    ) -> Report {
+        let _guard = tch::no_grad_guard();
+        let x = self.spec.binarize.apply(&batch.x, &mut context.rng);
+        let units = self.stack.up(&x, layer);
+        if layer > 0 && context.epoch == 0 && context.step == 0 {
+            self.start_from(layer, &units);
+        }
+        let machine = &self.stack.machines[layer];
+        let v = machine.with_labels(&units, batch.labels.as_ref());
+        if let Some((_, contrastive)) = &mut self.pretraining {
+            contrastive.step(machine, &v, context.learning_rate, &mut context.rng);
+        }
+        if context.step.is_multiple_of(LOOK_EVERY) {
+            self.look(layer, &x)
+        } else {
+            Report::default()
+        }
+    }
+
+    /// Visible biases from how active the layer below is, as `prepare` has them from the data.
+    fn start_from(&self, layer: usize, units: &Tensor) {
+        let machine = &self.stack.machines[layer];
+        let sum = units.sum_dim_intlist(0, false, Kind::Float);
+        let bias = log_odds(&sum, units.size()[0]);
+        let visible_bias = &machine.pair.visible_bias;
+        let mut target = visible_bias.narrow(0, 0, bias.size()[0]);
+        target.copy_(&bias);
+    }
+
+    /// How well the RBMs up to `layer` reconstruct.
+    fn look(&self, layer: usize, x: &Tensor) -> Report {
+        let depth = layer + 1;
+        let reconstruction = self.stack.down(&self.stack.up(x, depth), depth);
+        let mse = error_per_row(x, &reconstruction).mean(Kind::Double);
+        Report(vec![("reconstruction_mse", mse.double_value(&[]))])
+    }
+
+    /// What fine-tuning learns from in place of the batch, where few labels are allowed.
+    fn labeled_batch(&self, rows: i64, rng: &mut Rng) -> Option<Batch> {
+        let Labeled { x, labels } = self.labeled.as_ref()?;
+        let all = u32::try_from(x.size()[0]).unwrap_or(u32::MAX);
+        let picked: Vec<i64> = rng.permutation(all).into_iter().map(i64::from).collect();
+        let count = usize::try_from(rows).unwrap_or(usize::MAX).min(picked.len());
+        let index = Tensor::from_slice(&picked[..count]).to_device(self.device);
+        Some(Batch {
+            x: x.index_select(0, &index),
+            labels: Some(labels.index_select(0, &index)),
+        })
+    }
+}
+
+/// `ln(p / (1 - p))` with `p` the share of `rows` in which a unit is on (Hinton, 2010, section 8.1);
+/// half a row of each value keeps units that never change finite.
+fn log_odds(sum: &Tensor, rows: i64) -> Tensor {
+    let p = (sum + 0.5) / (rows as f64 + 1.0);
+    p.logit(None::<f64>)
+}
+
+impl Learner for DbnLearner {
+    fn phases(&self) -> Vec<Phase> {
+        let depth = self.pretrained();
+        let rates = &self.spec.pretraining;
+        let epochs = self.spec.pretraining_epochs(&self.training);
+        let mut phases: Vec<Phase> = (0..depth)
+            .map(|i| {
+                let linear = i + 1 == depth && self.spec.linear_code();
+                Phase {
+                    name: format!("pretraining layer {}/{depth}", i + 1),
+                    epochs: epochs[i],
+                    learning_rate: Some(if linear {
+                        rates.linear_learning_rate
+                    } else {
+                        rates.learning_rate
+                    }),
+                }
+            })
+            .collect();
+        if self.tuner.is_some() {
+            phases.push(Phase::new("fine-tuning", self.training.epochs));
+        }
+        phases
+    }
+
+    fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
+        let visible_bias = &self.stack.machines[0].pair.visible_bias;
+        let mut sum: Option<Tensor> = None;
+        let mut rows = 0;
+        let wanted = self.spec.labeled_rows.unwrap_or(0);
+        let mut kept = (Vec::new(), Vec::new());
+        for batch in batches {
+            let Batch { x, labels } = batch?;
+            let missing = (wanted - rows).clamp(0, x.size()[0]);
+            if let Some(labels) = labels.filter(|_| missing > 0) {
+                kept.0.push(x.narrow(0, 0, missing));
+                kept.1.push(labels.narrow(0, 0, missing));
+            }
+            rows += x.size()[0];
+            let v = match self.spec.binarize {
+                Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
+                Binarize::None | Binarize::Dynamic => x,
+            };
+            let more = v.sum_dim_intlist(0, false, Kind::Float);
+            sum = Some(sum.map_or_else(|| more.shallow_clone(), |sum| sum + &more));
+        }
+        if let Some(sum) = sum {
+            let bias = log_odds(&sum, rows);
+            let mut target = visible_bias.narrow(0, 0, bias.size()[0]);
+            target.copy_(&bias);
+        }
+        if wanted > 0 {
+            self.labeled = Some(Labeled {
+                x: Tensor::cat(&kept.0, 0),
+                labels: Tensor::cat(&kept.1, 0),
+            });
+        }
+        self.unroll();
+        Ok(())
+    }
+
+    fn enter(&mut self, phase: usize) {
+        let pretrained = self.pretrained();
+        if phase == pretrained {
+            self.unroll();
+        }
+        self.pretraining = (phase < pretrained).then(|| (phase, self.contrastive(phase)));
+    }
+
+    fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
+        if let Some((layer, _)) = self.pretraining {
+            return self.pretraining_step(layer, batch, context);
+        }
+        let few = self.labeled_batch(batch.x.size()[0], &mut context.rng);
+        match &mut self.tuner {
+            Some(tuner) => tuner.step(few.as_ref().unwrap_or(batch), context),
+            None => Report::default(),
+        }
+    }
+
+    fn close_epoch(&mut self, _phase: usize, _epoch: u32) {
+        if self.pretraining.is_some() {
+            self.unroll();
+        }
+    }
+
+    fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
+        let layer = match (&self.pretraining, &self.tuner) {
+            (Some((layer, _)), _) => *layer,
+            (None, Some(tuner)) => return tuner.net.report(batch),
+            (None, None) => return Report::default(),
+        };
+        let x = self.spec.binarize.apply(&batch.x, rng);
+        let mut report = self.look(layer, &x);
+        if layer + 1 == self.stack.depth() && self.tuner.is_none() {
+            let energy = self.stack.free_energy(&x).mean(Kind::Double);
+            report.0.push(("free_energy", energy.double_value(&[])));
+            if let Some(labels) = batch.labels.as_ref().filter(|_| self.stack.top().classes() > 0)
+            {
+                let v = self.stack.up(&batch.x, layer);
+                let found = self.stack.top().class_probabilities(&v).argmax(1, false);
+                let wrong = found.not_equal_tensor(labels).to_kind(Kind::Double);
+                report
+                    .0
+                    .push(("error", wrong.mean(Kind::Double).double_value(&[])));
+            }
+        }
+        report
+    }
+
+    fn state(&self) -> Tensors {
+        let mut state = match &self.tuner {
+            Some(tuner) if self.pretraining.is_none() => tuner.state(),
+            Some(tuner) => tuner.net.net_tensors(),
+            None => Tensors::new(),
+        };
+        if let Some((_, contrastive)) = &self.pretraining {
+            state.extend(self.stack.named_tensors());
+            state.extend(contrastive.state());
+        }
+        if let Some(Labeled { x, labels }) = &self.labeled {
+            state.insert("labeled.rows".to_owned(), x.shallow_clone());
+            state.insert("labeled.labels".to_owned(), labels.shallow_clone());
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        if let Some((_, contrastive)) = &mut self.pretraining {
+            self.stack.load(state)?;
+            contrastive.restore(state)?;
+            if let Some(tuner) = &self.tuner {
+                tuner.net.load(state)?;
+            }
+        } else if let Some(tuner) = &mut self.tuner {
+            tuner.restore(state)?;
+        }
+        if self.spec.labeled_rows.is_some() {
+            let take = |name: &str| {
+                let tensor = state.get(name);
+                let tensor = tensor.ok_or_else(|| TensorMismatch::Missing(name.to_owned()))?;
+                Ok(tensor.to_device(self.device))
+            };
+            let (x, labels) = (take("labeled.rows")?, take("labeled.labels")?);
+            self.labeled = Some(Labeled { x, labels });
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> &dyn Model {
+        match &self.tuner {
+            Some(tuner) => tuner.net.as_ref(),
+            None => &self.stack,
+        }
+    }
+}

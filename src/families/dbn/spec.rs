@@ -1,0 +1,345 @@
+//! The `model` object of a deep belief network, and its rules.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::DeepBelief;
+use crate::document::Rules;
+use crate::families::{Define, require_width};
+use crate::nn::binarize::Binarize;
+use crate::nn::contrastive::Algorithm;
+use crate::nn::model::DataFacts;
+use crate::train::settings::Training;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DbnKind)]
+pub enum Kind {
+    #[default]
+    Dbn,
+}
+
+/// What the stack of RBMs becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DbnHead)]
+pub enum Head {
+    /// A generative model; where the data has labels, they are joined to the top RBM.
+    Generative,
+    /// A softmax layer on top, all layers fine-tuned by back-propagation.
+    Classifier,
+    /// One linear unit on top, which learns the label as a number.
+    Regressor,
+    /// The stack and its mirror image, fine-tuned end to end; the last layer is the code.
+    Autoencoder,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DbnCodeActivation)]
+pub enum CodeActivation {
+    /// Any number; its RBM has Gaussian hidden units of unit variance.
+    Linear,
+    Sigmoid,
+}
+
+/// How the RBMs are trained, one after the other, each on the hidden probabilities of the one below.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = DbnPretraining)]
+pub struct Pretraining {
+    /// Epochs of each RBM; 0 fine-tunes from random weights. Left out: 10, or for the lower RBMs of a
+    /// generative model `training.epochs`, which is what its top RBM always takes.
+    #[schema(maximum = 1_000_000)]
+    pub epochs: Option<u32>,
+    #[schema(inline)]
+    pub algorithm: Algorithm,
+    /// Gibbs steps for each update.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub gibbs_steps: u32,
+    #[schema(exclusive_minimum = 0.0)]
+    pub learning_rate: f64,
+    /// Learning rate of the RBM with Gaussian hidden units (a linear code).
+    #[schema(exclusive_minimum = 0.0)]
+    pub linear_learning_rate: f64,
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub momentum: f64,
+    /// L2 penalty on the weights.
+    #[schema(minimum = 0.0)]
+    pub weight_decay: f64,
+}
+
+impl Default for Pretraining {
+    fn default() -> Self {
+        Self {
+            epochs: None,
+            algorithm: Algorithm::Cd,
+            gibbs_steps: 1,
+            learning_rate: 0.05,
+            linear_learning_rate: 0.001,
+            momentum: 0.9,
+            weight_decay: 2e-4,
+        }
+    }
+}
+
+/// Deep belief network.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = DbnModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Units of each hidden layer, from the input up.
+    #[schema(min_items = 1, max_items = 16)]
+    pub hidden: Vec<i64>,
+    #[schema(inline)]
+    pub head: Head,
+    pub pretraining: Pretraining,
+    /// What the visible units are shown while the RBMs are trained.
+    #[schema(inline)]
+    pub binarize: Binarize,
+    /// Whether labels are joined to the top RBM (`generative`). Left out: where the data has them.
+    pub joint_labels: Option<bool>,
+    /// Share of the learning rate at which the pretrained layers are fine-tuned (`classifier`,
+    /// `regressor`); 0 leaves them as they are. Default 1.
+    #[schema(minimum = 0.0, maximum = 1.0)]
+    pub layer_rate: Option<f64>,
+    /// Share of the hidden units that each fine-tuning step leaves out (`classifier`, `regressor`).
+    /// Default 0.
+    #[schema(minimum = 0.0, maximum = 0.9)]
+    pub dropout: Option<f64>,
+    /// Fine-tune on the first so many rows only (`classifier`, `regressor`); the RBMs see all rows, without
+    /// labels.
+    #[schema(minimum = 1, maximum = 10_000)]
+    pub labeled_rows: Option<i64>,
+    /// Units of the code (`autoencoder`). Default `linear`.
+    #[schema(inline)]
+    pub code_activation: Option<CodeActivation>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Dbn,
+            hidden: vec![500, 500],
+            head: Head::Generative,
+            pretraining: Pretraining::default(),
+            binarize: Binarize::None,
+            joint_labels: None,
+            layer_rate: None,
+            dropout: None,
+            labeled_rows: None,
+            code_activation: None,
+        }
+    }
+}
+
+/// `[features, h1, …]`.
+pub(super) fn layer_widths(features: i64, hidden: &[i64]) -> Vec<i64> {
+    let mut widths = vec![features];
+    widths.extend(hidden);
+    widths
+}
+
+impl Spec {
+    /// Whether the last hidden layer is a code of linear units.
+    pub(super) fn linear_code(&self) -> bool {
+        self.head == Head::Autoencoder && self.code_activation != Some(CodeActivation::Sigmoid)
+    }
+
+    /// Classes joined to the top RBM; 0 for none.
+    pub(super) fn joint_classes(&self, data: &DataFacts) -> i64 {
+        if self.head == Head::Generative && self.joint_labels != Some(false) {
+            data.classes.unwrap_or(0)
+        } else {
+            0
+        }
+    }
+
+    /// Epochs of each RBM.
+    pub(super) fn pretraining_epochs(&self, training: &Training) -> Vec<u32> {
+        let top = self.hidden.len() - 1;
+        let generative = self.head == Head::Generative;
+        let usual = if generative { training.epochs } else { 10 };
+        (0..self.hidden.len())
+            .map(|i| match self.pretraining.epochs {
+                _ if generative && i == top => training.epochs,
+                Some(epochs) => epochs,
+                None => usual,
+            })
+            .collect()
+    }
+
+    pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        rules.require(
+            (1..=16).contains(&self.hidden.len()),
+            "/model/hidden",
+            format!("must have between 1 and 16 layers, got {}", self.hidden.len()),
+        );
+        for (i, &width) in self.hidden.iter().enumerate() {
+            require_width(rules, &format!("/model/hidden/{i}"), width);
+        }
+        self.check_pretraining(rules);
+        self.check_head(data, rules);
+        self.check_fine_tuning(training, rules);
+        if self.head == Head::Generative {
+            check_unused(training, rules);
+        }
+        rules.require(
+            data.is_unit_interval(),
+            "/dataset",
+            format!(
+                "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
+                data.range.0, data.range.1
+            ),
+        );
+    }
+
+    fn check_pretraining(&self, rules: &mut Rules) {
+        let p = &self.pretraining;
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        rules.require(
+            p.epochs.is_none_or(|n| n <= 1_000_000),
+            "/model/pretraining/epochs",
+            "must be at most 1000000",
+        );
+        rules.require(
+            p.epochs != Some(0) || self.head != Head::Generative,
+            "/model/pretraining/epochs",
+            "must be at least 1: a generative dbn is nothing but its RBMs",
+        );
+        rules.require(
+            (1..=1000).contains(&p.gibbs_steps),
+            "/model/pretraining/gibbs_steps",
+            format!("must be between 1 and 1000, got {}", p.gibbs_steps),
+        );
+        for (field, rate) in [
+            ("learning_rate", p.learning_rate),
+            ("linear_learning_rate", p.linear_learning_rate),
+        ] {
+            let pointer = format!("/model/pretraining/{field}");
+            rules.require(positive(rate), &pointer, format!("must be above 0, got {rate}"));
+        }
+        rules.require(
+            (0.0..1.0).contains(&p.momentum),
+            "/model/pretraining/momentum",
+            format!("must be at least 0 and below 1, got {}", p.momentum),
+        );
+        rules.require(
+            p.weight_decay >= 0.0 && p.weight_decay.is_finite(),
+            "/model/pretraining/weight_decay",
+            format!("must be at least 0, got {}", p.weight_decay),
+        );
+    }
+
+    /// The settings that only some heads have.
+    fn check_head(&self, data: &DataFacts, rules: &mut Rules) {
+        let supervised = matches!(self.head, Head::Classifier | Head::Regressor);
+        rules.require(
+            !supervised || data.classes.is_some(),
+            "/model/head",
+            "a classifier or a regressor learns from labels; this data set has none",
+        );
+        rules.require(
+            self.joint_labels != Some(true) || data.classes.is_some(),
+            "/model/joint_labels",
+            "this data set has no labels to join to the top RBM",
+        );
+        let of_some_heads = [
+            (
+                "joint_labels",
+                self.joint_labels.is_some(),
+                self.head == Head::Generative,
+                "'generative'",
+            ),
+            (
+                "code_activation",
+                self.code_activation.is_some(),
+                self.head == Head::Autoencoder,
+                "'autoencoder'",
+            ),
+            (
+                "layer_rate",
+                self.layer_rate.is_some(),
+                supervised,
+                "'classifier' or 'regressor'",
+            ),
+            (
+                "dropout",
+                self.dropout.is_some(),
+                supervised,
+                "'classifier' or 'regressor'",
+            ),
+            (
+                "labeled_rows",
+                self.labeled_rows.is_some(),
+                supervised,
+                "'classifier' or 'regressor'",
+            ),
+        ];
+        for (field, given, fits, heads) in of_some_heads {
+            let rule = format!("only a dbn with the head {heads} has a use for it");
+            rules.require(!given || fits, &format!("/model/{field}"), rule);
+        }
+    }
+
+    fn check_fine_tuning(&self, training: &Training, rules: &mut Rules) {
+        let (layer_rate, dropout) = (self.layer_rate.unwrap_or(1.0), self.dropout.unwrap_or(0.0));
+        rules.require(
+            (0.0..=1.0).contains(&layer_rate),
+            "/model/layer_rate",
+            format!("must be between 0 and 1, got {layer_rate}"),
+        );
+        rules.require(
+            (0.0..=0.9).contains(&dropout),
+            "/model/dropout",
+            format!("must be between 0 and 0.9, got {dropout}"),
+        );
+        let Some(rows) = self.labeled_rows else {
+            return;
+        };
+        rules.require(
+            (1..=10_000).contains(&rows),
+            "/model/labeled_rows",
+            format!("must be between 1 and 10000, got {rows}"),
+        );
+        let limit = training.max_rows.map_or(i64::MAX, u64::cast_signed);
+        rules.require(
+            rows <= limit,
+            "/model/labeled_rows",
+            format!("must be at most training.max_rows, which is {limit}, got {rows}"),
+        );
+    }
+}
+
+/// Settings of fine-tuning that were changed for a model that is not fine-tuned.
+fn check_unused(training: &Training, rules: &mut Rules) {
+    let usual = DeepBelief::training_defaults();
+    let unused = [
+        ("optimizer", training.optimizer == usual.optimizer, ""),
+        (
+            "learning_rate",
+            training.learning_rate == usual.learning_rate,
+            "; give model.pretraining.learning_rate",
+        ),
+        (
+            "momentum",
+            training.momentum == usual.momentum,
+            "; give model.pretraining.momentum",
+        ),
+        (
+            "weight_decay",
+            training.weight_decay == usual.weight_decay,
+            "; give model.pretraining.weight_decay",
+        ),
+        ("gradient_clip", training.gradient_clip.is_none(), ""),
+    ];
+    for (field, as_usual, instead) in unused {
+        rules.require(
+            as_usual,
+            &format!("/training/{field}"),
+            format!("a generative dbn is not fine-tuned: its RBMs learn by contrastive divergence with momentum{instead}"),
+        );
+    }
+}

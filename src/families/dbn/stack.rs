@@ -1,0 +1,131 @@
+//! The RBMs of a deep belief network, and the mean-field passes up and down through them.
+
+use tch::{Device, Kind, Tensor};
+
+use super::spec::Spec;
+use super::widths;
+use crate::nn::loss::cross_entropy_per_row;
+use crate::nn::machine::{Machine, MachineConfig};
+use crate::nn::model::DataFacts;
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+
+pub struct Stack {
+    /// From the data up; there is at least one.
+    pub machines: Vec<Machine>,
+}
+
+impl Stack {
+    pub fn configs(spec: &Spec, data: &DataFacts, compute: Kind) -> Vec<MachineConfig> {
+        let widths = widths(spec, data);
+        let top = widths.len().saturating_sub(2);
+        widths
+            .windows(2)
+            .enumerate()
+            .map(|(i, pair)| MachineConfig {
+                units: pair[0],
+                classes: if i == top { spec.joint_classes(data) } else { 0 },
+                hidden: pair[1],
+                linear_hidden: i == top && spec.linear_code(),
+                compute,
+            })
+            .collect()
+    }
+
+    pub fn init(
+        spec: &Spec,
+        data: &DataFacts,
+        compute: Kind,
+        rng: &mut Rng,
+        device: Device,
+    ) -> Self {
+        let machines = Self::configs(spec, data, compute)
+            .into_iter()
+            .map(|config| config.init(rng, device))
+            .collect();
+        Self { machines }
+    }
+
+    pub fn depth(&self) -> usize {
+        self.machines.len()
+    }
+
+    pub fn top(&self) -> &Machine {
+        &self.machines[self.depth() - 1]
+    }
+
+    /// What the RBM at `depth` sees of the data: `[batch, features] -> [batch, units]`, the means of the
+    /// hidden layer below it. At `self.depth()` the top hidden layer, under the labels that are likely.
+    pub fn up(&self, x: &Tensor, depth: usize) -> Tensor {
+        self.machines[..depth]
+            .iter()
+            .fold(x.shallow_clone(), |v, machine| {
+                machine.hidden(&machine.with_likely_labels(&v))
+            })
+    }
+
+    /// The means of the data given what the RBM at `depth` sees: `[batch, units] -> [batch, features]`.
+    pub fn down(&self, v: &Tensor, depth: usize) -> Tensor {
+        self.machines[..depth]
+            .iter()
+            .rev()
+            .fold(v.shallow_clone(), |h, machine| {
+                machine.unit_part(&machine.visible(&h))
+            })
+    }
+
+    /// As `up`, each layer drawn from its distribution.
+    pub fn sample_up(&self, x: &Tensor, depth: usize, rng: &mut Rng) -> Tensor {
+        self.machines[..depth]
+            .iter()
+            .fold(x.shallow_clone(), |v, machine| {
+                machine.sample_hidden(&machine.hidden(&v), rng)
+            })
+    }
+
+    /// As `down`, the layers between drawn from their distributions.
+    pub fn sample_down(&self, v: &Tensor, depth: usize, rng: &mut Rng) -> Tensor {
+        let mut h = v.shallow_clone();
+        for (i, machine) in self.machines[..depth].iter().enumerate().rev() {
+            let p = machine.visible(&h);
+            h = if i > 0 { rng.bernoulli(&p) } else { p };
+        }
+        h
+    }
+
+    /// The variational free energy of each row in nats, up to the constant `ln Z` of the top RBM:
+    /// `F_top(μ) + Σ_k (-ln p(μ_k | μ_{k+1}) - H(μ_{k+1}))`, with every layer at its mean μ. Exact for one
+    /// layer.
+    pub fn free_energy(&self, x: &Tensor) -> Tensor {
+        let below = &self.machines[..self.depth() - 1];
+        let mut sum = Tensor::zeros([x.size()[0]], (Kind::Float, x.device()));
+        let mut v = x.shallow_clone();
+        for machine in below {
+            let input = machine.hidden_input(&v);
+            let h = input.sigmoid();
+            // The cross-entropy of a layer's means under themselves is their entropy.
+            sum += cross_entropy_per_row(&machine.visible_input(&h), &v)
+                - cross_entropy_per_row(&input, &h);
+            v = h;
+        }
+        sum + self.top().free_energy(&v)
+    }
+
+    /// `layers.<i>.weights`, `.hidden_bias` and `.visible_bias`; the tensors share storage.
+    pub fn named_tensors(&self) -> Tensors {
+        let mut named = Tensors::new();
+        for (i, machine) in self.machines.iter().enumerate() {
+            for (name, tensor) in machine.pair.tensors() {
+                named.insert(format!("layers.{i}.{name}"), tensor);
+            }
+        }
+        named
+    }
+
+    pub fn load(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {
+        for (name, mut tensor) in self.named_tensors() {
+            crate::nn::copy_named(source, &name, &mut tensor)?;
+        }
+        Ok(())
+    }
+}
