@@ -4,6 +4,8 @@
 //! document, the capability lists and the generic tests all follow from the table.
 
 pub mod autoencoder;
+pub mod mlp;
+pub mod pca;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -23,8 +25,10 @@ use crate::train::settings::{Training, TrainingDefaults};
 
 /// Every family that can be trained, in the order they are documented.
 pub static FAMILIES: &[Family] = &[
+    Family::of::<pca::Pca>(),
     Family::of::<rbm::Rbm>(),
     Family::of::<autoencoder::Autoencoder>(),
+    Family::of::<mlp::Mlp>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

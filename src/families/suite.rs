@@ -13,6 +13,7 @@ use crate::data::split::Split;
 use crate::inference::{Call, Input, Reply, Verb};
 use crate::nn::Tensors;
 use crate::nn::model::{DataFacts, Model};
+use crate::nn::optimizer::Rule;
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
@@ -54,6 +55,42 @@ fn table() -> Vec<Small> {
             model: json!({"kind": "autoencoder", "hidden": [64], "code": 8, "corruption": {"kind": "mask", "level": 0.2}}),
             settings: |t| t.epochs = 25,
             learns: ("reconstruction_mse", 0.06),
+        },
+        Small {
+            name: "pca",
+            model: json!({"kind": "pca", "code": 8}),
+            settings: |t| t.batch_size = 50,
+            learns: ("reconstruction_mse", 0.03),
+        },
+        Small {
+            name: "pca, whitened",
+            model: json!({"kind": "pca", "code": 8, "whiten": true}),
+            settings: |t| t.batch_size = 50,
+            learns: ("reconstruction_mse", 0.03),
+        },
+        Small {
+            name: "mlp",
+            model: json!({"kind": "mlp", "hidden": [64], "input_dropout": 0.1, "label_smoothing": 0.1}),
+            settings: |t| {
+                t.epochs = 8;
+                t.optimizer = Rule::Nesterov;
+                t.learning_rate = 0.1;
+                t.gradient_clip = Some(5.0);
+                t.weight_decay = 1e-4;
+            },
+            learns: ("error", 0.15),
+        },
+        Small {
+            name: "mlp, convolutional",
+            model: json!({"kind": "mlp", "channels": [8, 16], "hidden": [32], "batch_norm": true, "dropout": 0.2, "augment": {"shift": 1}}),
+            settings: |t| (t.epochs, t.learning_rate) = (8, 1e-2),
+            learns: ("error", 0.25),
+        },
+        Small {
+            name: "mlp, regression",
+            model: json!({"kind": "mlp", "task": "regression", "hidden": [64], "standardize": true}),
+            settings: |t| t.epochs = 8,
+            learns: ("rmse", 1.5),
         },
     ]
 }

@@ -3,18 +3,22 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod augment;
 pub mod block;
 pub mod conv;
 pub mod corruption;
 pub mod dense;
 pub mod gibbs;
+pub mod latent;
 pub mod loss;
 pub mod model;
+pub mod moments;
 pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod options;
 pub mod rng;
+pub mod standardize;
 
 use std::collections::BTreeMap;
 
