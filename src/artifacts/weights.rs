@@ -25,12 +25,13 @@ pub enum WeightsError {
     NoNote,
 }
 
-/// Serialises tensors (f32 or i64, any device) with a note about them.
+/// Serialises tensors (f32, f64 or i64, any device) with a note about them.
 pub fn encode(tensors: &Tensors, note: &impl Serialize) -> Result<Vec<u8>, WeightsError> {
     let mut blobs = Vec::with_capacity(tensors.len());
     for (name, tensor) in tensors {
         let dtype = match tensor.kind() {
             Kind::Float => Dtype::F32,
+            Kind::Double => Dtype::F64,
             Kind::Int64 => Dtype::I64,
             _ => return Err(WeightsError::Type(name.clone())),
         };
@@ -67,6 +68,7 @@ pub fn decode<N: DeserializeOwned>(bytes: &[u8]) -> Result<(Tensors, N), Weights
     for (name, view) in SafeTensors::deserialize(bytes)?.iter() {
         let kind = match view.dtype() {
             Dtype::F32 => Kind::Float,
+            Dtype::F64 => Kind::Double,
             Dtype::I64 => Kind::Int64,
             _ => return Err(WeightsError::Type(name.to_owned())),
         };
@@ -97,6 +99,10 @@ mod tests {
             ),
             ("steps".to_owned(), Tensor::from_slice(&[7_i64])),
             (
+                "sums".to_owned(),
+                Tensor::from_slice(&[0.1_f64, -1e300, f64::MIN_POSITIVE]),
+            ),
+            (
                 "empty".to_owned(),
                 Tensor::zeros([0], (Kind::Float, Device::Cpu)),
             ),
@@ -107,6 +113,7 @@ mod tests {
         assert_eq!(note, "a note");
         for (name, tensor) in &tensors {
             assert_eq!(tensor.size(), back[name].size(), "{name}");
+            assert_eq!(tensor.kind(), back[name].kind(), "{name}");
             assert_eq!(tensor, &back[name], "{name}");
         }
         assert!(decode::<String>(&bytes[..bytes.len() - 1]).is_err());

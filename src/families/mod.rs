@@ -5,6 +5,8 @@
 
 pub mod autoencoder;
 pub mod dbn;
+pub mod mlp;
+pub mod pca;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -25,10 +27,12 @@ use crate::train::settings::{Training, TrainingDefaults};
 
 /// Every family that can be trained, in the order they are documented.
 pub static FAMILIES: &[Family] = &[
+    Family::of::<pca::Pca>(),
     Family::of::<rbm::Rbm>(),
     Family::of::<autoencoder::Autoencoder>(),
     Family::of::<vae::Vae>(),
     Family::of::<dbn::DeepBelief>(),
+    Family::of::<mlp::Mlp>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

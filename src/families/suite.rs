@@ -13,6 +13,7 @@ use crate::data::split::Split;
 use crate::inference::{Call, Input, Reply, Verb};
 use crate::nn::Tensors;
 use crate::nn::model::{DataFacts, Model};
+use crate::nn::optimizer::Rule;
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,

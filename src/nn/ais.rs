@@ -212,7 +212,12 @@ impl Weights {
 
 fn log_sum_exp(logs: &[f64]) -> f64 {
     let greatest = logs.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    greatest + logs.iter().map(|log| (log - greatest).exp()).sum::<f64>().ln()
+    greatest
+        + logs
+            .iter()
+            .map(|log| (log - greatest).exp())
+            .sum::<f64>()
+            .ln()
 }
 
 /// As many indices as there are weights, each index as often as its weight says (systematic
@@ -254,7 +259,11 @@ mod tests {
         (pair, base_bias)
     }
 
-    fn annealed(pair: &BernoulliPair, base_bias: &Tensor, effort: LikelihoodEffort) -> LogPartition {
+    fn annealed(
+        pair: &BernoulliPair,
+        base_bias: &Tensor,
+        effort: LikelihoodEffort,
+    ) -> LogPartition {
         Annealing::new(Tempered { pair, base_bias }, effort).estimate(&mut Rng::at(3, &[]))
     }
 
@@ -267,7 +276,10 @@ mod tests {
             let minus_energy = v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
                 + v.mv(&pair.visible_bias).unsqueeze(1)
                 + h.mv(&pair.hidden_bias).unsqueeze(0);
-            let expected = minus_energy.view([-1]).logsumexp(0, false).double_value(&[]);
+            let expected = minus_energy
+                .view([-1])
+                .logsumexp(0, false)
+                .double_value(&[]);
             assert!((enumerate(&pair) - expected).abs() < 1e-4);
         }
     }
@@ -283,8 +295,14 @@ mod tests {
             let (pair, base_bias) = random(visible, hidden, scale);
             let exact = enumerate(&pair);
             let found = annealed(&pair, &base_bias, effort);
-            assert!((found.log_z - exact).abs() < 0.1, "{found:?}, exact {exact}");
-            assert!((found.reverse - exact).abs() < 0.1, "{found:?}, exact {exact}");
+            assert!(
+                (found.log_z - exact).abs() < 0.1,
+                "{found:?}, exact {exact}"
+            );
+            assert!(
+                (found.reverse - exact).abs() < 0.1,
+                "{found:?}, exact {exact}"
+            );
             assert!((found.log_z - exact).abs() < 4.0 * found.error + 1e-3);
             assert!(found.effective_samples > 50.0, "{found:?}");
             let chosen = LogPartition::of(&pair, &base_bias, effort, &mut Rng::at(3, &[]));
@@ -310,8 +328,16 @@ mod tests {
             })
             .collect();
         let mean = |value: fn(&LogPartition) -> f64| runs.iter().map(value).sum::<f64>() / 40.0;
-        assert!(mean(|r| r.log_z) < exact - 0.1, "{}", mean(|r| r.log_z) - exact);
-        assert!(mean(|r| r.reverse) > exact + 0.1, "{}", mean(|r| r.reverse) - exact);
+        assert!(
+            mean(|r| r.log_z) < exact - 0.1,
+            "{}",
+            mean(|r| r.log_z) - exact
+        );
+        assert!(
+            mean(|r| r.reverse) > exact + 0.1,
+            "{}",
+            mean(|r| r.reverse) - exact
+        );
     }
 
     #[test]
@@ -325,7 +351,10 @@ mod tests {
         };
         let base_bias = pair.visible_bias.copy();
         let found = annealed(&pair, &base_bias, effort);
-        assert!((found.log_z - exact).abs() < 1e-4, "{found:?}, exact {exact}");
+        assert!(
+            (found.log_z - exact).abs() < 1e-4,
+            "{found:?}, exact {exact}"
+        );
         assert!((found.reverse - exact).abs() < 1e-4 && found.error < 1e-4);
         // Nor does it matter which machine without hidden biases is the start of itself.
         pair.hidden_bias = pair.hidden_bias.zeros_like();

@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod ais;
+pub mod augment;
 pub mod averaging;
 pub mod binarize;
 pub mod block;
@@ -13,9 +14,10 @@ pub mod corruption;
 pub mod gibbs;
 pub mod latent;
 pub mod loss;
-pub mod mixture;
 pub mod machine;
+pub mod mixture;
 pub mod model;
+pub mod moments;
 pub mod net;
 pub mod norm;
 pub mod optimizer;
@@ -23,6 +25,7 @@ pub mod options;
 pub mod penalty;
 pub mod pretrain;
 pub mod rng;
+pub mod standardize;
 pub mod tempered;
 pub mod tempering;
 pub mod tied;

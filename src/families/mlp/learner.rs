@@ -1,0 +1,186 @@
+//! How the net learns: cross-entropy of the labels, or squared error of a number.
+
+use tch::{Kind, Reduction, Tensor};
+
+use super::net::Mlp;
+use super::spec::Spec;
+use crate::data::split::Batch;
+use crate::nn::augment::shifted;
+use crate::nn::model::{DataFacts, Model};
+use crate::nn::optimizer::Optimizer;
+use crate::nn::rng::Rng;
+use crate::nn::standardize::{Columns, Standardizer};
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::learner::BatchSource;
+use crate::train::settings::Training;
+use crate::train::{Learner, Phase, Report, StepContext};
+
+pub(super) struct MlpLearner {
+    mlp: Mlp,
+    optimizer: Optimizer,
+    /// Shape of an image and how far to move it.
+    shift: Option<([i64; 3], i64)>,
+    input_dropout: f64,
+    label_smoothing: f64,
+    epochs: u32,
+    gradient_clip: Option<f64>,
+}
+
+impl MlpLearner {
+    pub fn new(mlp: Mlp, spec: &Spec, training: &Training, data: &DataFacts) -> Self {
+        let shift = match (spec.augment, &data.shape[..]) {
+            (Some(augment), &[channels, height, width]) => {
+                Some(([channels, height, width], augment.shift))
+            }
+            _ => None,
+        };
+        Self {
+            optimizer: Optimizer::new(training.optimizer_config(), mlp.parameters()),
+            mlp,
+            shift,
+            input_dropout: spec.input_dropout,
+            label_smoothing: spec.label_smoothing,
+            epochs: training.epochs,
+            gradient_clip: training.gradient_clip,
+        }
+    }
+
+    /// The rows as a training step sees them: moved, standardised, some values left out.
+    fn seen(&self, x: &Tensor, rng: &mut Rng) -> Tensor {
+        let moved = match self.shift {
+            Some((shape, limit)) => shifted(x, shape, limit, rng),
+            None => x.shallow_clone(),
+        };
+        let x = self.mlp.prepared(&moved);
+        if self.input_dropout <= 0.0 {
+            return x;
+        }
+        let kept = 1.0 - self.input_dropout;
+        let mask = rng.uniform(&x.size(), x.device()).less(kept);
+        x * mask.to_kind(Kind::Float) / kept
+    }
+
+    /// Cross-entropy in nats of `[batch, classes]` logits, averaged over the batch.
+    fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
+        logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, smoothing)
+    }
+
+    fn report(&self, outputs: &Tensor, labels: &Tensor, loss: &Tensor) -> Report {
+        let loss = ("loss", loss.double_value(&[]));
+        Report(match self.mlp.target() {
+            None => vec![loss, ("error", error(outputs, labels))],
+            Some(target) => vec![
+                loss,
+                ("rmse", squared_error(target, outputs, labels).sqrt()),
+            ],
+        })
+    }
+}
+
+/// Share of the rows whose greatest logit is not their label's.
+fn error(logits: &Tensor, labels: &Tensor) -> f64 {
+    let wrong = logits.argmax(1, false).not_equal_tensor(labels);
+    mean(&wrong.to_kind(Kind::Float))
+}
+
+/// Mean squared error of a regressor, in the labels' own units.
+fn squared_error(target: &Standardizer, outputs: &Tensor, labels: &Tensor) -> f64 {
+    mean(&(target.undo(outputs) - column(labels)).square())
+}
+
+/// Labels as numbers, `[batch, 1]`.
+fn column(labels: &Tensor) -> Tensor {
+    labels.to_kind(Kind::Float).view([-1, 1])
+}
+
+fn mean(x: &Tensor) -> f64 {
+    x.mean(Kind::Double).double_value(&[])
+}
+
+impl Learner for MlpLearner {
+    fn phases(&self) -> Vec<Phase> {
+        vec![Phase::training(self.epochs)]
+    }
+
+    /// Mean and deviation of what is standardised.
+    fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
+        let (mut inputs, mut targets) = (Columns::default(), Columns::default());
+        let mlp = &mut self.mlp;
+        if mlp.input_mut().is_none() && mlp.target().is_none() {
+            return Ok(());
+        }
+        for batch in batches {
+            let batch = batch?;
+            if mlp.input_mut().is_some() {
+                inputs.add(&batch.x);
+            }
+            if let Some(labels) = &batch.labels {
+                targets.add(&labels.to_kind(Kind::Double).view([-1, 1]));
+            }
+        }
+        if let Some(input) = mlp.input_mut() {
+            input.fit(&inputs);
+        }
+        if let Some(target) = mlp.target_mut() {
+            target.fit(&targets);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
+        let Some(labels) = &batch.labels else {
+            return Report::default();
+        };
+        let x = self.seen(&batch.x, &mut context.rng);
+        let outputs = self.mlp.train_pass(&x, &mut context.rng);
+        let loss = match self.mlp.target() {
+            None => Self::cross_entropy(&outputs, labels, self.label_smoothing),
+            Some(target) => outputs.mse_loss(&target.apply(&column(labels)), Reduction::Mean),
+        };
+        self.optimizer
+            .descend(&loss, context.learning_rate, self.gradient_clip);
+        tch::no_grad(|| self.report(&outputs, labels, &loss))
+    }
+
+    /// `loss` is the cross-entropy without smoothing, or the squared error of the standardised number.
+    /// The test split may have no labels: then there is nothing to compare with.
+    fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
+        let Some(labels) = &batch.labels else {
+            return Report::default();
+        };
+        let outputs = self.mlp.outputs(&batch.x);
+        let Some(target) = self.mlp.target() else {
+            let loss = Self::cross_entropy(&outputs, labels, 0.0);
+            let error = error(&outputs, labels);
+            return Report(vec![
+                ("loss", loss.double_value(&[])),
+                ("error", error),
+                ("accuracy", 1.0 - error),
+            ]);
+        };
+        let mse = squared_error(target, &outputs, labels);
+        // Against the variance of the training labels: that of a small batch would be noise.
+        let share = mse / target.deviation().double_value(&[0]).powi(2);
+        Report(vec![
+            ("loss", share),
+            ("mse", mse),
+            ("rmse", mse.sqrt()),
+            ("r2", 1.0 - share),
+        ])
+    }
+
+    fn state(&self) -> Tensors {
+        let mut state = self.mlp.tensors();
+        state.extend(self.optimizer.state("optimizer"));
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        self.mlp.restore(state)?;
+        self.optimizer.restore("optimizer", state)
+    }
+
+    fn model(&self) -> &dyn Model {
+        &self.mlp
+    }
+}

@@ -1,0 +1,182 @@
+//! The trained net and the verbs it answers.
+
+use tch::{Device, Kind, Tensor};
+
+use super::spec::{Spec, Task};
+use crate::families::Define;
+use crate::nn::model::{
+    Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
+};
+use crate::nn::net::{Net, Pass};
+use crate::nn::options::{EncodeOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::standardize::Standardizer;
+use crate::nn::{TensorMismatch, Tensors};
+
+pub struct Mlp {
+    net: Net,
+    /// Of the input values.
+    input: Option<Standardizer>,
+    /// Of the number to be learnt, for a regressor; a classifier has none.
+    target: Option<Standardizer>,
+    /// Values in the output of the last hidden layer.
+    code: i64,
+}
+
+impl Mlp {
+    pub(super) fn new(spec: &Spec, net: Net, data: &DataFacts, device: Device) -> Self {
+        let last = net.depth().checked_sub(2);
+        let code = last.map_or(data.features(), |last| {
+            net.blocks()[last].output_shape().iter().product()
+        });
+        Self {
+            net,
+            input: spec
+                .standardizes(data)
+                .then(|| Standardizer::identity(data.features(), device)),
+            target: match spec.task {
+                Task::Classification => None,
+                Task::Regression => Some(Standardizer::identity(1, device)),
+            },
+            code,
+        }
+    }
+
+    pub(super) fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.net.load("net", tensors)?;
+        if let Some(input) = &mut self.input {
+            input.load("input", tensors)?;
+        }
+        if let Some(target) = &mut self.target {
+            target.load("target", tensors)?;
+        }
+        Ok(())
+    }
+
+    /// What gradients change.
+    pub(super) fn parameters(&self) -> Tensors {
+        self.net.parameters("net")
+    }
+
+    pub(super) fn input_mut(&mut self) -> Option<&mut Standardizer> {
+        self.input.as_mut()
+    }
+
+    pub(super) fn target(&self) -> Option<&Standardizer> {
+        self.target.as_ref()
+    }
+
+    pub(super) fn target_mut(&mut self) -> Option<&mut Standardizer> {
+        self.target.as_mut()
+    }
+
+    /// The rows as the first layer wants them, `[batch, features]`.
+    pub(super) fn prepared(&self, x: &Tensor) -> Tensor {
+        match &self.input {
+            Some(input) => input.apply(x),
+            None => x.shallow_clone(),
+        }
+    }
+
+    /// The last layer's output for prepared rows in training: logits, or the standardised value.
+    pub(super) fn train_pass(&self, prepared: &Tensor, rng: &mut Rng) -> Tensor {
+        self.net.pass(prepared, &mut Pass::train(rng))
+    }
+
+    /// The same in use, `[batch, features] -> [batch, outputs]`.
+    pub(super) fn outputs(&self, x: &Tensor) -> Tensor {
+        self.net.forward(&self.prepared(x))
+    }
+
+    /// The output of layer `layer`, counted from 0 at the first convolution or dense layer.
+    fn hidden(&self, x: &Tensor, depth: usize) -> Tensor {
+        self.net.forward_to(&self.prepared(x), depth)
+    }
+
+    fn hidden_layers(&self) -> usize {
+        self.net.depth() - 1
+    }
+}
+
+impl Model for Mlp {
+    fn tensors(&self) -> Tensors {
+        let mut tensors = self.net.tensors("net");
+        if let Some(input) = &self.input {
+            input.name_tensors("input", &mut tensors);
+        }
+        if let Some(target) = &self.target {
+            target.name_tensors("target", &mut tensors);
+        }
+        tensors
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        (self.hidden_layers() > 0).then(|| vec![self.code])
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        (self.hidden_layers() > 0).then_some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        self.target.is_none().then_some(self)
+    }
+    fn predictor(&self) -> Option<&dyn Predictor> {
+        Some(self)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        let dense = self.net.first_weights().is_some_and(|w| w.dim() == 2);
+        dense.then_some(self)
+    }
+}
+
+impl Encoder for Mlp {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::meaningless("sample", Self::KIND));
+        }
+        let last = self.hidden_layers() - 1;
+        let layer = options.layer.unwrap_or(last);
+        if layer > last {
+            let rule = format!("must be at most {last}, the last hidden layer, got {layer}");
+            return Err(BadOption::new("layer", rule));
+        }
+        Ok(self.hidden(&rows.x, layer + 1).into())
+    }
+}
+
+impl Scorer for Mlp {
+    /// `E(x) = -ln Σ_k e^{logit_k}`: low where some class is certain (Liu et al., 2020).
+    fn metric(&self) -> &'static str {
+        "energy"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        -self.outputs(&rows.x).logsumexp(1, false)
+    }
+}
+
+impl Predictor for Mlp {
+    fn predict(&self, x: &Tensor) -> Prediction {
+        let outputs = self.outputs(x);
+        match &self.target {
+            None => Prediction::Classes(outputs.softmax(1, Kind::Float)),
+            Some(target) => Prediction::Values(target.undo(&outputs)),
+        }
+    }
+
+    /// The output of the last hidden layer; the input itself for a net without one.
+    fn features(&self, x: &Tensor) -> Tensor {
+        self.hidden(x, self.hidden_layers())
+    }
+}
+
+impl Filters for Mlp {
+    fn filters(&self) -> Tensor {
+        self.net
+            .first_weights()
+            .map(Tensor::detach)
+            .unwrap_or_default()
+    }
+}

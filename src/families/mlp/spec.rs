@@ -1,0 +1,268 @@
+//! The `model` object of an mlp job, its rules, and the net it describes.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::document::Rules;
+use crate::families::require_width;
+use crate::nn::activation::Activation;
+use crate::nn::block::{BlockConfig, Map, Norm};
+use crate::nn::conv;
+use crate::nn::model::DataFacts;
+use crate::nn::net::NetConfig;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = MlpKind)]
+pub enum Kind {
+    #[default]
+    Mlp,
+}
+
+/// What the net learns of the labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = MlpTask)]
+pub enum Task {
+    /// A probability for each class.
+    Classification,
+    /// The label itself, read as a number.
+    Regression,
+}
+
+/// Changes of each training image, drawn anew each time it is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = MlpAugment)]
+pub struct Augment {
+    /// Moves the image by up to so many pixels along each axis; edges are repeated.
+    #[schema(minimum = 1)]
+    pub shift: i64,
+}
+
+/// Multilayer perceptron: a classifier or a regressor.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = MlpModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    #[schema(inline)]
+    pub task: Task,
+    /// Channels of convolutions before the dense layers; each halves the sides of the image. Empty
+    /// for none.
+    pub channels: Vec<i64>,
+    /// Widths of the dense hidden layers, from the input to the output; may be empty.
+    pub hidden: Vec<i64>,
+    /// Nonlinearity of the hidden layers.
+    #[schema(inline)]
+    pub activation: Activation,
+    /// Share of the units of each dense hidden layer that are left out at each training step.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub dropout: f64,
+    /// Share of the input values that are left out at each training step.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub input_dropout: f64,
+    /// Normalises what every hidden layer computes over the batch.
+    pub batch_norm: bool,
+    /// Shifts and scales every input value to mean 0 and deviation 1 over the training rows. Left
+    /// out: only for data outside [0, 1].
+    pub standardize: Option<bool>,
+    /// Share of the target probability that is spread evenly over all classes.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub label_smoothing: f64,
+    pub augment: Option<Augment>,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Mlp,
+            task: Task::Classification,
+            channels: Vec::new(),
+            hidden: vec![800],
+            activation: Activation::Relu,
+            dropout: 0.0,
+            input_dropout: 0.0,
+            batch_norm: false,
+            standardize: None,
+            label_smoothing: 0.0,
+            augment: None,
+        }
+    }
+}
+
+impl Spec {
+    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
+        self.check_layers(data, rules);
+        self.check_labels(data, rules);
+        let shares = [
+            ("dropout", self.dropout),
+            ("input_dropout", self.input_dropout),
+            ("label_smoothing", self.label_smoothing),
+        ];
+        for (field, share) in shares {
+            rules.require(
+                (0.0..1.0).contains(&share),
+                &format!("/model/{field}"),
+                format!("must be at least 0 and below 1, got {share}"),
+            );
+        }
+        if let Some(augment) = self.augment {
+            self.check_augment(augment, data, rules);
+        }
+    }
+
+    fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
+        for (field, widths) in [("channels", &self.channels), ("hidden", &self.hidden)] {
+            rules.require(
+                widths.len() <= 64,
+                &format!("/model/{field}"),
+                format!("must have at most 64 layers, got {}", widths.len()),
+            );
+            for (i, &width) in widths.iter().enumerate() {
+                require_width(rules, &format!("/model/{field}/{i}"), width);
+            }
+        }
+        if !self.channels.is_empty()
+            && let Err(rule) = self.net(data).shapes()
+        {
+            rules.require(false, "/model/channels", rule);
+        }
+        rules.require(
+            self.dropout == 0.0 || !self.hidden.is_empty(),
+            "/model/dropout",
+            "leaves out units of the dense hidden layers, and `hidden` names none",
+        );
+    }
+
+    fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
+        let Some(classes) = data.classes else {
+            let rule = "has no labels on its training rows; an mlp learns labels";
+            rules.require(false, "/dataset", rule);
+            return;
+        };
+        let classifies = self.task == Task::Classification;
+        rules.require(
+            !classifies || classes >= 2,
+            "/dataset",
+            format!("has {classes} class of labels; classification needs two or more"),
+        );
+        rules.require(
+            !classifies || classes <= 1 << 24,
+            "/dataset",
+            format!(
+                "has labels up to {}: too many classes; did you mean the task 'regression'?",
+                classes - 1
+            ),
+        );
+        rules.require(
+            classifies || self.label_smoothing == 0.0,
+            "/model/label_smoothing",
+            "spreads a target over classes; the task 'regression' has none",
+        );
+    }
+
+    fn check_augment(&self, augment: Augment, data: &DataFacts, rules: &mut Rules) {
+        let pointer = "/model/augment/shift";
+        match data.shape[..] {
+            [_, height, width] => {
+                let limit = height.min(width) - 1;
+                rules.require(
+                    (1..=limit).contains(&augment.shift),
+                    pointer,
+                    format!(
+                        "must be between 1 and {limit}, less than the image's sides, got {}",
+                        augment.shift
+                    ),
+                );
+            }
+            _ => rules.require(
+                false,
+                pointer,
+                format!(
+                    "needs rows of shape [channels, height, width], these have {:?}",
+                    data.shape
+                ),
+            ),
+        }
+    }
+
+    /// Whether inputs are standardised before the first layer.
+    pub fn standardizes(&self, data: &DataFacts) -> bool {
+        self.standardize.unwrap_or_else(|| !data.is_unit_interval())
+    }
+
+    /// Convolutions, hidden layers, and the linear layer to the logits or the value.
+    pub fn net(&self, data: &DataFacts) -> NetConfig {
+        let norm = if self.batch_norm {
+            Norm::Batch
+        } else {
+            Norm::None
+        };
+        let outputs = match self.task {
+            Task::Classification => data.classes.unwrap_or(1),
+            Task::Regression => 1,
+        };
+        let mut blocks = conv::encoder(&self.channels, self.activation, norm);
+        let dense = BlockConfig::dense(&self.hidden, self.activation);
+        blocks.extend(dense.into_iter().map(|block| BlockConfig {
+            norm,
+            dropout: self.dropout,
+            ..block
+        }));
+        blocks.push(BlockConfig::new(Map::linear(outputs), Activation::Linear));
+        NetConfig::new(&data.shape, blocks)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn broken(spec: &Spec, data: &DataFacts) -> Vec<String> {
+        let mut rules = Rules::default();
+        spec.check(data, &mut rules);
+        rules.broken().into_iter().map(|e| e.pointer).collect()
+    }
+
+    #[test]
+    fn what_cannot_be_learnt_is_refused_where_it_stands() {
+        let images = DataFacts {
+            shape: vec![1, 8, 8],
+            range: (0.0, 1.0),
+            classes: Some(10),
+        };
+        let table = DataFacts {
+            shape: vec![12],
+            ..images.clone()
+        };
+        let unlabelled = DataFacts {
+            classes: None,
+            ..images.clone()
+        };
+        let usual = Spec::default();
+        assert!(broken(&usual, &images).is_empty());
+        assert_eq!(broken(&usual, &unlabelled), ["/dataset"]);
+        let conv = Spec {
+            channels: vec![8],
+            augment: Some(Augment { shift: 2 }),
+            ..Spec::default()
+        };
+        assert!(broken(&conv, &images).is_empty());
+        assert_eq!(
+            broken(&conv, &table),
+            ["/model/channels", "/model/augment/shift"]
+        );
+        let regression = Spec {
+            task: Task::Regression,
+            label_smoothing: 0.1,
+            dropout: 1.0,
+            ..Spec::default()
+        };
+        assert_eq!(
+            broken(&regression, &table),
+            ["/model/label_smoothing", "/model/dropout"]
+        );
+    }
+}

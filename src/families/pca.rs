@@ -1,0 +1,592 @@
+//! Principal component analysis (Pearson, 1901; Hotelling, 1933): the linear code of least squared
+//! error, found exactly.
+//!
+//! `code = (x - mean) Cᵀ`, `y = code C + mean`, with the rows of `C: [code, features]` the eigenvectors
+//! of the covariance with the greatest eigenvalues. One epoch sums up mean and covariance in f64; they
+//! are solved at its end.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind as TensorKind, Tensor};
+use utoipa::ToSchema;
+
+use super::{Define, require_width};
+use crate::data::split::Batch;
+use crate::document::Rules;
+use crate::nn::latent::lerp;
+use crate::nn::model::{
+    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+};
+use crate::nn::moments::Moments;
+use crate::nn::optimizer::Rule;
+use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::train::settings::{Precision, Schedule, Training, TrainingDefaults};
+use crate::train::{Learner, Phase, Report, StepContext};
+
+/// Widest rows: their covariance takes 2 GiB, and solving it as much again a few times over.
+const MAX_FEATURES: i64 = 16_384;
+
+/// Share of the greatest variance below which a component is rounding error, and is not whitened.
+const NO_VARIANCE: f64 = 1e-10;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PcaKind)]
+pub enum Kind {
+    #[default]
+    Pca,
+}
+
+/// Principal component analysis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = PcaModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Components kept; at most the values in a row.
+    #[schema(minimum = 1)]
+    pub code: i64,
+    /// Divides each value of the code by its standard deviation, so that all have variance 1.
+    pub whiten: bool,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Pca,
+            code: 32,
+            whiten: false,
+        }
+    }
+}
+
+/// The solution.
+pub struct Pca {
+    /// `[features]`.
+    mean: Tensor,
+    /// `[code, features]`, of length 1 each, the greatest variance first.
+    components: Tensor,
+    /// `[code]`.
+    explained_variance: Tensor,
+    /// The variance of all values in a row together, `[1]`.
+    total_variance: Tensor,
+    whiten: bool,
+}
+
+impl Define for Pca {
+    const KIND: &'static str = "pca";
+    const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
+    type Spec = Spec;
+
+    fn training_defaults() -> TrainingDefaults {
+        TrainingDefaults {
+            epochs: 1,
+            batch_size: 1000,
+            optimizer: Rule::Sgd,
+            learning_rate: 1.0,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            schedule: Schedule::CONSTANT,
+        }
+    }
+
+    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        let features = data.features();
+        require_width(rules, "/model/code", spec.code);
+        rules.require(
+            spec.code <= features,
+            "/model/code",
+            format!(
+                "must be at most {features}, the values in a row, got {}",
+                spec.code
+            ),
+        );
+        rules.require(
+            features <= MAX_FEATURES,
+            "/dataset",
+            format!(
+                "rows have {features} values; pca takes at most {MAX_FEATURES}, whose covariance already fills 2 GiB"
+            ),
+        );
+        check_training(training, rules);
+    }
+
+    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
+        let (features, code) = (
+            u128::from(data.features().unsigned_abs()),
+            u128::from(spec.code.unsigned_abs()),
+        );
+        features * code + features + code + 1
+    }
+
+    fn learner(
+        spec: &Spec,
+        _training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner> {
+        Box::new(PcaLearner {
+            moments: Some(Moments::new(data.features(), device)),
+            pca: Self::zero(spec, data, device),
+            bounded: data.is_unit_interval(),
+        })
+    }
+
+    fn load(
+        spec: &Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch> {
+        let mut pca = Self::zero(spec, data, device);
+        pca.restore(tensors)?;
+        Ok(Box::new(pca))
+    }
+}
+
+/// One pass over the rows is all there is: what only gradient descent understands is refused.
+fn check_training(training: &Training, rules: &mut Rules) {
+    let usual = Pca::training_defaults();
+    let one_pass = format!(
+        "must be 1: pca is solved exactly from one pass over the rows, got {}",
+        training.epochs
+    );
+    rules.require(training.epochs == 1, "/training/epochs", one_pass);
+    let meaningless = [
+        ("optimizer", training.optimizer != usual.optimizer),
+        (
+            "learning_rate",
+            training.learning_rate.to_bits() != usual.learning_rate.to_bits(),
+        ),
+        (
+            "momentum",
+            training.momentum.to_bits() != usual.momentum.to_bits(),
+        ),
+        ("schedule", training.schedule != usual.schedule),
+        ("weight_decay", training.weight_decay > 0.0),
+        ("gradient_clip", training.gradient_clip.is_some()),
+        ("early_stopping", training.early_stopping.is_some()),
+    ];
+    for (field, given) in meaningless {
+        rules.require(
+            !given,
+            &format!("/training/{field}"),
+            "means nothing here: pca is solved exactly, without steps down a gradient; leave it out",
+        );
+    }
+    rules.require(
+        training.precision != Precision::Bf16,
+        "/training/precision",
+        "must be auto or fp32: the covariance is summed up in f64",
+    );
+}
+
+impl Pca {
+    fn zero(spec: &Spec, data: &DataFacts, device: Device) -> Self {
+        let zeros = |size: &[i64]| Tensor::zeros(size, (TensorKind::Float, device));
+        Self {
+            mean: zeros(&[data.features()]),
+            components: zeros(&[spec.code, data.features()]),
+            explained_variance: zeros(&[spec.code]),
+            total_variance: zeros(&[1]),
+            whiten: spec.whiten,
+        }
+    }
+
+    fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        copy_named(tensors, "mean", &mut self.mean)?;
+        copy_named(tensors, "components", &mut self.components)?;
+        copy_named(tensors, "explained_variance", &mut self.explained_variance)?;
+        copy_named(tensors, "total_variance", &mut self.total_variance)
+    }
+
+    /// The leading eigenvectors of the covariance, each with its greatest entry positive: an
+    /// eigenvector's sign is arbitrary, and equal data should give equal codes.
+    fn solve(&mut self, moments: &Moments) {
+        let code = self.components.size()[0];
+        let covariance = moments.covariance();
+        // The eigenvalues ascend; the eigenvectors are columns.
+        let (values, vectors) = covariance.linalg_eigh("L");
+        let leading = vectors.transpose(0, 1).flip([0]).narrow(0, 0, code);
+        let greatest = leading.abs().argmax(1, true);
+        let sign = leading.gather(1, &greatest, false).sign();
+        self.components.copy_(&(leading * sign));
+        // Rounding can take a variance of zero a little below it.
+        let variance = values.flip([0]).narrow(0, 0, code).clamp_min(0.0);
+        self.explained_variance.copy_(&variance);
+        self.total_variance.copy_(&covariance.trace().view([1]));
+        self.mean.copy_(moments.mean());
+    }
+
+    /// Standard deviation of each value of the code, zero where there is none: `[code]`.
+    fn deviations(&self) -> Tensor {
+        let variance = &self.explained_variance;
+        let real = variance.greater_tensor(&(variance.max() * NO_VARIANCE));
+        variance.sqrt() * real.to_kind(TensorKind::Float)
+    }
+
+    /// `(x - mean) Cᵀ`, divided by the deviations if they are whitened: `[batch, code]`.
+    fn project(&self, x: &Tensor) -> Tensor {
+        let code = (x - &self.mean).matmul(&self.components.transpose(0, 1));
+        if self.whiten {
+            let deviations = self.deviations();
+            let real = deviations.greater(0.0).to_kind(TensorKind::Float);
+            code * &real / (deviations + (1.0 - real))
+        } else {
+            code
+        }
+    }
+
+    /// `code C + mean`: `[batch, features]`.
+    fn back(&self, code: &Tensor) -> Tensor {
+        let components = if self.whiten {
+            &self.components * self.deviations().view([-1, 1])
+        } else {
+            self.components.shallow_clone()
+        };
+        self.mean.addmm(code, &components)
+    }
+
+    /// The nearest point of the plane that the components span.
+    fn round_trip(&self, x: &Tensor) -> Tensor {
+        self.back(&self.project(x))
+    }
+}
+
+impl Model for Pca {
+    fn tensors(&self) -> Tensors {
+        [
+            ("mean", &self.mean),
+            ("components", &self.components),
+            ("explained_variance", &self.explained_variance),
+            ("total_variance", &self.total_variance),
+        ]
+        .map(|(name, tensor)| (name.to_owned(), tensor.shallow_clone()))
+        .into()
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.components.size()[0]])
+    }
+    fn encoder(&self) -> Option<&dyn Encoder> {
+        Some(self)
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
+        Some(self)
+    }
+    fn denoiser(&self) -> Option<&dyn Denoiser> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn inpainter(&self) -> Option<&dyn Inpainter> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+    fn filters(&self) -> Option<&dyn Filters> {
+        Some(self)
+    }
+}
+
+impl Encoder for Pca {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::meaningless("sample", Self::KIND));
+        }
+        if options.layer.is_some_and(|layer| layer > 0) {
+            return Err(BadOption::new("layer", "pca has one layer, number 0"));
+        }
+        Ok(self.project(&rows.x).into())
+    }
+}
+
+impl Decoder for Pca {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.back(&codes.x)
+    }
+}
+
+fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
+    match steps {
+        Some(_) => Err(BadOption::meaningless("gibbs_steps", Pca::KIND)),
+        None => Ok(()),
+    }
+}
+
+impl Reconstructor for Pca {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&rows.x))
+    }
+}
+
+impl Denoiser for Pca {
+    fn denoise(
+        &self,
+        noisy: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        refuse_gibbs(options.gibbs_steps)?;
+        Ok(self.round_trip(&noisy.x))
+    }
+}
+
+impl Scorer for Pca {
+    /// Mean squared error per value.
+    fn metric(&self) -> &'static str {
+        "reconstruction_error"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        error_per_row(&rows.x, &self.round_trip(&rows.x))
+    }
+}
+
+impl Inpainter for Pca {
+    /// Starts from the mean and projects again and again, the known values held fast: this goes to the
+    /// point of the plane that is nearest in the known values.
+    fn inpaint(
+        &self,
+        rows: &Rows,
+        missing: &Tensor,
+        options: &InpaintOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        let rounds = options.gibbs_steps.unwrap_or(100);
+        if !(1..=100_000).contains(&rounds) {
+            let rule = format!("must be between 1 and 100000, got {rounds}");
+            return Err(BadOption::new("gibbs_steps", rule));
+        }
+        let mut x = fill_in(&rows.x, missing, &self.mean);
+        for _ in 0..rounds {
+            x = fill_in(&rows.x, missing, &self.round_trip(&x));
+        }
+        Ok(x)
+    }
+}
+
+impl Interpolator for Pca {
+    fn locate(&self, rows: &Rows) -> Option<Tensor> {
+        Some(self.project(&rows.x))
+    }
+    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        _label: Option<&Tensor>,
+    ) -> Tensor {
+        self.back(&lerp(from, to, shares))
+    }
+}
+
+impl Filters for Pca {
+    fn filters(&self) -> Tensor {
+        self.components.shallow_clone()
+    }
+}
+
+struct PcaLearner {
+    pca: Pca,
+    /// Until they are solved.
+    moments: Option<Moments>,
+    /// Whether the data is in [0, 1].
+    bounded: bool,
+}
+
+const MOMENTS: &str = "moments";
+
+impl Learner for PcaLearner {
+    fn phases(&self) -> Vec<Phase> {
+        vec![Phase::new("summing up", 1)]
+    }
+
+    fn step(&mut self, batch: &Batch, _context: &mut StepContext) -> Report {
+        if let Some(moments) = &mut self.moments {
+            moments.add(&batch.x);
+        }
+        Report::default()
+    }
+
+    /// The moments have done their work, and are large: they go.
+    fn close_epoch(&mut self, _phase: usize, _epoch: u32) {
+        if let Some(moments) = self.moments.take() {
+            self.pca.solve(&moments);
+        }
+    }
+
+    fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
+        let output = self.pca.round_trip(&batch.x);
+        let mse = mean(&error_per_row(&batch.x, &output));
+        let explained = self.pca.explained_variance.sum(TensorKind::Double);
+        let total = self.pca.total_variance.double_value(&[0]);
+        let mut report = vec![
+            ("reconstruction_mse", mse),
+            ("squared_error", mse * batch.x.size()[1] as f64),
+            (
+                "explained_variance_ratio",
+                // Rows that are all the same have no variance to miss.
+                if total > 0.0 {
+                    explained.double_value(&[]) / total
+                } else {
+                    1.0
+                },
+            ),
+        ];
+        if self.bounded {
+            let error = error_per_row(&batch.x, &output.clamp(0.0, 1.0));
+            report.push(("psnr", mean(&(error.clamp_min(1e-12).log10() * -10.0))));
+        }
+        Report(report)
+    }
+
+    fn state(&self) -> Tensors {
+        let mut state = self.pca.tensors();
+        if let Some(moments) = &self.moments {
+            state.extend(moments.state(MOMENTS));
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        self.pca.restore(state)?;
+        let solved = !state.keys().any(|name| name.starts_with(MOMENTS));
+        match &mut self.moments {
+            Some(_) if solved => self.moments = None,
+            Some(moments) => moments.restore(MOMENTS, state)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> &dyn Model {
+        &self.pca
+    }
+}
+
+fn mean(x: &Tensor) -> f64 {
+    x.mean(TensorKind::Double).double_value(&[])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Rows `mean ± √λ_i u_i` on orthonormal `u_i` have covariance `Σ λ_i u_i u_iᵀ` times a known
+    /// factor.
+    fn solved(spec: &Spec) -> Pca {
+        let (c, s) = (0.8_f32, 0.6_f32);
+        let directions = Tensor::from_slice(&[c, s, 0.0, s, -c, 0.0, 0.0, 0.0, -1.0]).view([3, 3]);
+        let lengths = Tensor::from_slice(&[1.0_f32, 3.0, 2.0]).view([3, 1]);
+        let arms = directions * lengths;
+        let mean = Tensor::from_slice(&[100.0_f32, -200.0, 300.0]);
+        let data = DataFacts {
+            shape: vec![3],
+            range: (-203.0, 303.0),
+            classes: None,
+        };
+        let mut pca = Pca::zero(spec, &data, Device::Cpu);
+        let mut moments = Moments::new(3, Device::Cpu);
+        moments.add(&(&mean + &arms));
+        moments.add(&(&mean - &arms));
+        pca.solve(&moments);
+        pca
+    }
+
+    fn near(found: &Tensor, expected: &[f64]) -> bool {
+        let expected = Tensor::from_slice(expected).view(found.size().as_slice());
+        (found - expected).abs().max().double_value(&[]) < 1e-4
+    }
+
+    #[test]
+    fn a_known_covariance_gives_its_axes_in_order_and_with_their_signs() {
+        let pca = solved(&Spec {
+            code: 2,
+            ..Spec::default()
+        });
+        // Two rows of each length l, among six: λ = 2 l² / 5.
+        assert!(near(&pca.explained_variance, &[3.6, 1.6]));
+        assert!(near(&pca.total_variance, &[5.6]));
+        assert!(near(&pca.mean, &[100.0, -200.0, 300.0]));
+        // The greatest entry of (0.6, -0.8, 0) is made positive, and so is that of (0, 0, -1).
+        assert!(near(&pca.components, &[-0.6, 0.8, 0.0, 0.0, 0.0, 1.0]));
+        let x = Tensor::from_slice(&[100.0_f32, -199.0, 302.0]).view([1, 3]);
+        assert!(near(&pca.project(&x), &[0.8, 2.0]));
+        assert!(near(&pca.round_trip(&x), &[99.52, -199.36, 302.0]));
+    }
+
+    #[test]
+    fn whitened_codes_have_variance_one_and_decode_to_the_same() {
+        let spec = |whiten| Spec {
+            code: 2,
+            whiten,
+            ..Spec::default()
+        };
+        let (plain, white) = (solved(&spec(false)), solved(&spec(true)));
+        let x = Tensor::from_slice(&[103.0_f32, -190.0, 300.5]).view([1, 3]);
+        let scaled = plain.project(&x) / plain.explained_variance.sqrt();
+        assert!(near(&(white.project(&x) - scaled), &[0.0, 0.0]));
+        assert!(near(
+            &(white.round_trip(&x) - plain.round_trip(&x)),
+            &[0.0; 3]
+        ));
+    }
+
+    #[test]
+    fn a_direction_without_variance_stays_finite_when_whitened() {
+        let data = DataFacts {
+            shape: vec![2],
+            range: (0.0, 1.0),
+            classes: None,
+        };
+        let spec = Spec {
+            code: 2,
+            whiten: true,
+            ..Spec::default()
+        };
+        let mut pca = Pca::zero(&spec, &data, Device::Cpu);
+        let mut moments = Moments::new(2, Device::Cpu);
+        moments.add(&Tensor::from_slice(&[0.0_f32, 0.5, 1.0, 0.5]).view([2, 2]));
+        pca.solve(&moments);
+        let x = Tensor::from_slice(&[1.0_f32, 0.9]).view([1, 2]);
+        assert!(near(&pca.project(&x), &[0.5_f64.sqrt(), 0.0]));
+        assert!(near(&pca.round_trip(&x), &[1.0, 0.5]));
+    }
+
+    #[test]
+    fn what_is_missing_is_filled_in_from_the_plane() {
+        let pca = solved(&Spec {
+            code: 1,
+            ..Spec::default()
+        });
+        // On the line mean + 2 (-0.6, 0.8, 0), the second value unknown.
+        let x = Tensor::from_slice(&[98.8_f32, 0.0, 300.0]).view([1, 3]);
+        let rows = Rows { x, labels: None };
+        let missing = Tensor::from_slice(&[0.0_f32, 1.0, 0.0]).view([1, 3]);
+        let options = InpaintOptions::default();
+        let filled = pca.inpaint(&rows, &missing, &options, &mut Rng::at(0, &[]));
+        let filled = filled.expect("no option is wrong");
+        assert!(near(&filled, &[98.8, -198.4, 300.0]), "{filled:?}");
+    }
+}
