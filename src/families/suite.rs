@@ -19,6 +19,7 @@ use crate::nn::options::{
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::train::epoch_loop::Progress;
+use crate::train::settings::Precision;
 use crate::train::{
     Cursor, Halt, Learner, Observer, Outcome, Report, Request, Run, Snapshot, Training, fit,
 };
@@ -282,6 +283,7 @@ impl<'a> Trial<'a> {
             training: &self.training,
             device: Device::Cpu,
             cursor,
+            start_from: None,
         };
         let outcome = fit(run, &mut watcher)?;
         Ok((outcome, watcher))
