@@ -125,7 +125,8 @@ impl Subject<'_> {
             .model
             .sampler()
             .ok_or_else(|| unsuited(metric, "it generates nothing"))?;
-        let labels = self.model.conditioned_on().map(|classes| {
+        let classes = self.model.conditioned_on().or_else(|| sampler.classes());
+        let labels = classes.map(|classes| {
             let turns: Vec<i64> = (0..n as i64).map(|i| i % classes.max(1)).collect();
             Tensor::from_slice(&turns).to_device(self.device)
         });

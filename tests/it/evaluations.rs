@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::fixtures::{assert_close, rows};
 use crate::service::Service;
 use crate::training::{digits_job, small_autoencoder, small_rbm};
 
@@ -125,18 +126,13 @@ async fn training_starts_from_other_weights_where_they_fit() {
     };
     assert!(names("copied").contains(&"encoder.0.weight".to_owned()));
     assert!(names("fresh").contains(&"encoder.2.weight".to_owned()));
-    let codes = |model: &str| json!({"rows": {"dataset": "digits", "split": "test", "limit": 1}, "layer": 1, "model": model});
-    let layer = |model: &'static str| {
-        let mut body = codes(model);
-        body.as_object_mut().expect("an object").remove("model");
-        let service = &service;
-        async move {
-            let path = format!("/v1/models/{model}/encode");
-            crate::fixtures::rows(&service.post(&path, &body).await.ok(200)["outputs"])
-        }
-    };
-    let (a, b) = (layer("first").await, layer("second").await);
-    crate::fixtures::assert_close(&a[0], &b[0], 1e-4);
+    let ask = json!({"rows": {"dataset": "digits", "split": "test", "limit": 1}, "layer": 1});
+    let [a, b] = [
+        service.post("/v1/models/first/encode", &ask).await.ok(200),
+        service.post("/v1/models/second/encode", &ask).await.ok(200),
+    ]
+    .map(|answer| rows(&answer["outputs"]));
+    assert_close(&a[0], &b[0], 1e-4);
 
     // A checkpoint will do as well, and what is not there is said by its field.
     let id = first["id"].as_str().expect("an id");

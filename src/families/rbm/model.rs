@@ -222,6 +222,14 @@ impl Filters for Rbm {
 }
 
 impl Likelihood for Rbm {
+    fn needs_partition(&self) -> bool {
+        true
+    }
+
+    fn pseudo_likelihood(&self, rows: &Rows, rng: &mut Rng) -> Option<Tensor> {
+        Some(self.pair.pseudo_likelihood(&rows.x, rng))
+    }
+
     /// `ln p(v) = -F(v) - ln Z` is the logarithm of a probability only where `v` holds 0s and 1s: the
     /// caller binarises grey rows beforehand.
     fn estimator<'a>(
