@@ -20,8 +20,8 @@ const CHUNK: i64 = 1 << 13;
 pub struct LogPartition {
     /// The forward estimate, or the exact value.
     pub log_z: f64,
-    /// The reverse estimate. It is high only as far as its starting points are samples of the machine:
-    /// see [`Annealing::reverse`].
+    /// The reverse estimate: an upper one as far as the points it starts from are samples of the machine,
+    /// which `effective_samples` tells.
     pub reverse: f64,
     /// Standard error of the forward estimate.
     pub error: f64,
@@ -164,25 +164,13 @@ impl<'a> Annealing<'a> {
     }
 }
 
-/// Inverse temperatures from 0 to 1 in `steps` steps, three quarters of them above 0.9, in the
-/// proportions of Salakhutdinov and Murray (2008, section 5): 1 : 8 : 20 on [0, 0.5], [0.5, 0.9] and
-/// [0.9, 1].
+/// Inverse temperatures from 0 to 1, evenly spaced in `steps` steps. On MNIST machines trained by CD
+/// and by PCD this gave weights worth more samples than did crowding them towards 1 (Salakhutdinov and
+/// Murray, 2008, section 5), from the same number of steps.
 fn ladder(steps: u32) -> Vec<f64> {
-    let corners = [(0.0, 0.0), (1.0, 0.5), (9.0, 0.9), (29.0, 1.0)];
-    let place = |share: f64| {
-        let at = share * 29.0;
-        let (from, to) = corners
-            .windows(2)
-            .map(|pair| (pair[0], pair[1]))
-            .find(|(_, to)| at <= to.0)
-            .unwrap_or((corners[2], corners[3]));
-        from.1 + (to.1 - from.1) * (at - from.0) / (to.0 - from.0)
-    };
-    let mut betas: Vec<f64> = (0..steps)
-        .map(|i| place(f64::from(i) / f64::from(steps)))
-        .collect();
-    betas.push(1.0);
-    betas
+    (0..=steps)
+        .map(|i| f64::from(i) / f64::from(steps))
+        .collect()
 }
 
 /// What a set of importance weights says.
@@ -361,18 +349,6 @@ mod tests {
         let found = annealed(&pair, &base_bias, effort);
         let exact = closed(&base_bias).double_value(&[]) + 30.0 * std::f64::consts::LN_2;
         assert!((found.log_z - exact).abs() < 1e-9);
-    }
-
-    #[test]
-    fn the_ladder_climbs_from_zero_to_one_mostly_near_one() {
-        for steps in [1, 2, 29, 1000] {
-            let betas = ladder(steps);
-            assert_eq!(betas.len(), steps as usize + 1);
-            assert_eq!((betas[0], betas[steps as usize]), (0.0, 1.0));
-            assert!(betas.windows(2).all(|pair| pair[0] < pair[1]));
-        }
-        let near = ladder(29_000).iter().filter(|&&beta| beta >= 0.9).count();
-        assert!(near.abs_diff(20_001) <= 1, "{near}");
     }
 
     #[test]

@@ -260,3 +260,32 @@ impl LikelihoodEstimator for Estimator<'_> {
         self.partition.notes()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::gibbs::states;
+
+    #[test]
+    fn the_probabilities_of_all_rows_sum_to_one() {
+        let mut rng = Rng::at(8, &[]);
+        let mut rbm = Rbm::init(6, 40, &mut rng, Device::Cpu);
+        rbm.pair.weights *= 50.0;
+        let effort = LikelihoodEffort {
+            samples: 10,
+            temperatures: 10,
+        };
+        let estimator = rbm
+            .likelihood()
+            .map(|part| part.estimator(effort, &mut rng));
+        let estimator = estimator.expect("an rbm has a likelihood");
+        let rows = Rows {
+            x: states(0..64, 6, Device::Cpu),
+            labels: None,
+        };
+        let logs = estimator.log_likelihood(&rows, &mut rng);
+        let sum = logs.exp().sum(tch::Kind::Double).double_value(&[]);
+        assert!((sum - 1.0).abs() < 1e-3, "{sum}");
+        assert!(estimator.notes().contains(&("exact", 1.0)));
+    }
+}

@@ -239,3 +239,74 @@ impl Spec {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::families::{Define, rbm::Rbm};
+
+    #[test]
+    fn gibbs_steps_go_from_the_first_to_the_last_number_in_a_straight_line() {
+        let growing = Spec {
+            final_gibbs_steps: Some(9),
+            ..Spec::default()
+        };
+        let steps = [0.0, 5.0, 10.0].map(|time| growing.gibbs_steps_at(time, 10));
+        assert_eq!(steps, [1, 5, 9]);
+        assert_eq!(Spec::default().gibbs_steps_at(10.0, 10), 1);
+    }
+
+    #[test]
+    fn what_an_algorithm_has_no_use_for_and_what_is_out_of_bounds_is_refused() {
+        let facts = DataFacts {
+            shape: vec![1, 8, 8],
+            range: (0.0, 1.0),
+            classes: None,
+        };
+        let broken = |change: fn(&mut Spec)| -> Vec<String> {
+            let mut spec = Spec::default();
+            change(&mut spec);
+            let mut rules = Rules::default();
+            spec.check(
+                &Training::of(&Rbm::training_defaults(), 1),
+                &facts,
+                &mut rules,
+            );
+            rules.broken().into_iter().map(|e| e.pointer).collect()
+        };
+        assert!(broken(|_| ()).is_empty());
+        let cases: [(&str, fn(&mut Spec)); 8] = [
+            ("chains", |s| s.chains = Some(5)),
+            ("chains", |s| {
+                (s.algorithm, s.chains) = (Algorithm::Tempering, Some(65_536));
+                s.hidden = 1 << 20;
+            }),
+            ("temperatures", |s| s.temperatures = Some(5)),
+            ("temperatures", |s| {
+                (s.algorithm, s.temperatures) = (Algorithm::Tempering, Some(1));
+            }),
+            ("final_gibbs_steps", |s| s.final_gibbs_steps = Some(0)),
+            ("sparsity/target", |s| {
+                s.sparsity = Some(Sparsity {
+                    target: 1.0,
+                    cost: 1.0,
+                });
+            }),
+            ("sparsity/cost", |s| {
+                s.sparsity = Some(Sparsity {
+                    target: 0.1,
+                    cost: f64::NAN,
+                });
+            }),
+            ("averaging/decay", |s| {
+                s.averaging = Some(Averaging {
+                    decay: 1.0,
+                    from: 0.0,
+                });
+            }),
+        ];
+        for (field, change) in cases {
+            assert_eq!(broken(change), [format!("/model/{field}")]);
+        }
+    }
+}
