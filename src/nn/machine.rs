@@ -43,7 +43,9 @@ impl MachineConfig {
         let [units, classes, hidden] =
             [self.units, self.classes, self.hidden].map(|n| u128::from(n.unsigned_abs()));
         let visible = units + classes;
-        visible.saturating_mul(hidden).saturating_add(visible + hidden)
+        visible
+            .saturating_mul(hidden)
+            .saturating_add(visible + hidden)
     }
 }
 
@@ -94,7 +96,11 @@ impl Machine {
 
     /// `b + h Wᵀ`: `[batch, hidden] -> [batch, visible]`.
     pub fn visible_input(&self, h: &Tensor) -> Tensor {
-        self.affine(&self.pair.visible_bias, h, &self.pair.weights.transpose(0, 1))
+        self.affine(
+            &self.pair.visible_bias,
+            h,
+            &self.pair.weights.transpose(0, 1),
+        )
     }
 
     /// The probabilities of the visible units and, behind them, of the labels: `[batch, visible]`.
@@ -125,7 +131,9 @@ impl Machine {
         let size = [v.size()[0], self.config.classes];
         let ones = Tensor::zeros(size, (Kind::Float, v.device()));
         if let Some(labels) = labels {
-            let _ = ones.shallow_clone().scatter_value_(1, &labels.unsqueeze(1), 1.0);
+            let _ = ones
+                .shallow_clone()
+                .scatter_value_(1, &labels.unsqueeze(1), 1.0);
         }
         Tensor::cat(&[v, &ones], 1)
     }
@@ -204,7 +212,9 @@ impl Machine {
 
     pub(super) fn product(&self, a: &Tensor, b: &Tensor) -> Tensor {
         let kind = self.config.compute;
-        a.to_kind(kind).matmul(&b.to_kind(kind)).to_kind(Kind::Float)
+        a.to_kind(kind)
+            .matmul(&b.to_kind(kind))
+            .to_kind(Kind::Float)
     }
 }
 
@@ -267,10 +277,12 @@ mod tests {
             })
             .collect();
         let joint = Tensor::stack(&sums, 1);
-        assert!(
-            m.class_probabilities(&v)
-                .allclose(&joint.softmax(1, Kind::Float), 1e-4, 1e-5, false)
-        );
+        assert!(m.class_probabilities(&v).allclose(
+            &joint.softmax(1, Kind::Float),
+            1e-4,
+            1e-5,
+            false
+        ));
         assert!(
             m.free_energy(&v)
                 .allclose(&(-joint.logsumexp(1, false)), 1e-4, 1e-4, false)
@@ -305,7 +317,9 @@ mod tests {
         let h = Tensor::ones([40_000, 4], (Kind::Float, Device::Cpu));
         let p = m.visible(&h);
         let drawn = m.sample_visible(&p, &mut Rng::at(1, &[]));
-        let worst = (drawn.mean_dim(0, false, Kind::Float) - p.get(0)).abs().max();
+        let worst = (drawn.mean_dim(0, false, Kind::Float) - p.get(0))
+            .abs()
+            .max();
         assert!(worst.double_value(&[]) < 0.01, "off by {worst}");
         let labels = m.label_part(&drawn).sum_dim_intlist(1, false, Kind::Float);
         assert!(labels.equal(&Tensor::ones_like(&labels)), "one label a row");

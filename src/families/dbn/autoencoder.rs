@@ -79,7 +79,11 @@ impl Tuned for DeepAutoencoder {
             copy_into(block.weight(), &machine.pair.weights.transpose(0, 1));
             copy_into(block.bias(), &machine.pair.hidden_bias);
         }
-        let down = self.decoder.blocks().iter().zip(stack.machines.iter().rev());
+        let down = self
+            .decoder
+            .blocks()
+            .iter()
+            .zip(stack.machines.iter().rev());
         for (block, machine) in down {
             copy_into(block.weight(), &machine.pair.weights);
             copy_into(block.bias(), &machine.pair.visible_bias);

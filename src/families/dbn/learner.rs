@@ -140,7 +140,9 @@ impl DbnLearner {
         let Labeled { x, labels } = self.labeled.as_ref()?;
         let all = u32::try_from(x.size()[0]).unwrap_or(u32::MAX);
         let picked: Vec<i64> = rng.permutation(all).into_iter().map(i64::from).collect();
-        let count = usize::try_from(rows).unwrap_or(usize::MAX).min(picked.len());
+        let count = usize::try_from(rows)
+            .unwrap_or(usize::MAX)
+            .min(picked.len());
         let index = Tensor::from_slice(&picked[..count]).to_device(self.device);
         Some(Batch {
             x: x.index_select(0, &index),
@@ -253,7 +255,10 @@ impl Learner for DbnLearner {
         if layer + 1 == self.stack.depth() && self.tuner.is_none() {
             let energy = self.stack.free_energy(&x).mean(Kind::Double);
             report.0.push(("free_energy", energy.double_value(&[])));
-            if let Some(labels) = batch.labels.as_ref().filter(|_| self.stack.top().classes() > 0)
+            if let Some(labels) = batch
+                .labels
+                .as_ref()
+                .filter(|_| self.stack.top().classes() > 0)
             {
                 let v = self.stack.up(&batch.x, layer);
                 let found = self.stack.top().class_probabilities(&v).argmax(1, false);

@@ -175,7 +175,10 @@ impl Spec {
         rules.require(
             (1..=16).contains(&self.hidden.len()),
             "/model/hidden",
-            format!("must have between 1 and 16 layers, got {}", self.hidden.len()),
+            format!(
+                "must have between 1 and 16 layers, got {}",
+                self.hidden.len()
+            ),
         );
         for (i, &width) in self.hidden.iter().enumerate() {
             require_width(rules, &format!("/model/hidden/{i}"), width);
@@ -219,7 +222,11 @@ impl Spec {
             ("linear_learning_rate", p.linear_learning_rate),
         ] {
             let pointer = format!("/model/pretraining/{field}");
-            rules.require(positive(rate), &pointer, format!("must be above 0, got {rate}"));
+            rules.require(
+                positive(rate),
+                &pointer,
+                format!("must be above 0, got {rate}"),
+            );
         }
         rules.require(
             (0.0..1.0).contains(&p.momentum),

@@ -24,7 +24,11 @@ impl Stack {
             .enumerate()
             .map(|(i, pair)| MachineConfig {
                 units: pair[0],
-                classes: if i == top { spec.joint_classes(data) } else { 0 },
+                classes: if i == top {
+                    spec.joint_classes(data)
+                } else {
+                    0
+                },
                 hidden: pair[1],
                 linear_hidden: i == top && spec.linear_code(),
                 compute,
