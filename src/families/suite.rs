@@ -133,15 +133,15 @@ fn table() -> Vec<Small> {
         },
         Small {
             name: "dbn, generative with labels",
-            model: json!({"kind": "dbn", "hidden": [64, 64], "pretraining": {"epochs": 5}}),
-            settings: |t| t.epochs = 20,
-            learns: ("error", 0.2),
+            model: json!({"kind": "dbn", "hidden": [64, 64], "pretraining": {"epochs": 15, "learning_rate": 0.2}}),
+            settings: |t| t.epochs = 30,
+            learns: ("error", 0.25),
         },
         Small {
             name: "dbn, generative without labels, pcd",
-            model: json!({"kind": "dbn", "hidden": [48, 32], "joint_labels": false, "binarize": "dynamic",
+            model: json!({"kind": "dbn", "hidden": [64, 48], "joint_labels": false, "binarize": "dynamic",
                 "pretraining": {"algorithm": "pcd", "gibbs_steps": 2}}),
-            settings: |t| t.epochs = 10,
+            settings: |t| t.epochs = 20,
             learns: ("reconstruction_mse", 0.14),
         },
         Small {

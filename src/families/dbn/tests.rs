@@ -1,1 +1,259 @@
-//! What is particular to deep belief networks.
+//! What is particular to deep belief networks: four units that show one of two patterns, labelled 0 and 1.
+
+use serde_json::{Value, json};
+use tch::{Device, Kind, Tensor};
+
+use super::learner::DbnLearner;
+use super::{DeepBelief, Spec};
+use crate::data::split::Batch;
+use crate::document::Rules;
+use crate::families::Define;
+use crate::nn::gibbs::BernoulliPair;
+use crate::nn::model::{DataFacts, Prediction};
+use crate::nn::options::GenerateOptions;
+use crate::nn::rng::Rng;
+use crate::train::{Learner, StepContext, Training};
+
+fn facts() -> DataFacts {
+    DataFacts {
+        shape: vec![4],
+        range: (0.0, 1.0),
+        classes: Some(2),
+    }
+}
+
+fn spec(model: Value) -> Spec {
+    serde_json::from_value(model).expect("a spec")
+}
+
+fn training() -> Training {
+    Training {
+        epochs: 3,
+        batch_size: 20,
+        ..Training::of(&DeepBelief::training_defaults(), 1)
+    }
+}
+
+fn patterns() -> Batch {
+    let x = Tensor::from_slice2(&[[1.0_f32, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]);
+    Batch {
+        x: x.repeat([10, 1]),
+        labels: Some(Tensor::from_slice(&[0_i64, 1]).repeat([10])),
+    }
+}
+
+fn learner(model: Value) -> DbnLearner {
+    tch::set_num_threads(1);
+    DbnLearner::new(&spec(model), &training(), &facts(), Device::Cpu)
+}
+
+/// Steps of one phase on the patterns, relabelled by `relabel`.
+fn steps(learner: &mut DbnLearner, count: u64, learning_rate: f64, relabel: fn(&Tensor) -> Tensor) {
+    for step in 0..count {
+        let mut batch = patterns();
+        batch.labels = batch.labels.as_ref().map(relabel);
+        let mut context = StepContext {
+            rng: Rng::at(1, &[step]),
+            learning_rate,
+            epoch: 0,
+            step,
+            time: 0.0,
+        };
+        learner.step(&batch, &mut context);
+    }
+}
+
+#[test]
+fn labels_decide_what_is_generated_and_what_is_seen_decides_the_label() {
+    let mut dbn = learner(json!({"hidden": [6, 8], "pretraining": {"weight_decay": 0.0}}));
+    dbn.prepare(&mut [Ok(patterns())].into_iter())
+        .expect("rows");
+    steps(&mut dbn, 300, 0.1, Tensor::shallow_clone);
+    dbn.enter(1);
+    steps(&mut dbn, 600, 0.05, Tensor::shallow_clone);
+    let model = dbn.model();
+    let sampler = model.sampler().expect("it generates");
+    assert_eq!(sampler.classes(), Some(2));
+    let labels = Tensor::from_slice(&[0_i64, 1]).repeat([100]);
+    let options = GenerateOptions {
+        gibbs_steps: Some(50),
+        ..GenerateOptions::default()
+    };
+    let made = sampler
+        .generate(200, Some(&labels), &options, &mut Rng::at(2, &[]))
+        .expect("good options");
+    let asked = patterns().x.repeat([10, 1]);
+    let off = (made - asked).abs().mean(Kind::Double).double_value(&[]);
+    assert!(off < 0.1, "{off} off what was asked for");
+    let predictor = model.predictor().expect("it predicts");
+    let Prediction::Classes(p) = predictor.predict(&patterns().x) else {
+        panic!("classes are predicted as classes");
+    };
+    let least = p.max_dim(1, false).0.min().double_value(&[]);
+    assert!(least > 0.8, "{least}");
+    assert!(
+        p.argmax(1, false)
+            .equal(&patterns().labels.expect("labels"))
+    );
+}
+
+#[test]
+fn one_layer_without_labels_scores_as_the_rbm_it_is() {
+    let mut dbn = learner(json!({"hidden": [5], "joint_labels": false}));
+    steps(&mut dbn, 30, 0.1, Tensor::shallow_clone);
+    let tensors = dbn.model().tensors();
+    let pair = BernoulliPair {
+        weights: tensors["layers.0.weights"].shallow_clone(),
+        visible_bias: tensors["layers.0.visible_bias"].shallow_clone(),
+        hidden_bias: tensors["layers.0.hidden_bias"].shallow_clone(),
+    };
+    let x = Rng::at(4, &[]).uniform(&[7, 4], Device::Cpu);
+    let scorer = dbn.model().scorer().expect("it scores");
+    let score = scorer.score(
+        &crate::nn::model::Rows {
+            x: x.shallow_clone(),
+            labels: None,
+        },
+        &crate::nn::options::ScoreOptions::default(),
+        &mut Rng::at(0, &[]),
+    );
+    assert!(score.allclose(&pair.free_energy(&x), 1e-5, 1e-5, false));
+}
+
+#[test]
+fn unrolled_it_reconstructs_as_the_stack_does() {
+    let mut dbn = learner(json!({"hidden": [6, 3], "head": "autoencoder"}));
+    steps(&mut dbn, 20, 0.1, Tensor::shallow_clone);
+    dbn.enter(1);
+    steps(&mut dbn, 20, 0.01, Tensor::shallow_clone);
+    let mut rng = Rng::at(0, &[]);
+    let by_stack = dbn.evaluate(&patterns(), &mut rng).0;
+    dbn.enter(2);
+    let by_net = tch::no_grad(|| dbn.evaluate(&patterns(), &mut rng).0);
+    let mse = |report: &[(&str, f64)]| {
+        let found = report.iter().find(|(n, _)| *n == "reconstruction_mse");
+        found.expect("it is reported").1
+    };
+    assert!((mse(&by_stack) - mse(&by_net)).abs() < 1e-6);
+}
+
+#[test]
+fn labels_of_other_rows_are_not_looked_at() {
+    let train = |relabel: fn(&Tensor) -> Tensor| {
+        let mut dbn = learner(json!({"hidden": [6], "head": "classifier", "labeled_rows": 4}));
+        dbn.prepare(&mut [Ok(patterns())].into_iter())
+            .expect("rows");
+        steps(&mut dbn, 5, 0.1, relabel);
+        dbn.enter(1);
+        steps(&mut dbn, 60, 0.05, relabel);
+        tch::no_grad(|| dbn.model().tensors()["net.1.weight"].copy())
+    };
+    let honest = train(Tensor::shallow_clone);
+    assert!(honest.equal(&train(Tensor::zeros_like)));
+    assert!(honest.abs().max().double_value(&[]) > 0.0);
+}
+
+#[test]
+fn layers_at_rate_zero_stay_and_the_head_learns() {
+    let mut dbn = learner(json!({"hidden": [6], "head": "classifier", "layer_rate": 0.0}));
+    dbn.enter(1);
+    let before = dbn.model().tensors()["net.0.weight"].detach().copy();
+    let head = dbn.model().tensors()["net.1.weight"].detach().copy();
+    steps(&mut dbn, 5, 0.1, Tensor::shallow_clone);
+    let after = dbn.model().tensors();
+    assert!(before.equal(&after["net.0.weight"]));
+    assert!(!head.equal(&after["net.1.weight"]));
+}
+
+#[test]
+fn phases_go_up_layer_by_layer_at_their_own_rates() {
+    let phases = |model| {
+        let learner = learner(model);
+        let phases = learner.phases().into_iter();
+        phases
+            .map(|p| (p.name, p.epochs, p.learning_rate))
+            .collect::<Vec<_>>()
+    };
+    let name = |i: u32, n: u32| format!("pretraining layer {i}/{n}");
+    assert_eq!(
+        phases(json!({"hidden": [6, 3], "head": "autoencoder"})),
+        [
+            (name(1, 2), 10, Some(0.05)),
+            (name(2, 2), 10, Some(0.001)),
+            ("fine-tuning".to_owned(), 3, None)
+        ]
+    );
+    assert_eq!(
+        phases(json!({"hidden": [6, 3], "pretraining": {"epochs": 7}})),
+        [(name(1, 2), 7, Some(0.05)), (name(2, 2), 3, Some(0.05))]
+    );
+    assert_eq!(
+        phases(json!({"hidden": [6], "head": "classifier", "pretraining": {"epochs": 0}})),
+        [("fine-tuning".to_owned(), 3, None)]
+    );
+}
+
+#[test]
+fn what_it_cannot_honour_is_refused_by_name() {
+    let broken = |model: Value, training: Training, facts: DataFacts| {
+        let mut rules = Rules::default();
+        DeepBelief::check(&spec(model), &training, &facts, &mut rules);
+        let broken = rules.broken().into_iter().map(|e| e.pointer);
+        broken.collect::<Vec<_>>()
+    };
+    for (model, pointer) in [
+        (json!({"hidden": []}), "/model/hidden"),
+        (json!({"hidden": [5, 0]}), "/model/hidden/1"),
+        (json!({"dropout": 0.5}), "/model/dropout"),
+        (json!({"layer_rate": 0.5}), "/model/layer_rate"),
+        (json!({"labeled_rows": 5}), "/model/labeled_rows"),
+        (
+            json!({"code_activation": "linear"}),
+            "/model/code_activation",
+        ),
+        (
+            json!({"head": "classifier", "joint_labels": true}),
+            "/model/joint_labels",
+        ),
+        (
+            json!({"head": "classifier", "layer_rate": 1.5}),
+            "/model/layer_rate",
+        ),
+        (
+            json!({"pretraining": {"epochs": 0}}),
+            "/model/pretraining/epochs",
+        ),
+        (
+            json!({"pretraining": {"gibbs_steps": 0}}),
+            "/model/pretraining/gibbs_steps",
+        ),
+    ] {
+        assert_eq!(
+            broken(model.clone(), training(), facts()),
+            [pointer],
+            "{model}"
+        );
+    }
+    let unlabelled = DataFacts {
+        classes: None,
+        ..facts()
+    };
+    assert_eq!(
+        broken(json!({"head": "regressor"}), training(), unlabelled),
+        ["/model/head"]
+    );
+    let wide = DataFacts {
+        range: (-1.0, 1.0),
+        ..facts()
+    };
+    assert_eq!(broken(json!({}), training(), wide), ["/dataset"]);
+    let clipped = Training {
+        gradient_clip: Some(1.0),
+        learning_rate: 0.5,
+        ..training()
+    };
+    assert_eq!(
+        broken(json!({}), clipped, facts()),
+        ["/training/learning_rate", "/training/gradient_clip"]
+    );
+}
