@@ -1,67 +1,24 @@
-//! Principal component analysis (Pearson, 1901; Hotelling, 1933): the linear code of least squared
-//! error, found exactly.
+//! The solution and the verbs it answers.
 //!
 //! `code = (x - mean) Cᵀ`, `y = code C + mean`, with the rows of `C: [code, features]` the eigenvectors
-//! of the covariance with the greatest eigenvalues. One epoch sums up mean and covariance in f64; they
-//! are solved at its end.
+//! of the covariance with the greatest eigenvalues.
 
-use serde::{Deserialize, Serialize};
-use tch::{Device, Kind as TensorKind, Tensor};
-use utoipa::ToSchema;
+use tch::{Device, Kind, Tensor};
 
-use super::{Define, require_width};
-use crate::data::split::Batch;
-use crate::document::Rules;
+use super::spec::Spec;
+use crate::families::Define;
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
     Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
 };
 use crate::nn::moments::Moments;
-use crate::nn::optimizer::Rule;
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
-use crate::train::settings::{Precision, Schedule, Training, TrainingDefaults};
-use crate::train::{Learner, Phase, Report, StepContext};
-
-/// Widest rows: their covariance takes 2 GiB, and solving it as much again a few times over.
-const MAX_FEATURES: i64 = 16_384;
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PcaKind)]
-pub enum Kind {
-    #[default]
-    Pca,
-}
-
-/// Principal component analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = PcaModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Components kept; at most the values in a row.
-    #[schema(minimum = 1)]
-    pub code: i64,
-    /// Divides each value of the code by its standard deviation, so that all have variance 1.
-    pub whiten: bool,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Pca,
-            code: 32,
-            whiten: false,
-        }
-    }
-}
 
 /// The solution.
 pub struct Pca {
@@ -76,117 +33,9 @@ pub struct Pca {
     whiten: bool,
 }
 
-impl Define for Pca {
-    const KIND: &'static str = "pca";
-    const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
-    type Spec = Spec;
-
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 1,
-            batch_size: 1000,
-            optimizer: Rule::Sgd,
-            learning_rate: 1.0,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            schedule: Schedule::CONSTANT,
-        }
-    }
-
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        let features = data.features();
-        require_width(rules, "/model/code", spec.code);
-        rules.require(
-            spec.code <= features,
-            "/model/code",
-            format!(
-                "must be at most {features}, the values in a row, got {}",
-                spec.code
-            ),
-        );
-        rules.require(
-            features <= MAX_FEATURES,
-            "/dataset",
-            format!(
-                "rows have {features} values; pca takes at most {MAX_FEATURES}, whose covariance already fills 2 GiB"
-            ),
-        );
-        check_training(training, rules);
-    }
-
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let (features, code) = (
-            u128::from(data.features().unsigned_abs()),
-            u128::from(spec.code.unsigned_abs()),
-        );
-        features * code + features + code + 1
-    }
-
-    fn learner(
-        spec: &Spec,
-        _training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
-        Box::new(PcaLearner {
-            moments: Some(Moments::new(data.features(), device)),
-            pca: Self::zero(spec, data, device),
-            bounded: data.is_unit_interval(),
-        })
-    }
-
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut pca = Self::zero(spec, data, device);
-        pca.restore(tensors)?;
-        Ok(Box::new(pca))
-    }
-}
-
-/// One pass over the rows is all there is: what only gradient descent understands is refused.
-fn check_training(training: &Training, rules: &mut Rules) {
-    let usual = Pca::training_defaults();
-    let one_pass = format!(
-        "must be 1: pca is solved exactly from one pass over the rows, got {}",
-        training.epochs
-    );
-    rules.require(training.epochs == 1, "/training/epochs", one_pass);
-    let meaningless = [
-        ("optimizer", training.optimizer != usual.optimizer),
-        (
-            "learning_rate",
-            training.learning_rate.to_bits() != usual.learning_rate.to_bits(),
-        ),
-        (
-            "momentum",
-            training.momentum.to_bits() != usual.momentum.to_bits(),
-        ),
-        ("schedule", training.schedule != usual.schedule),
-        ("weight_decay", training.weight_decay > 0.0),
-        ("gradient_clip", training.gradient_clip.is_some()),
-        ("early_stopping", training.early_stopping.is_some()),
-    ];
-    for (field, given) in meaningless {
-        rules.require(
-            !given,
-            &format!("/training/{field}"),
-            "means nothing here: pca is solved exactly, without steps down a gradient; leave it out",
-        );
-    }
-    rules.require(
-        training.precision != Precision::Bf16,
-        "/training/precision",
-        "must be auto or fp32: the covariance is summed up in f64",
-    );
-}
-
 impl Pca {
-    fn zero(spec: &Spec, data: &DataFacts, device: Device) -> Self {
-        let zeros = |size: &[i64]| Tensor::zeros(size, (TensorKind::Float, device));
+    pub(super) fn zero(spec: &Spec, data: &DataFacts, device: Device) -> Self {
+        let zeros = |size: &[i64]| Tensor::zeros(size, (Kind::Float, device));
         Self {
             mean: zeros(&[data.features()]),
             components: zeros(&[spec.code, data.features()]),
@@ -196,7 +45,7 @@ impl Pca {
         }
     }
 
-    fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+    pub(super) fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
         copy_named(tensors, "mean", &mut self.mean)?;
         copy_named(tensors, "components", &mut self.components)?;
         copy_named(tensors, "explained_variance", &mut self.explained_variance)?;
@@ -205,7 +54,7 @@ impl Pca {
 
     /// The leading eigenvectors of the covariance, each with its greatest entry positive: an
     /// eigenvector's sign is arbitrary, and equal data should give equal codes.
-    fn solve(&mut self, moments: &Moments) {
+    pub(super) fn solve(&mut self, moments: &Moments) {
         let code = self.components.size()[0];
         let covariance = moments.covariance();
         // The eigenvalues ascend; the eigenvectors are columns.
@@ -221,11 +70,21 @@ impl Pca {
         self.mean.copy_(moments.mean());
     }
 
+    /// Share of the variance that the code keeps. Rows that are all the same have none to miss.
+    pub(super) fn explained_variance_ratio(&self) -> f64 {
+        let total = self.total_variance.double_value(&[0]);
+        if total > 0.0 {
+            self.explained_variance.sum(Kind::Double).double_value(&[]) / total
+        } else {
+            1.0
+        }
+    }
+
     /// Standard deviation of each value of the code, zero where there is none: `[code]`.
     fn deviations(&self) -> Tensor {
         let variance = &self.explained_variance;
         let real = variance.greater_tensor(&(variance.max() * NO_VARIANCE));
-        variance.sqrt() * real.to_kind(TensorKind::Float)
+        variance.sqrt() * real.to_kind(Kind::Float)
     }
 
     /// `(x - mean) Cᵀ`, divided by the deviations if they are whitened: `[batch, code]`.
@@ -233,7 +92,7 @@ impl Pca {
         let code = (x - &self.mean).matmul(&self.components.transpose(0, 1));
         if self.whiten {
             let deviations = self.deviations();
-            let real = deviations.greater(0.0).to_kind(TensorKind::Float);
+            let real = deviations.greater(0.0).to_kind(Kind::Float);
             code * &real / (deviations + (1.0 - real))
         } else {
             code
@@ -251,7 +110,7 @@ impl Pca {
     }
 
     /// The nearest point of the plane that the components span.
-    fn round_trip(&self, x: &Tensor) -> Tensor {
+    pub(super) fn round_trip(&self, x: &Tensor) -> Tensor {
         self.back(&self.project(x))
     }
 }
@@ -405,88 +264,6 @@ impl Filters for Pca {
     fn filters(&self) -> Tensor {
         self.components.shallow_clone()
     }
-}
-
-struct PcaLearner {
-    pca: Pca,
-    /// Until they are solved.
-    moments: Option<Moments>,
-    /// Whether the data is in [0, 1].
-    bounded: bool,
-}
-
-const MOMENTS: &str = "moments";
-
-impl Learner for PcaLearner {
-    fn phases(&self) -> Vec<Phase> {
-        vec![Phase::new("summing up", 1)]
-    }
-
-    fn step(&mut self, batch: &Batch, _context: &mut StepContext) -> Report {
-        if let Some(moments) = &mut self.moments {
-            moments.add(&batch.x);
-        }
-        Report::default()
-    }
-
-    /// The moments have done their work, and are large: they go.
-    fn close_epoch(&mut self, _phase: usize, _epoch: u32) {
-        if let Some(moments) = self.moments.take() {
-            self.pca.solve(&moments);
-        }
-    }
-
-    fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
-        let output = self.pca.round_trip(&batch.x);
-        let mse = mean(&error_per_row(&batch.x, &output));
-        let explained = self.pca.explained_variance.sum(TensorKind::Double);
-        let total = self.pca.total_variance.double_value(&[0]);
-        let mut report = vec![
-            ("reconstruction_mse", mse),
-            ("squared_error", mse * batch.x.size()[1] as f64),
-            (
-                "explained_variance_ratio",
-                // Rows that are all the same have no variance to miss.
-                if total > 0.0 {
-                    explained.double_value(&[]) / total
-                } else {
-                    1.0
-                },
-            ),
-        ];
-        if self.bounded {
-            let error = error_per_row(&batch.x, &output.clamp(0.0, 1.0));
-            report.push(("psnr", mean(&(error.clamp_min(1e-12).log10() * -10.0))));
-        }
-        Report(report)
-    }
-
-    fn state(&self) -> Tensors {
-        let mut state = self.pca.tensors();
-        if let Some(moments) = &self.moments {
-            state.extend(moments.state(MOMENTS));
-        }
-        state
-    }
-
-    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
-        self.pca.restore(state)?;
-        let solved = !state.keys().any(|name| name.starts_with(MOMENTS));
-        match &mut self.moments {
-            Some(_) if solved => self.moments = None,
-            Some(moments) => moments.restore(MOMENTS, state)?,
-            None => {}
-        }
-        Ok(())
-    }
-
-    fn model(&self) -> &dyn Model {
-        &self.pca
-    }
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(TensorKind::Double).double_value(&[])
 }
 
 #[cfg(test)]

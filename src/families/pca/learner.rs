@@ -1,0 +1,97 @@
+//! One pass that sums up the moments, and their solution at its end.
+
+use tch::{Device, Kind, Tensor};
+
+use super::model::Pca;
+use super::spec::Spec;
+use crate::data::split::Batch;
+use crate::nn::model::{DataFacts, Model, error_per_row};
+use crate::nn::moments::Moments;
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::{Learner, Phase, Report, StepContext};
+
+pub(super) struct PcaLearner {
+    pca: Pca,
+    /// Until they are solved.
+    moments: Option<Moments>,
+    /// Whether the data is in [0, 1].
+    bounded: bool,
+}
+
+const MOMENTS: &str = "moments";
+
+impl PcaLearner {
+    pub fn new(spec: &Spec, data: &DataFacts, device: Device) -> Self {
+        Self {
+            pca: Pca::zero(spec, data, device),
+            moments: Some(Moments::new(data.features(), device)),
+            bounded: data.is_unit_interval(),
+        }
+    }
+}
+
+impl Learner for PcaLearner {
+    fn phases(&self) -> Vec<Phase> {
+        vec![Phase::new("summing up", 1)]
+    }
+
+    fn step(&mut self, batch: &Batch, _context: &mut StepContext) -> Report {
+        if let Some(moments) = &mut self.moments {
+            moments.add(&batch.x);
+        }
+        Report::default()
+    }
+
+    /// The moments have done their work, and are large: they go.
+    fn close_epoch(&mut self, _phase: usize, _epoch: u32) {
+        if let Some(moments) = self.moments.take() {
+            self.pca.solve(&moments);
+        }
+    }
+
+    fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
+        let output = self.pca.round_trip(&batch.x);
+        let mse = mean(&error_per_row(&batch.x, &output));
+        let mut report = vec![
+            ("reconstruction_mse", mse),
+            ("squared_error", mse * batch.x.size()[1] as f64),
+            (
+                "explained_variance_ratio",
+                self.pca.explained_variance_ratio(),
+            ),
+        ];
+        if self.bounded {
+            let error = error_per_row(&batch.x, &output.clamp(0.0, 1.0));
+            report.push(("psnr", mean(&(error.clamp_min(1e-12).log10() * -10.0))));
+        }
+        Report(report)
+    }
+
+    fn state(&self) -> Tensors {
+        let mut state = self.pca.tensors();
+        if let Some(moments) = &self.moments {
+            state.extend(moments.state(MOMENTS));
+        }
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        self.pca.restore(state)?;
+        let solved = !state.keys().any(|name| name.starts_with(MOMENTS));
+        match &mut self.moments {
+            Some(_) if solved => self.moments = None,
+            Some(moments) => moments.restore(MOMENTS, state)?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn model(&self) -> &dyn Model {
+        &self.pca
+    }
+}
+
+fn mean(x: &Tensor) -> f64 {
+    x.mean(Kind::Double).double_value(&[])
+}

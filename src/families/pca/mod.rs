@@ -1,0 +1,73 @@
+//! Principal component analysis (Pearson, 1901; Hotelling, 1933): the linear code of least squared
+//! error, found exactly. One epoch sums up mean and covariance in f64; they are solved at its end.
+//!
+//! `spec` is what a client writes, `model` the solution, `learner` how it comes about.
+
+mod learner;
+mod model;
+mod spec;
+
+use tch::Device;
+
+pub use model::Pca;
+pub use spec::Spec;
+
+use self::learner::PcaLearner;
+use super::Define;
+use crate::document::Rules;
+use crate::nn::model::{DataFacts, Model};
+use crate::nn::optimizer::Rule;
+use crate::nn::{TensorMismatch, Tensors};
+use crate::train::Learner;
+use crate::train::settings::{Schedule, Training, TrainingDefaults};
+
+impl Define for Pca {
+    const KIND: &'static str = "pca";
+    const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
+    type Spec = Spec;
+
+    fn training_defaults() -> TrainingDefaults {
+        TrainingDefaults {
+            epochs: 1,
+            batch_size: 1000,
+            optimizer: Rule::Sgd,
+            learning_rate: 1.0,
+            momentum: 0.0,
+            weight_decay: 0.0,
+            schedule: Schedule::CONSTANT,
+        }
+    }
+
+    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        spec.check(data, rules);
+        spec::check_training(training, rules);
+    }
+
+    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
+        let (features, code) = (
+            u128::from(data.features().unsigned_abs()),
+            u128::from(spec.code.unsigned_abs()),
+        );
+        features * code + features + code + 1
+    }
+
+    fn learner(
+        spec: &Spec,
+        _training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner> {
+        Box::new(PcaLearner::new(spec, data, device))
+    }
+
+    fn load(
+        spec: &Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch> {
+        let mut pca = Self::zero(spec, data, device);
+        pca.restore(tensors)?;
+        Ok(Box::new(pca))
+    }
+}

@@ -1,0 +1,104 @@
+//! The `model` object of a pca job, and its rules.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Pca;
+use crate::document::Rules;
+use crate::families::{Define, require_width};
+use crate::nn::model::DataFacts;
+use crate::train::settings::{Precision, Training};
+
+/// Widest rows: their covariance takes 2 GiB, and solving it as much again a few times over.
+const MAX_FEATURES: i64 = 16_384;
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = PcaKind)]
+pub enum Kind {
+    #[default]
+    Pca,
+}
+
+/// Principal component analysis.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = PcaModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Components kept; at most the values in a row.
+    #[schema(minimum = 1)]
+    pub code: i64,
+    /// Divides each value of the code by its standard deviation, so that all have variance 1.
+    pub whiten: bool,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Pca,
+            code: 32,
+            whiten: false,
+        }
+    }
+}
+
+impl Spec {
+    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
+        let features = data.features();
+        require_width(rules, "/model/code", self.code);
+        rules.require(
+            self.code <= features,
+            "/model/code",
+            format!(
+                "must be at most {features}, the values in a row, got {}",
+                self.code
+            ),
+        );
+        rules.require(
+            features <= MAX_FEATURES,
+            "/dataset",
+            format!(
+                "rows have {features} values; pca takes at most {MAX_FEATURES}, whose covariance already fills 2 GiB"
+            ),
+        );
+    }
+}
+
+/// One pass over the rows is all there is: what only gradient descent understands is refused.
+pub fn check_training(training: &Training, rules: &mut Rules) {
+    let usual = Pca::training_defaults();
+    let one_pass = format!(
+        "must be 1: pca is solved exactly from one pass over the rows, got {}",
+        training.epochs
+    );
+    rules.require(training.epochs == 1, "/training/epochs", one_pass);
+    let meaningless = [
+        ("optimizer", training.optimizer != usual.optimizer),
+        (
+            "learning_rate",
+            training.learning_rate.to_bits() != usual.learning_rate.to_bits(),
+        ),
+        (
+            "momentum",
+            training.momentum.to_bits() != usual.momentum.to_bits(),
+        ),
+        ("schedule", training.schedule != usual.schedule),
+        ("weight_decay", training.weight_decay > 0.0),
+        ("gradient_clip", training.gradient_clip.is_some()),
+        ("early_stopping", training.early_stopping.is_some()),
+    ];
+    for (field, given) in meaningless {
+        rules.require(
+            !given,
+            &format!("/training/{field}"),
+            "means nothing here: pca is solved exactly, without steps down a gradient; leave it out",
+        );
+    }
+    rules.require(
+        training.precision != Precision::Bf16,
+        "/training/precision",
+        "must be auto or fp32: the covariance is summed up in f64",
+    );
+}
