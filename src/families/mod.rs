@@ -4,6 +4,7 @@
 //! document, the capability lists and the generic tests all follow from the table.
 
 pub mod autoencoder;
+pub mod gan;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -25,6 +26,7 @@ use crate::train::settings::{Training, TrainingDefaults};
 pub static FAMILIES: &[Family] = &[
     Family::of::<rbm::Rbm>(),
     Family::of::<autoencoder::Autoencoder>(),
+    Family::of::<gan::Gan>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

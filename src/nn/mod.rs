@@ -3,11 +3,13 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod average;
 pub mod block;
 pub mod conv;
 pub mod corruption;
 pub mod dense;
 pub mod gibbs;
+pub mod latent;
 pub mod loss;
 pub mod model;
 pub mod net;
