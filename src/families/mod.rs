@@ -7,6 +7,7 @@ pub mod autoencoder;
 pub mod dbn;
 pub mod mlp;
 pub mod pca;
+pub mod gan;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -33,6 +34,7 @@ pub static FAMILIES: &[Family] = &[
     Family::of::<vae::Vae>(),
     Family::of::<dbn::DeepBelief>(),
     Family::of::<mlp::Mlp>(),
+    Family::of::<gan::Gan>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

@@ -171,6 +171,30 @@ fn table() -> Vec<Small> {
             learns: ("reconstruction_mse", 0.03),
         },
         Small {
+            name: "gan, dense",
+            model: json!({"kind": "gan", "latent": 16, "hidden": [64, 64], "ema_decay": 0.9}),
+            settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
+            learns: ("moment_error", 0.01),
+        },
+        Small {
+            name: "gan, conditional dcgan",
+            model: json!({
+                "kind": "gan", "latent": 16, "architecture": "dcgan", "channels": [8, 16], "loss": "hinge",
+                "spectral_norm": true, "conditional": true, "ema_decay": 0.9
+            }),
+            settings: |t| (t.epochs, t.learning_rate) = (12, 2e-3),
+            learns: ("moment_error", 0.01),
+        },
+        Small {
+            name: "gan, critic",
+            model: json!({
+                "kind": "gan", "latent": 16, "hidden": [64], "loss": "wasserstein_gp", "discriminator_steps": 2,
+                "conditional": true, "conditioning": "concat", "ema_decay": 0.0
+            }),
+            settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
+            learns: ("moment_error", 0.01),
+        },
+        Small {
             name: "mlp",
             model: json!({"kind": "mlp", "hidden": [64], "input_dropout": 0.1, "label_smoothing": 0.1}),
             settings: |t| {

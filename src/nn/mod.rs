@@ -7,6 +7,7 @@ pub mod ais;
 pub mod augment;
 pub mod averaging;
 pub mod binarize;
+pub mod average;
 pub mod block;
 pub mod contrastive;
 pub mod conv;

@@ -1,0 +1,127 @@
+//! The trained pair of nets: what it answers.
+
+use tch::{Device, Tensor};
+
+use super::discriminator::{self, Discriminator};
+use super::generator::{self, Generator, Interval};
+use super::spec::Spec;
+use crate::nn::latent::slerp;
+use crate::nn::model::{
+    BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer,
+};
+use crate::nn::options::{GenerateOptions, ScoreOptions};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors};
+
+pub struct Gan {
+    pub(super) generator: Generator,
+    pub(super) discriminator: Discriminator,
+    pub(super) interval: Interval,
+    classes: Option<i64>,
+    device: Device,
+}
+
+impl Gan {
+    pub(super) fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
+        let config = generator::config(spec, data);
+        Self {
+            generator: Generator::init(spec, data, &config, rng, device),
+            discriminator: discriminator::config(spec, data).init(rng, device),
+            interval: Interval::of(data),
+            classes: data.classes.filter(|_| spec.conditional),
+            device,
+        }
+    }
+
+    pub(super) fn restore(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.generator.load("generator", tensors)?;
+        self.discriminator.load("discriminator", tensors)
+    }
+
+    /// `[n, latent] -> [n, features]`, in the units of the data.
+    fn rows_of(&self, noise: &Tensor, labels: Option<&Tensor>) -> Tensor {
+        self.interval
+            .spread(&self.generator.centred(noise, labels, None))
+    }
+}
+
+impl Model for Gan {
+    fn tensors(&self) -> Tensors {
+        let mut tensors = self.generator.tensors("generator");
+        tensors.extend(self.discriminator.tensors("discriminator"));
+        tensors
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.generator.latent()])
+    }
+    fn conditioned_on(&self) -> Option<i64> {
+        self.classes
+    }
+    fn decoder(&self) -> Option<&dyn Decoder> {
+        Some(self)
+    }
+    fn sampler(&self) -> Option<&dyn Sampler> {
+        Some(self)
+    }
+    fn scorer(&self) -> Option<&dyn Scorer> {
+        Some(self)
+    }
+    fn interpolator(&self) -> Option<&dyn Interpolator> {
+        Some(self)
+    }
+}
+
+impl Decoder for Gan {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.rows_of(&codes.x, codes.labels())
+    }
+}
+
+impl Sampler for Gan {
+    /// `temperature` scales the noise.
+    fn generate(
+        &self,
+        n: i64,
+        labels: Option<&Tensor>,
+        options: &GenerateOptions,
+        rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        if options.gibbs_steps.is_some() {
+            return Err(BadOption::meaningless("gibbs_steps", "gan"));
+        }
+        let noise = self.generator.noise(n, rng, self.device);
+        Ok(self.rows_of(&(noise * options.temperature.unwrap_or(1.0)), labels))
+    }
+}
+
+impl Scorer for Gan {
+    /// The discriminator's logit, its sign turned.
+    fn metric(&self) -> &'static str {
+        "discriminator"
+    }
+    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+        let x = self.interval.centred(&rows.x);
+        -self.discriminator.logits(&x, rows.labels(), None)
+    }
+}
+
+impl Interpolator for Gan {
+    fn locate(&self, _rows: &Rows) -> Option<Tensor> {
+        None
+    }
+    fn draw(&self, rng: &mut Rng) -> Option<Tensor> {
+        Some(self.generator.noise(1, rng, self.device))
+    }
+    /// Along the great circle of the noise.
+    fn between(
+        &self,
+        from: &Tensor,
+        to: &Tensor,
+        shares: &[f64],
+        label: Option<&Tensor>,
+    ) -> Tensor {
+        let way = slerp(from, to, shares);
+        let labels = label.map(|label| label.expand([way.size()[0]], false));
+        self.rows_of(&way, labels.as_ref())
+    }
+}

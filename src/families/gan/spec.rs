@@ -1,0 +1,274 @@
+//! What a client writes, and the rules it must keep.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::super::require_width;
+use super::loss::AdversarialLoss;
+use crate::document::Rules;
+use crate::nn::conv;
+use crate::nn::model::DataFacts;
+use crate::train::settings::{Precision, Training};
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = GanKind)]
+pub enum Kind {
+    #[default]
+    Gan,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Architecture {
+    /// `dcgan` for rows of shape [channels, height, width] with both sides at least 16, else `dense`.
+    Auto,
+    /// Fully connected layers (Goodfellow et al., 2014).
+    Dense,
+    /// Strided convolutions, without pooling or hidden dense layers (Radford et al., 2016).
+    Dcgan,
+}
+
+/// How the two nets learn of the labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Conditioning {
+    /// The label, one-hot, beside the noise and beside the row (Mirza and Osindero, 2014).
+    Concat,
+    /// A discriminator with `e_y · φ(x)` in its logit (Miyato and Koyama, 2018); in the generator a
+    /// scale and a shift for each class after every batch normalisation.
+    Projection,
+}
+
+/// Generative adversarial network: a generator of rows, and a discriminator that tells them from the
+/// data's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = GanModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    #[schema(inline)]
+    pub architecture: Architecture,
+    /// Values of the noise that a row is made from.
+    #[schema(minimum = 1)]
+    pub latent: i64,
+    /// Widths of a dense generator's hidden layers, from the noise to the row; the discriminator's are
+    /// the same, from the row on in the opposite order. Left out, [256, 512].
+    pub hidden: Option<Vec<i64>>,
+    /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
+    /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
+    /// at most 512, until the shorter side is at most 8, but two halvings at least.
+    pub channels: Option<Vec<i64>>,
+    #[schema(inline)]
+    pub loss: AdversarialLoss,
+    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018); takes
+    /// the place of its batch normalisation.
+    pub spectral_norm: bool,
+    /// Learn to make rows of a given class; needs labels.
+    pub conditional: bool,
+    /// Left out, `projection` for a conditional model.
+    #[schema(inline)]
+    pub conditioning: Option<Conditioning>,
+    /// Decay a step of the moving average of the generator that is published; 0 publishes the generator
+    /// itself.
+    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+    pub ema_decay: f64,
+    /// Steps of the discriminator, each on a batch of its own, for one of the generator. Left out, 5 for
+    /// `wasserstein_gp`, else 1.
+    #[schema(minimum = 1, maximum = 1000)]
+    pub discriminator_steps: Option<u32>,
+    /// Takes the place of the job's `learning_rate` for the discriminator; follows the same schedule.
+    #[schema(exclusive_minimum = 0.0)]
+    pub discriminator_learning_rate: Option<f64>,
+    /// The discriminator's target for the data's rows is 1 less this (Salimans et al., 2016).
+    #[schema(minimum = 0.0, exclusive_maximum = 0.5)]
+    pub label_smoothing: f64,
+    /// Weight of the penalty on the critic's slope, for `wasserstein_gp`. Left out, 10.
+    #[schema(exclusive_minimum = 0.0)]
+    pub gradient_penalty: Option<f64>,
+    /// Steps in a row that the generator may stay collapsed, or the discriminator faultless, before
+    /// the job fails; 0 looks for neither.
+    pub collapse_patience: u32,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Gan,
+            architecture: Architecture::Auto,
+            latent: 64,
+            hidden: None,
+            channels: None,
+            loss: AdversarialLoss::NonSaturating,
+            spectral_norm: false,
+            conditional: false,
+            conditioning: None,
+            ema_decay: 0.999,
+            discriminator_steps: None,
+            discriminator_learning_rate: None,
+            label_smoothing: 0.0,
+            gradient_penalty: None,
+            collapse_patience: 500,
+        }
+    }
+}
+
+/// A side that counts as an image for `auto`.
+const IMAGE_SIDE: i64 = 16;
+const FIRST_CHANNELS: i64 = 64;
+const MOST_CHANNELS: i64 = 512;
+/// Halvings stop at feature maps of this side.
+const SMALLEST_MAP: i64 = 8;
+const HIDDEN: [i64; 2] = [256, 512];
+
+impl Spec {
+    /// Whether the nets are convolutional on this data.
+    pub fn is_convolutional(&self, data: &DataFacts) -> bool {
+        match self.architecture {
+            Architecture::Auto => {
+                matches!(*data.shape, [_, h, w] if h >= IMAGE_SIDE && w >= IMAGE_SIDE)
+            }
+            Architecture::Dense => false,
+            Architecture::Dcgan => true,
+        }
+    }
+
+    pub fn hidden(&self) -> Vec<i64> {
+        self.hidden.clone().unwrap_or_else(|| HIDDEN.to_vec())
+    }
+
+    pub fn channels(&self, data: &DataFacts) -> Vec<i64> {
+        self.channels.clone().unwrap_or_else(|| {
+            let side = data.shape.iter().skip(1).min().copied().unwrap_or(1);
+            let mut channels = vec![FIRST_CHANNELS, 2 * FIRST_CHANNELS];
+            while conv::halvings(side, channels.len())[channels.len()] > SMALLEST_MAP {
+                let doubled = FIRST_CHANNELS << channels.len();
+                channels.push(doubled.min(MOST_CHANNELS));
+            }
+            channels
+        })
+    }
+
+    pub fn conditioning(&self) -> Option<Conditioning> {
+        let conditioning = self.conditioning.unwrap_or(Conditioning::Projection);
+        self.conditional.then_some(conditioning)
+    }
+
+    pub fn discriminator_steps(&self) -> i64 {
+        let usual = if self.is_wasserstein() { 5 } else { 1 };
+        i64::from(self.discriminator_steps.unwrap_or(usual))
+    }
+
+    pub fn is_wasserstein(&self) -> bool {
+        self.loss == AdversarialLoss::WassersteinGp
+    }
+
+    pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        require_width(rules, "/model/latent", self.latent);
+        self.check_widths(data, rules);
+        self.check_labels(data, rules);
+        self.check_loss(training, rules);
+        rules.require(
+            (0.0..1.0).contains(&self.ema_decay),
+            "/model/ema_decay",
+            format!("must be at least 0 and below 1, got {}", self.ema_decay),
+        );
+        let steps = self.discriminator_steps();
+        rules.require(
+            (1..=1000).contains(&steps),
+            "/model/discriminator_steps",
+            format!("must be between 1 and 1000, got {steps}"),
+        );
+        if let Some(rate) = self.discriminator_learning_rate {
+            rules.require(
+                rate > 0.0 && rate.is_finite(),
+                "/model/discriminator_learning_rate",
+                format!("must be above 0, got {rate}"),
+            );
+        }
+    }
+
+    fn check_widths(&self, data: &DataFacts, rules: &mut Rules) {
+        let convolutional = self.is_convolutional(data);
+        rules.require(
+            !convolutional || data.shape.len() == 3,
+            "/model/architecture",
+            format!(
+                "dcgan needs rows of shape [channels, height, width], these have {:?}",
+                data.shape
+            ),
+        );
+        let mine = [
+            ("hidden", &self.hidden, !convolutional, "dense", 64),
+            ("channels", &self.channels, convolutional, "dcgan", 16),
+        ];
+        for (name, widths, used, architecture, most) in mine {
+            let Some(widths) = widths else { continue };
+            let pointer = format!("/model/{name}");
+            rules.require(
+                used,
+                &pointer,
+                format!(
+                    "is for the architecture {architecture}; on rows of shape {:?} this model has the other one",
+                    data.shape
+                ),
+            );
+            rules.require(
+                (1..=most).contains(&widths.len()),
+                &pointer,
+                format!("must have 1 to {most} layers, got {}", widths.len()),
+            );
+            for (i, &width) in widths.iter().enumerate() {
+                require_width(rules, &format!("{pointer}/{i}"), width);
+            }
+        }
+    }
+
+    fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
+        rules.require(
+            !self.conditional || data.classes.is_some_and(|classes| classes > 0),
+            "/model/conditional",
+            "a conditional model needs a data set with labels; this one has none",
+        );
+        rules.require(
+            self.conditional || self.conditioning.is_none(),
+            "/model/conditioning",
+            "is for conditional models; set conditional to true",
+        );
+    }
+
+    fn check_loss(&self, training: &Training, rules: &mut Rules) {
+        let wasserstein = self.is_wasserstein();
+        rules.require(
+            (0.0..0.5).contains(&self.label_smoothing),
+            "/model/label_smoothing",
+            format!(
+                "must be at least 0 and below 0.5, got {}",
+                self.label_smoothing
+            ),
+        );
+        rules.require(
+            self.label_smoothing == 0.0 || self.loss.has_targets(),
+            "/model/label_smoothing",
+            "needs a loss with targets: minimax, non_saturating or least_squares",
+        );
+        if let Some(weight) = self.gradient_penalty {
+            rules.require(
+                wasserstein,
+                "/model/gradient_penalty",
+                "is for the loss wasserstein_gp",
+            );
+            rules.require(
+                weight > 0.0 && weight.is_finite(),
+                "/model/gradient_penalty",
+                format!("must be above 0, got {weight}"),
+            );
+        }
+        rules.require(
+            !wasserstein || training.precision != Precision::Bf16,
+            "/training/precision",
+            "the gradient penalty of wasserstein_gp needs fp32, got bf16",
+        );
+    }
+}
