@@ -5,9 +5,9 @@
 
 pub mod autoencoder;
 pub mod dbn;
+pub mod gan;
 pub mod mlp;
 pub mod pca;
-pub mod gan;
 pub mod rbm;
 #[cfg(test)]
 mod suite;
@@ -33,8 +33,8 @@ pub static FAMILIES: &[Family] = &[
     Family::of::<autoencoder::Autoencoder>(),
     Family::of::<vae::Vae>(),
     Family::of::<dbn::DeepBelief>(),
-    Family::of::<mlp::Mlp>(),
     Family::of::<gan::Gan>(),
+    Family::of::<mlp::Mlp>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

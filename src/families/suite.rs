@@ -86,7 +86,7 @@ fn table() -> Vec<Small> {
         Small {
             name: "autoencoder, convolutions, tied",
             model: json!({"kind": "autoencoder", "channels": [4, 8], "hidden": [32], "code": 8, "activation": "gelu", "tied": true}),
-            settings: |t| t.epochs = 10,
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
             learns: ("reconstruction_mse", 0.06),
         },
         Small {
@@ -98,7 +98,7 @@ fn table() -> Vec<Small> {
         Small {
             name: "autoencoder, contractive by projection",
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [16], "code": 8, "contractive": 0.001, "sparsity": {"kind": "l1", "weight": 0.01}}),
-            settings: |t| t.epochs = 10,
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
             learns: ("squared_error", 4.0),
         },
         Small {
@@ -110,7 +110,7 @@ fn table() -> Vec<Small> {
         Small {
             name: "autoencoder, pretrained by denoising",
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [32], "code": 8, "activation": "tanh", "pretraining": {"kind": "denoising", "epochs": 1}}),
-            settings: |t| t.epochs = 10,
+            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
             learns: ("reconstruction_mse", 0.06),
         },
         Small {

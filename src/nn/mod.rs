@@ -5,9 +5,9 @@
 pub mod activation;
 pub mod ais;
 pub mod augment;
+pub mod average;
 pub mod averaging;
 pub mod binarize;
-pub mod average;
 pub mod block;
 pub mod contrastive;
 pub mod conv;

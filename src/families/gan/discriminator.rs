@@ -97,7 +97,10 @@ impl Config {
             }
             _ => 0,
         };
-        let nets = self.body.parameters().saturating_add(self.head.parameters());
+        let nets = self
+            .body
+            .parameters()
+            .saturating_add(self.head.parameters());
         nets.saturating_add(table)
     }
 
@@ -221,7 +224,9 @@ pub fn gradient_penalty(
     rng: &mut Rng,
 ) -> Tensor {
     let share = rng.uniform(&[real.size()[0], 1], real.device());
-    let between = (fake + share * (real - fake)).detach().set_requires_grad(true);
+    let between = (fake + share * (real - fake))
+        .detach()
+        .set_requires_grad(true);
     let height = critic.logits(&between, labels, None).sum(Kind::Float);
     let slope = Tensor::run_backward(&[height], &[&between], true, true).remove(0);
     let squares = slope.square().sum_dim_intlist(1, false, Kind::Float);
