@@ -3,6 +3,7 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
+pub mod bernoulli;
 pub mod binarize;
 pub mod block;
 pub mod conv;
