@@ -128,7 +128,7 @@ fn table() -> Vec<Small> {
         Small {
             name: "vae, convolutional, gaussian",
             model: json!({"kind": "vae", "channels": [8, 16], "hidden": [32], "latent": 8, "likelihood": "gaussian", "kl_schedule": {"kind": "cyclic", "cycles": 2}}),
-            settings: |t| (t.epochs, t.learning_rate) = (15, 3e-3),
+            settings: |t| (t.epochs, t.learning_rate) = (20, 5e-3),
             learns: ("reconstruction_mse", 0.05),
         },
         Small {

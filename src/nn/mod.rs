@@ -7,6 +7,7 @@ pub mod ais;
 pub mod augment;
 pub mod average;
 pub mod averaging;
+pub mod bernoulli;
 pub mod binarize;
 pub mod block;
 pub mod contrastive;

@@ -140,7 +140,7 @@ impl GanLearner {
         if let Some(weight) = self.penalty {
             let penalty = gradient_penalty(net, real, fake, labels, rng);
             report.push(("gradient_penalty", penalty.double_value(&[])));
-            loss = loss + penalty * weight;
+            loss = &loss + penalty * weight;
         }
         self.discriminator_side
             .descend(&loss, context.learning_rate);

@@ -275,7 +275,8 @@ mod tests {
             rules.broken().into_iter().map(|e| e.pointer).collect()
         };
         assert!(broken(|_| ()).is_empty());
-        let cases: [(&str, fn(&mut Spec)); 8] = [
+        type Change = fn(&mut Spec);
+        let cases: [(&str, Change); 8] = [
             ("chains", |s| s.chains = Some(5)),
             ("chains", |s| {
                 (s.algorithm, s.chains) = (Algorithm::Tempering, Some(65_536));

@@ -51,17 +51,9 @@ impl Vae {
         let z = posterior.at(&noise);
         let log_ratio = posterior.log_ratio_at(&z, &noise);
         let z = z.view([-1, latent]);
-        let again = |x: &Tensor| {
-            let mut times = vec![1; x.dim()];
-            times[0] = samples;
-            if samples == 1 {
-                x.shallow_clone()
-            } else {
-                x.repeat(&times)
-            }
-        };
-        let output = self.output(&z, labels.map(again).as_ref());
-        let (log_likelihood, squares) = self.visible.log_density(&output, &again(x));
+        let labels = labels.map(|labels| labels.repeat([samples]));
+        let output = self.output(&z, labels.as_ref());
+        let (log_likelihood, squares) = self.visible.log_density(&output, x);
         Drawn {
             posterior,
             z,
@@ -192,7 +184,14 @@ mod tests {
             range,
             classes: Some(3),
         };
-        Vae::init(&spec, &facts, &mut Rng::at(3, &[]), Device::Cpu)
+        let net = Vae::init(&spec, &facts, &mut Rng::at(3, &[]), Device::Cpu);
+        // As if trained: codes matter, and `q` is wide enough to sample the integral from.
+        let parameters = net.parameters();
+        let _ = parameters["decoder.1.weight"]
+            .shallow_clone()
+            .g_mul_scalar_(20.0);
+        let _ = parameters["encoder.1.bias"].narrow(0, 1, 1).fill_(0.2);
+        net
     }
 
     fn tanh() -> serde_json::Value {

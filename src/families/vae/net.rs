@@ -18,6 +18,13 @@ use crate::nn::{TensorMismatch, Tensors};
 /// Log-variances of a code beyond these say no more: the prior's is 0.
 const LOG_VARIANCES: (f64, f64) = (-12.0, 6.0);
 
+/// Where the log-variances start: a code that is mostly noise is one that the decoder learns to ignore
+/// before anything is in it.
+const FIRST_LOG_VARIANCE: f64 = -2.0;
+/// Factor on the first weights of the log-variances and of the decoder's output, which starts near
+/// its bias, the mean of the data.
+const SMALL: f64 = 0.1;
+
 /// What nets to build.
 pub struct Plan {
     /// Convolutions on the image, before labels come in.
@@ -93,14 +100,28 @@ pub struct Vae {
     pub(super) gated: bool,
 }
 
+/// With weights of the usual size, nets of `relu` units lose all of their code in the first epoch.
+fn start_small(encoder: &Net, decoder: &Net, latent: i64) {
+    let (Some(head), Some(output)) = (encoder.blocks().last(), decoder.blocks().last()) else {
+        return;
+    };
+    let variances = |x: &Tensor| x.narrow(0, latent, latent);
+    let _ = variances(head.weight()).g_mul_scalar_(SMALL);
+    let _ = variances(head.bias()).fill_(FIRST_LOG_VARIANCE);
+    let _ = output.weight().shallow_clone().g_mul_scalar_(SMALL);
+}
+
 impl Vae {
     /// Fresh weights. The spec has been checked against the data.
     pub fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
         let plan = Plan::new(spec, data);
+        let encoder = plan.encoder.init(rng, device);
+        let decoder = plan.decoder.init(rng, device);
+        start_small(&encoder, &decoder, spec.latent);
         Self {
             front: plan.front.init(rng, device),
-            encoder: plan.encoder.init(rng, device),
-            decoder: plan.decoder.init(rng, device),
+            encoder,
+            decoder,
             visible: if spec.is_bernoulli(data) {
                 Visible::Bernoulli
             } else {

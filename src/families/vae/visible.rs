@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::nn::model::DataFacts;
-use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
+use crate::nn::{TensorMismatch, Tensors, bernoulli, copy_named};
 
 /// Least variance of the noise, in units of the values' own deviation: with less, the density of
 /// values that never change would grow without bound.
@@ -57,10 +57,11 @@ impl Visible {
         }
     }
 
-    /// `ln p(x | z)` in nats, `[batch]`, and for normal noise the squared errors it follows from.
+    /// `ln p(x | z)` in nats, `[samples · batch]`, and for normal noise the squared errors it follows from;
+    /// for `output: [samples · batch, features]` and `x: [batch, features]`.
     pub fn log_density(&self, output: &Tensor, x: &Tensor) -> (Tensor, Option<Tensor>) {
         match self {
-            Self::Bernoulli => (-loss::cross_entropy_per_row(output, x), None),
+            Self::Bernoulli => (bernoulli::log_likelihood(output, x), None),
             Self::Gaussian(noise) => {
                 let squares = noise.squared_error(output, x);
                 (noise.log_density(&squares), Some(squares))
@@ -121,13 +122,19 @@ impl Visible {
 }
 
 impl Noise {
-    /// `Σ ((x - shift) / scale - m)²` of each row, `[batch]`.
+    /// `Σ ((x - shift) / scale - m)²` of each row, `[samples · batch]`.
     fn squared_error(&self, output: &Tensor, x: &Tensor) -> Tensor {
-        if self.squashed {
-            loss::squared_error_per_row(&output.sigmoid(), x)
+        let (mean, x) = if self.squashed {
+            (output.sigmoid(), x.shallow_clone())
         } else {
-            loss::squared_error_per_row(output, &((x - &self.shift) / &self.scale))
-        }
+            (output.shallow_clone(), (x - &self.shift) / &self.scale)
+        };
+        let size = x.size();
+        let errors = mean.view([-1, size[0], size[1]]) - x;
+        errors
+            .square()
+            .sum_dim_intlist(2, false, Kind::Float)
+            .view([-1])
     }
 
     /// `-½ Σ (error² / v + ln 2πv) - Σ ln scale`.
