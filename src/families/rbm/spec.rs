@@ -245,6 +245,8 @@ mod tests {
     use super::*;
     use crate::families::{Define, rbm::Rbm};
 
+    type Change = fn(&mut Spec);
+
     #[test]
     fn gibbs_steps_go_from_the_first_to_the_last_number_in_a_straight_line() {
         let growing = Spec {
@@ -263,7 +265,7 @@ mod tests {
             range: (0.0, 1.0),
             classes: None,
         };
-        let broken = |change: fn(&mut Spec)| -> Vec<String> {
+        let broken = |change: Change| -> Vec<String> {
             let mut spec = Spec::default();
             change(&mut spec);
             let mut rules = Rules::default();
@@ -275,7 +277,6 @@ mod tests {
             rules.broken().into_iter().map(|e| e.pointer).collect()
         };
         assert!(broken(|_| ()).is_empty());
-        type Change = fn(&mut Spec);
         let cases: [(&str, Change); 8] = [
             ("chains", |s| s.chains = Some(5)),
             ("chains", |s| {
