@@ -4,6 +4,7 @@ use tch::{Kind as TensorKind, Tensor};
 
 use super::bound::ImportanceSampling;
 use super::net::Vae;
+use super::visible::Visible;
 use crate::families::Define;
 use crate::nn::Tensors;
 use crate::nn::latent::slerp;
@@ -225,6 +226,10 @@ impl Filters for Vae {
 }
 
 impl Likelihood for Vae {
+    fn is_of_bits(&self) -> bool {
+        matches!(self.visible, Visible::Bernoulli)
+    }
+
     fn estimator<'a>(
         &'a self,
         effort: LikelihoodEffort,
