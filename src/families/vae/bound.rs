@@ -190,7 +190,7 @@ mod tests {
         let _ = parameters["decoder.1.weight"]
             .shallow_clone()
             .g_mul_scalar_(20.0);
-        let _ = parameters["encoder.1.bias"].narrow(0, 1, 1).fill_(0.2);
+        let _ = parameters["encoder.1.bias"].narrow(0, 1, 1).fill_(0.7);
         net
     }
 
@@ -284,8 +284,11 @@ mod tests {
             let loss = net.draw(&many, None, 1, &mut rng).objective(1.0);
             let loss = loss.double_value(&[]);
             assert!((loss + elbo).abs() < 4.0 * error, "{loss} and {elbo}");
-            let steady = net.steady_bound(&x.view([1, -1]), None, &mut rng);
-            assert!((steady.double_value(&[0]) - elbo).abs() < 0.1);
+            // The score is the same bound of fewer draws: its mean over many seeds.
+            let row = x.view([1, -1]);
+            let steady = |rng: &mut Rng| net.steady_bound(&row, None, rng).double_value(&[0]);
+            let mean = (0..200).map(|_| steady(&mut rng)).sum::<f64>() / 200.0;
+            assert!((mean - elbo).abs() < 0.1, "{mean} and {elbo}");
         }
     }
 
