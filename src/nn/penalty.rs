@@ -28,7 +28,7 @@ pub fn contraction_of_layer(
     weight: &Tensor,
     activation: Activation,
 ) -> Option<Tensor> {
-    let slope = match activation {
+    let slope: Tensor = match activation {
         Activation::Sigmoid => code * (1.0 - code),
         Activation::Tanh => 1.0 - code.square(),
         _ => return None,
