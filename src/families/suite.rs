@@ -59,7 +59,7 @@ fn table() -> Vec<Small> {
             name: "gan, dense",
             model: json!({"kind": "gan", "latent": 16, "hidden": [64, 64], "ema_decay": 0.9}),
             settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
         Small {
             name: "gan, conditional dcgan",
@@ -68,7 +68,7 @@ fn table() -> Vec<Small> {
                 "spectral_norm": true, "conditional": true, "ema_decay": 0.9
             }),
             settings: |t| (t.epochs, t.learning_rate) = (12, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
         Small {
             name: "gan, critic",
@@ -77,7 +77,7 @@ fn table() -> Vec<Small> {
                 "conditional": true, "conditioning": "concat", "ema_decay": 0.0
             }),
             settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
-            learns: ("moment_error", 0.01),
+            learns: ("moment_error", 0.03),
         },
     ]
 }

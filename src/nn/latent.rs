@@ -13,10 +13,10 @@ pub fn lerp(from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
 pub fn slerp(from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
     let scalar = |x: Tensor| x.double_value(&[]);
     let norms = scalar(from.norm()) * scalar(to.norm());
-    let cosine = scalar((from * to).sum(Kind::Double)) / norms.max(f64::MIN_POSITIVE);
+    let cosine = scalar((from * to).sum(Kind::Double)) / norms;
     let angle = cosine.clamp(-1.0, 1.0).acos();
-    // Points on one line through the origin have no circle of their own.
-    if angle.sin() < 1e-6 {
+    // Points on one line through the origin have no circle of their own, nor has the origin.
+    if angle.is_nan() || angle.sin() < 1e-6 {
         return lerp(from, to, shares);
     }
     let t = column(shares, from);
