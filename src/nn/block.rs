@@ -290,7 +290,7 @@ impl Block {
             }
             Map::Conv {
                 stride, padding, ..
-            } => x.conv2d(
+            } => channels_last(&x).conv2d(
                 &weight,
                 bias.as_ref(),
                 [*stride, *stride],
@@ -304,7 +304,7 @@ impl Block {
                 crop,
                 ..
             } => {
-                let h = x.conv_transpose2d(
+                let h = channels_last(&x).conv_transpose2d(
                     &weight,
                     bias.as_ref(),
                     [*stride, *stride],
@@ -337,4 +337,12 @@ impl Block {
             spectral.name_buffers(&format!("{prefix}.spectral"), into);
         }
     }
+}
+
+/// The same image with its channels side by side in memory: on the CPU convolutions are then up to
+/// twice as fast. What comes out of one lies so already.
+fn channels_last(x: &Tensor) -> Tensor {
+    x.permute([0, 2, 3, 1])
+        .contiguous()
+        .permute([0, 3, 1, 2])
 }

@@ -280,7 +280,7 @@ fn the_slopes_penalty_has_the_gradients_of_finite_differences() {
             };
             let numeric = (shifted(at + step) - shifted(at - step)) / (2.0 * step);
             let _ = flat.get(0).fill_(at);
-            let exact = gradient.view(-1).double_value(&[0]);
+            let exact = gradient.reshape([-1]).double_value(&[0]);
             assert!(
                 (exact - numeric).abs() < 2e-3 + 2e-2 * numeric.abs(),
                 "{model} {name}: {exact} and {numeric}"
