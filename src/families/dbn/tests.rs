@@ -65,7 +65,8 @@ fn steps(learner: &mut DbnLearner, count: u64, learning_rate: f64, relabel: fn(&
 
 #[test]
 fn labels_decide_what_is_generated_and_what_is_seen_decides_the_label() {
-    let mut dbn = learner(json!({"hidden": [6, 8], "pretraining": {"weight_decay": 0.0}}));
+    let mut dbn =
+        learner(json!({"hidden": [6, 8], "pretraining": {"algorithm": "cd", "weight_decay": 0.0}}));
     dbn.prepare(&mut [Ok(patterns())].into_iter())
         .expect("rows");
     steps(&mut dbn, 300, 0.1, Tensor::shallow_clone);
