@@ -61,12 +61,12 @@ impl Objective {
                 SparsityKind::L1 => penalty::absolute(&code),
             };
             parts.push(("sparsity", penalty.double_value(&[])));
-            loss = loss + penalty * sparsity.weight;
+            loss += penalty * sparsity.weight;
         }
         if let Some(weight) = self.contractive {
             let norm = self.contraction(net, &noisy, &code, rng);
             parts.push(("contraction", norm.double_value(&[])));
-            loss = loss + norm * weight;
+            loss += norm * weight;
         }
         parts.push(("loss", loss.double_value(&[])));
         (loss, Report(parts))
