@@ -1,6 +1,6 @@
 //! The deep autoencoder: the stack unrolled into an encoder and its mirror image, which then have weights
-//! of their own (Hinton and Salakhutdinov, 2006). The loss is the cross-entropy in nats, summed over
-//! the values of a row.
+//! of their own (Hinton and Salakhutdinov, 2006). The loss is the cross-entropy in nats, or the squared
+//! error, summed over the values of a row.
 
 use tch::{Kind, Tensor};
 
@@ -11,7 +11,7 @@ use super::tuning::{Tuned, copy_into};
 use crate::data::split::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
-use crate::nn::loss;
+use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
     Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
@@ -26,6 +26,7 @@ pub struct DeepAutoencoder {
     encoder: Net,
     /// Gives the logits of the values.
     decoder: Net,
+    squared_error: bool,
 }
 
 /// The encoder and the decoder.
@@ -49,12 +50,24 @@ pub fn configs(spec: &Spec, data: &DataFacts) -> [NetConfig; 2] {
 }
 
 impl DeepAutoencoder {
-    pub fn new([encoder, decoder]: [Net; 2]) -> Self {
-        Self { encoder, decoder }
+    pub fn new(spec: &Spec, [encoder, decoder]: [Net; 2]) -> Self {
+        Self {
+            encoder,
+            decoder,
+            squared_error: spec.loss == Some(ReconstructionLoss::MeanSquaredError),
+        }
     }
 
     fn logits(&self, x: &Tensor) -> Tensor {
         self.decoder.forward(&self.encoder.forward(x))
+    }
+
+    fn loss_of(&self, logits: &Tensor, target: &Tensor) -> Tensor {
+        if self.squared_error {
+            loss::squared_error(&logits.sigmoid(), target)
+        } else {
+            loss::cross_entropy(logits, target)
+        }
     }
 
     fn round_trip(&self, x: &Tensor) -> Tensor {
@@ -93,7 +106,7 @@ impl Tuned for DeepAutoencoder {
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
         let code = self.encoder.pass(&batch.x, &mut Pass::train(rng));
         let logits = self.decoder.pass(&code, &mut Pass::train(rng));
-        Some(loss::cross_entropy(&logits, &batch.x))
+        Some(self.loss_of(&logits, &batch.x))
     }
 
     fn report(&self, batch: &Batch) -> Report {
@@ -101,11 +114,9 @@ impl Tuned for DeepAutoencoder {
         let mean = |x: &Tensor| x.mean(Kind::Double).double_value(&[]);
         let errors = error_per_row(&batch.x, &logits.sigmoid());
         let psnr = errors.clamp_min(1e-12).log10() * -10.0;
+        let loss = self.loss_of(&logits, &batch.x).double_value(&[]);
         Report(vec![
-            (
-                "loss",
-                loss::cross_entropy(&logits, &batch.x).double_value(&[]),
-            ),
+            ("loss", loss),
             ("reconstruction_mse", mean(&errors)),
             ("psnr", mean(&psnr)),
         ])

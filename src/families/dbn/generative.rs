@@ -153,11 +153,12 @@ impl Sampler for Stack {
         for _ in 0..steps {
             let h = top.sample_hidden(&top.hidden(&v), rng);
             let p = top.visible(&h);
-            v = top.sample_visible(&p, rng);
             mean = top.unit_part(&p);
-            if labels.is_some() {
-                v = top.with_labels(&top.unit_part(&v), labels);
-            }
+            v = if labels.is_some() {
+                top.with_labels(&rng.bernoulli(&mean), labels)
+            } else {
+                top.sample_visible(&p, rng)
+            };
         }
         if self.depth() == 1 {
             return Ok(mean.contiguous());

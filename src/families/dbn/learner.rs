@@ -72,7 +72,7 @@ impl DbnLearner {
     fn contrastive(&self, layer: usize) -> Contrastive {
         let p = &self.spec.pretraining;
         let config = ContrastiveConfig {
-            algorithm: p.algorithm,
+            algorithm: self.spec.algorithm(layer),
             gibbs_steps: p.gibbs_steps,
             chains: i64::from(self.training.batch_size),
             optimizer: OptimizerConfig {

@@ -116,7 +116,7 @@ fn tuned(
         Head::Autoencoder => {
             let nets = autoencoder::configs(spec, data)
                 .map(|config| config.init(rng, device).computing_in(compute));
-            Some(Box::new(DeepAutoencoder::new(nets)))
+            Some(Box::new(DeepAutoencoder::new(spec, nets)))
         }
     }
 }

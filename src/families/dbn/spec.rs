@@ -8,6 +8,7 @@ use crate::document::Rules;
 use crate::families::{Define, require_width};
 use crate::nn::binarize::Binarize;
 use crate::nn::contrastive::Algorithm;
+use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
 
@@ -52,8 +53,10 @@ pub struct Pretraining {
     /// generative model `training.epochs`, which is what its top RBM always takes.
     #[schema(maximum = 1_000_000)]
     pub epochs: Option<u32>,
+    /// Left out: `pcd` for the top RBM of a generative model, whose chains are to be sampled from, and
+    /// `cd` for the others.
     #[schema(inline)]
-    pub algorithm: Algorithm,
+    pub algorithm: Option<Algorithm>,
     /// Gibbs steps for each update.
     #[schema(minimum = 1, maximum = 1000)]
     pub gibbs_steps: u32,
@@ -73,7 +76,7 @@ impl Default for Pretraining {
     fn default() -> Self {
         Self {
             epochs: None,
-            algorithm: Algorithm::Cd,
+            algorithm: None,
             gibbs_steps: 1,
             learning_rate: 0.05,
             linear_learning_rate: 0.001,
@@ -116,6 +119,9 @@ pub struct Spec {
     /// Units of the code (`autoencoder`). Default `linear`.
     #[schema(inline)]
     pub code_activation: Option<CodeActivation>,
+    /// What fine-tuning descends (`autoencoder`). Default `auto`, which is `binary_cross_entropy`.
+    #[schema(inline)]
+    pub loss: Option<ReconstructionLoss>,
 }
 
 impl Default for Spec {
@@ -131,6 +137,7 @@ impl Default for Spec {
             dropout: None,
             labeled_rows: None,
             code_activation: None,
+            loss: None,
         }
     }
 }
@@ -169,6 +176,16 @@ impl Spec {
                 None => usual,
             })
             .collect()
+    }
+
+    /// How the RBM of this layer is trained.
+    pub(super) fn algorithm(&self, layer: usize) -> Algorithm {
+        let sampled_from = self.head == Head::Generative && layer + 1 == self.hidden.len();
+        self.pretraining.algorithm.unwrap_or(if sampled_from {
+            Algorithm::Pcd
+        } else {
+            Algorithm::Cd
+        })
     }
 
     pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
@@ -263,6 +280,12 @@ impl Spec {
             (
                 "code_activation",
                 self.code_activation.is_some(),
+                self.head == Head::Autoencoder,
+                "'autoencoder'",
+            ),
+            (
+                "loss",
+                self.loss.is_some(),
                 self.head == Head::Autoencoder,
                 "'autoencoder'",
             ),
