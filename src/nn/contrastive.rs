@@ -166,7 +166,7 @@ mod tests {
                 assert!(lead > 1.0, "{algorithm:?} {compute:?}: {lead} nats");
                 let p = machine.class_probabilities(&seen);
                 let least = p.diag(0).min().double_value(&[]);
-                assert!(least > 0.9, "{algorithm:?} {compute:?}: {least}");
+                assert!(least > 0.8, "{algorithm:?} {compute:?}: {least}");
             }
         }
     }

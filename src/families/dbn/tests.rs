@@ -8,6 +8,7 @@ use super::{DeepBelief, Spec};
 use crate::data::split::Batch;
 use crate::document::Rules;
 use crate::families::Define;
+use crate::nn::contrastive::Algorithm;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::model::{DataFacts, Prediction};
 use crate::nn::options::GenerateOptions;
@@ -66,7 +67,7 @@ fn steps(learner: &mut DbnLearner, count: u64, learning_rate: f64, relabel: fn(&
 #[test]
 fn labels_decide_what_is_generated_and_what_is_seen_decides_the_label() {
     let mut dbn =
-        learner(json!({"hidden": [6, 8], "pretraining": {"algorithm": "cd", "weight_decay": 0.0}}));
+        learner(json!({"hidden": [6, 8], "pretraining": {"weight_decay": 0.0, "algorithm": "cd"}}));
     dbn.prepare(&mut [Ok(patterns())].into_iter())
         .expect("rows");
     steps(&mut dbn, 300, 0.1, Tensor::shallow_clone);
@@ -192,6 +193,20 @@ fn phases_go_up_layer_by_layer_at_their_own_rates() {
         phases(json!({"hidden": [6], "head": "classifier", "pretraining": {"epochs": 0}})),
         [("fine-tuning".to_owned(), 3, None)]
     );
+}
+
+#[test]
+fn only_what_is_sampled_from_keeps_chains_unless_asked() {
+    let of = |model, layer| spec(model).algorithm(layer);
+    let generative = json!({"hidden": [6, 3]});
+    assert_eq!(of(generative.clone(), 0), Algorithm::Cd);
+    assert_eq!(of(generative, 1), Algorithm::Pcd);
+    assert_eq!(
+        of(json!({"hidden": [6], "head": "classifier"}), 0),
+        Algorithm::Cd
+    );
+    let asked = json!({"hidden": [6, 3], "pretraining": {"algorithm": "pcd"}});
+    assert_eq!(of(asked, 0), Algorithm::Pcd);
 }
 
 #[test]
