@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 # --- how much is trained; on two cores the whole demo should stay under 90 seconds ---------------
 
 RBM_HIDDEN=${RBM_HIDDEN:-500}
-RBM_EPOCHS=${RBM_EPOCHS:-3}
+RBM_EPOCHS=${RBM_EPOCHS:-4}
 AUTOENCODER_EPOCHS=${AUTOENCODER_EPOCHS:-6}
 GIBBS_STEPS=${GIBBS_STEPS:-1000}
 # The small built-in digits, used where MNIST cannot be had, need more passes over fewer images.
@@ -233,7 +233,7 @@ fi
 picture input.png "$base/v1/datasets/$data/preview.png?split=test&n=16"
 
 say "Train a restricted Boltzmann machine"
-train '{"name":"rbm","dataset":"'"$data"'","model":{"kind":"rbm","hidden":'"$RBM_HIDDEN"'},"training":{"epochs":'$((RBM_EPOCHS * factor))',"seed":1}}'
+train '{"name":"rbm","dataset":"'"$data"'","model":{"kind":"rbm","hidden":'"$RBM_HIDDEN"',"algorithm":"pcd","binarize":"dynamic","centring":true,"averaging":{"from":0.5}},"training":{"epochs":'$((RBM_EPOCHS * factor))',"optimizer":"sgd","learning_rate":0.1,"schedule":"linear","seed":1}}'
 
 say "Train a denoising autoencoder"
 train '{"name":"autoencoder","dataset":"'"$data"'","model":{"kind":"autoencoder","hidden":[512,256],"code":32,"corruption":{"kind":"gaussian","level":0.5}},"training":{"epochs":'$((AUTOENCODER_EPOCHS * factor))',"seed":1}}'

@@ -2,8 +2,8 @@
 //! a generative model or fine-tuned as a classifier, a regressor or a deep autoencoder (Hinton and
 //! Salakhutdinov, 2006).
 //!
-//! [`spec`] what a client writes; [`stack`] the RBMs; [`generative`] what the stack answers;
-//! [`classifier`] and [`autoencoder`] the nets it is unrolled to; [`tuning`] and [`learner`] how they
+//! `spec` what a client writes; `stack` the RBMs; `generative` what the stack answers;
+//! `classifier` and `autoencoder` the nets it is unrolled to; `tuning` and `learner` how they
 //! learn.
 
 mod autoencoder;
