@@ -20,8 +20,8 @@ use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
 use crate::train::{Phase, Report, StepContext};
 
-/// Learning rate of the machines.
-const RBM_RATE: f64 = 0.05;
+/// Learning rate of the machines (Hinton and Salakhutdinov, 2006, supporting material).
+const RBM_RATE: f64 = 0.1;
 
 /// The layer of the encoder that is trained, from 0, and what trains it.
 pub struct LayerTraining {

@@ -85,7 +85,7 @@ pub struct Pretraining {
     #[serde(default = "Pretraining::usual_epochs")]
     #[schema(minimum = 1, maximum = 100_000)]
     pub epochs: u32,
-    /// Left out: 0.05 for `rbm`, the job's own for `denoising`.
+    /// Left out: 0.1 for `rbm`, the job's own for `denoising`.
     #[schema(exclusive_minimum = 0.0)]
     pub learning_rate: Option<f64>,
     /// `rbm` only: Gibbs steps for each update; 1 when left out.
