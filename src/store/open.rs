@@ -1,18 +1,21 @@
 //! Opening the database, and the two ways into it: many readers, one writer.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
 use sqlx::{Sqlite, Transaction};
+use tokio::time::sleep;
 
 use super::Result;
 
 /// How long to wait for another process's write. Writes take milliseconds, so running into this
 /// means real trouble.
 const BUSY: Duration = Duration::from_secs(10);
+/// Between two tries to open a file that another process is just making.
+const RETRY: Duration = Duration::from_millis(20);
 const READERS: u32 = 4;
 
 static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("./migrations");
@@ -40,10 +43,7 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .synchronous(SqliteSynchronous::Full);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .connect_with(options.clone().journal_mode(SqliteJournalMode::Wal))
-            .await?;
+        let writer = connect(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
         migrate(&writer).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
@@ -78,6 +78,26 @@ impl Store {
     pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// Turning a new file to WAL needs it alone for a moment, and for that `SQLite` does not wait as its busy
+/// timeout has it wait for a write.
+async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool> {
+    let until = Instant::now() + BUSY;
+    loop {
+        let pool = SqlitePoolOptions::new().max_connections(1);
+        match pool.connect_with(options.clone()).await {
+            Err(error) if is_busy(&error) && Instant::now() < until => sleep(RETRY).await,
+            connected => return Ok(connected?),
+        }
+    }
+}
+
+/// `SQLITE_BUSY`, whatever its extended form.
+fn is_busy(error: &sqlx::Error) -> bool {
+    let code = error.as_database_error().and_then(|e| e.code());
+    code.and_then(|code| code.parse::<u32>().ok())
+        .is_some_and(|code| code & 0xff == 5)
 }
 
 /// Under the write lock, since a service and its workers may open a new file at the same moment.
