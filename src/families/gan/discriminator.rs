@@ -53,7 +53,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     };
     let convolutional = spec.is_convolutional(data);
     // The slope of each row is penalised alone, so a critic may not mix the rows of a batch.
-    let normalised = convolutional && !spec.spectral_norm && !spec.is_wasserstein();
+    let normalised = convolutional && !spec.spectral_norm() && !spec.is_wasserstein();
     let norm = if normalised { Norm::Batch } else { Norm::None };
     let (input, mut blocks) = if convolutional {
         let mut input = data.shape.clone();
@@ -71,7 +71,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     };
     let mut head = BlockConfig::new(Map::linear(1), Activation::Linear);
     for block in blocks.iter_mut().chain([&mut head]) {
-        block.spectral = spec.spectral_norm;
+        block.spectral = spec.spectral_norm();
     }
     let mut body = NetConfig::new(&input, blocks);
     let shapes = body.shapes().unwrap_or_default();
@@ -85,7 +85,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
         head,
         features,
         labels,
-        spectral: spec.spectral_norm,
+        spectral: spec.spectral_norm(),
     }
 }
 
@@ -97,7 +97,10 @@ impl Config {
             }
             _ => 0,
         };
-        let nets = self.body.parameters().saturating_add(self.head.parameters());
+        let nets = self
+            .body
+            .parameters()
+            .saturating_add(self.head.parameters());
         nets.saturating_add(table)
     }
 
@@ -221,7 +224,9 @@ pub fn gradient_penalty(
     rng: &mut Rng,
 ) -> Tensor {
     let share = rng.uniform(&[real.size()[0], 1], real.device());
-    let between = (fake + share * (real - fake)).detach().set_requires_grad(true);
+    let between = (fake + share * (real - fake))
+        .detach()
+        .set_requires_grad(true);
     let height = critic.logits(&between, labels, None).sum(Kind::Float);
     let slope = Tensor::run_backward(&[height], &[&between], true, true).remove(0);
     let squares = slope.square().sum_dim_intlist(1, false, Kind::Float);

@@ -94,7 +94,13 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
 
 impl Generator {
     /// `config` is that of [`config`] for the same spec and data.
-    pub fn init(spec: &Spec, data: &DataFacts, config: &NetConfig, rng: &mut Rng, device: Device) -> Self {
+    pub fn init(
+        spec: &Spec,
+        data: &DataFacts,
+        config: &NetConfig,
+        rng: &mut Rng,
+        device: Device,
+    ) -> Self {
         Self {
             net: config.init(rng, device),
             latent: spec.latent,

@@ -8,8 +8,6 @@ mod loss;
 mod model;
 mod spec;
 #[cfg(test)]
-mod bench;
-#[cfg(test)]
 mod tests;
 mod watch;
 

@@ -6,9 +6,7 @@ use super::discriminator::{self, Discriminator};
 use super::generator::{self, Generator, Interval};
 use super::spec::Spec;
 use crate::nn::latent::slerp;
-use crate::nn::model::{
-    BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer,
-};
+use crate::nn::model::{BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer};
 use crate::nn::options::{GenerateOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};

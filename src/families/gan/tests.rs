@@ -92,19 +92,31 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
         let data = facts(&shape);
         for model in variants() {
             let spec = spec(model.clone());
-            assert_eq!(broken(model.clone(), &training(), &data), [""; 0], "{model}");
+            assert_eq!(
+                broken(model.clone(), &training(), &data),
+                [""; 0],
+                "{model}"
+            );
             let learner = Gan::learner(&spec, &training(), &data, Device::Cpu);
             let tensors = learner.model().tensors();
             let sampler = learner.model().sampler().expect("it generates");
             let given = spec.conditional.then(|| labels(4));
             let made = tch::no_grad(|| {
-                sampler.generate(4, given.as_ref(), &GenerateOptions::default(), &mut Rng::at(1, &[]))
+                sampler.generate(
+                    4,
+                    given.as_ref(),
+                    &GenerateOptions::default(),
+                    &mut Rng::at(1, &[]),
+                )
             })
             .expect("no wrong option");
             assert_eq!(made.size(), [4, data.features()], "{shape:?} {model}");
             let gan = Gan::load(&spec, &data, &tensors, Device::Cpu).expect("the same names");
             let judged = gan.scorer().expect("it scores").score(
-                &Rows { x: made, labels: given },
+                &Rows {
+                    x: made,
+                    labels: given,
+                },
                 &ScoreOptions::default(),
                 &mut Rng::at(0, &[]),
             );
@@ -146,27 +158,51 @@ fn depth_follows_from_the_image_and_the_architecture_from_its_sides() {
 #[test]
 fn what_cannot_be_honoured_is_refused_where_it_stands() {
     let data = facts(&[1, 28, 28]);
-    let unlabelled = DataFacts { classes: None, ..data.clone() };
+    let unlabelled = DataFacts {
+        classes: None,
+        ..data.clone()
+    };
     let flat = facts(&[784]);
     let fields = |model: Value, data: &DataFacts| broken(model, &training(), data);
     let on_images = [
         (json!({"hidden": [10]}), "/model/hidden"),
-        (json!({"architecture": "dense", "channels": [10]}), "/model/channels"),
+        (
+            json!({"architecture": "dense", "channels": [10]}),
+            "/model/channels",
+        ),
         (json!({"channels": [8, 0]}), "/model/channels/1"),
         (json!({"latent": 0}), "/model/latent"),
         (json!({"conditioning": "concat"}), "/model/conditioning"),
         (json!({"ema_decay": 1.0}), "/model/ema_decay"),
-        (json!({"discriminator_steps": 0}), "/model/discriminator_steps"),
+        (
+            json!({"discriminator_steps": 0}),
+            "/model/discriminator_steps",
+        ),
         (json!({"gradient_penalty": 10.0}), "/model/gradient_penalty"),
-        (json!({"loss": "hinge", "label_smoothing": 0.1}), "/model/label_smoothing"),
-        (json!({"label_smoothing": 0.5}), "/model/label_smoothing"),
-        (json!({"discriminator_learning_rate": 0.0}), "/model/discriminator_learning_rate"),
+        (
+            json!({"loss": "hinge", "label_smoothing": 0.1}),
+            "/model/label_smoothing",
+        ),
+        (
+            json!({"loss": "minimax", "label_smoothing": 0.5}),
+            "/model/label_smoothing",
+        ),
+        (
+            json!({"discriminator_learning_rate": 0.0}),
+            "/model/discriminator_learning_rate",
+        ),
     ];
     for (model, pointer) in on_images {
         assert_eq!(fields(model.clone(), &data), [pointer], "{model}");
     }
-    assert_eq!(fields(json!({"conditional": true}), &unlabelled), ["/model/conditional"]);
-    assert_eq!(fields(json!({"architecture": "dcgan"}), &flat), ["/model/architecture"]);
+    assert_eq!(
+        fields(json!({"conditional": true}), &unlabelled),
+        ["/model/conditional"]
+    );
+    assert_eq!(
+        fields(json!({"architecture": "dcgan"}), &flat),
+        ["/model/architecture"]
+    );
     assert_eq!(fields(json!({}), &flat), [""; 0]);
     let mut half = training();
     half.precision = Precision::Bf16;
@@ -177,19 +213,38 @@ fn what_cannot_be_honoured_is_refused_where_it_stands() {
 
 #[test]
 fn rows_lie_in_the_interval_of_the_data() {
-    let data = DataFacts { range: (-3.0, 5.0), ..facts(&[6]) };
+    let data = DataFacts {
+        range: (-3.0, 5.0),
+        ..facts(&[6])
+    };
     let interval = Interval::of(&data);
     let ends = Tensor::from_slice(&[-3.0_f32, 1.0, 5.0]);
-    assert_eq!(interval.centred(&ends), Tensor::from_slice(&[-1.0_f32, 0.0, 1.0]));
+    assert_eq!(
+        interval.centred(&ends),
+        Tensor::from_slice(&[-1.0_f32, 0.0, 1.0])
+    );
     assert_eq!(interval.spread(&interval.centred(&ends)), ends);
     let gan = Gan::init(&Spec::default(), &data, &mut Rng::at(1, &[]), Device::Cpu);
-    let hot = GenerateOptions { temperature: Some(50.0), ..GenerateOptions::default() };
-    let made = gan.generate(100, None, &hot, &mut Rng::at(2, &[])).expect("no wrong option");
+    let hot = GenerateOptions {
+        temperature: Some(50.0),
+        ..GenerateOptions::default()
+    };
+    let made = gan
+        .generate(100, None, &hot, &mut Rng::at(2, &[]))
+        .expect("no wrong option");
     assert!(made.min().double_value(&[]) >= -3.0 && made.max().double_value(&[]) <= 5.0);
     assert!(made.std(true).double_value(&[]) > 1.0, "the noise is hot");
     // Data that never varies.
-    let still = Interval::of(&DataFacts { range: (4.0, 4.0), ..data });
-    assert_eq!(still.centred(&Tensor::from_slice(&[4.0_f32])).double_value(&[0]), 0.0);
+    let still = Interval::of(&DataFacts {
+        range: (4.0, 4.0),
+        ..data
+    });
+    assert_eq!(
+        still
+            .centred(&Tensor::from_slice(&[4.0_f32]))
+            .double_value(&[0]),
+        0.0
+    );
 }
 
 /// The penalty is itself a gradient, so this differentiates the nets twice.
@@ -241,18 +296,28 @@ fn the_slopes_penalty_has_the_gradients_of_finite_differences() {
 #[test]
 fn before_it_has_learnt_a_smooth_pair_plays_at_chance() {
     let data = facts(&[1, 16, 16]);
-    let model = json!({"kind": "gan", "channels": [4, 6], "spectral_norm": true});
+    let model = json!({"kind": "gan", "channels": [4, 6], "loss": "non_saturating"});
     let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
     let report = learner.step(&batch(32, &data, 1), &mut context(0, 1e-9));
-    let of = |name| report.0.iter().find(|(n, _)| *n == name).expect("reported").1;
-    assert!((of("discriminator_loss") - 2.0 * LN_2).abs() < 0.5, "{report:?}");
+    let of = |name| {
+        report
+            .0
+            .iter()
+            .find(|(n, _)| *n == name)
+            .expect("reported")
+            .1
+    };
+    assert!(
+        (of("discriminator_loss") - 2.0 * LN_2).abs() < 0.5,
+        "{report:?}"
+    );
     assert!((of("generator_loss") - LN_2).abs() < 0.5, "{report:?}");
 }
 
 #[test]
 fn each_step_moves_only_the_player_whose_turn_it_is() {
     let data = facts(&[6]);
-    let model = json!({"kind": "gan", "hidden": [8], "discriminator_steps": 3, "ema_decay": 0.0});
+    let model = json!({"kind": "gan", "hidden": [8], "loss": "non_saturating", "discriminator_steps": 3, "ema_decay": 0.0});
     let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
     let weights = |learner: &dyn Learner, name: &str| learner.state()[name].copy();
     let (mut made, mut judged) = (Vec::new(), Vec::new());
@@ -270,14 +335,20 @@ fn each_step_moves_only_the_player_whose_turn_it_is() {
 #[test]
 fn the_average_follows_the_generator_and_has_moments_of_its_own() {
     let data = facts(&[6]);
-    let model = json!({"kind": "gan", "hidden": [16], "ema_decay": 0.9});
+    let model = json!({
+        "kind": "gan", "hidden": [16], "ema_decay": 0.9,
+        "loss": "non_saturating", "spectral_norm": false,
+    });
     let spec = spec(model);
     let mut learner = Gan::learner(&spec, &training(), &data, Device::Cpu);
     for step in 0..60 {
         learner.step(&batch(64, &data, step), &mut context(step, 2e-3));
     }
     let state = learner.state();
-    let (slow, fast) = (&state["generator.0.weight"], &state["trained_generator.0.weight"]);
+    let (slow, fast) = (
+        &state["generator.0.weight"],
+        &state["trained_generator.0.weight"],
+    );
     let apart = (slow - fast).norm().double_value(&[]) / fast.norm().double_value(&[]);
     assert!(apart > 1e-4 && apart < 0.5, "{apart}");
     // In use it makes what it makes with the moments of a large batch.
@@ -290,7 +361,11 @@ fn the_average_follows_the_generator_and_has_moments_of_its_own() {
         let used = average.centred(&noise, None, None);
         (used, average.centred(&noise, None, Some(&mut rng)))
     });
-    let error = (used - &ideal).square().mean(Kind::Double).sqrt().double_value(&[]);
+    let error = (used - &ideal)
+        .square()
+        .mean(Kind::Double)
+        .sqrt()
+        .double_value(&[]);
     assert!(error < 0.1 * ideal.std(true).double_value(&[]), "{error}");
 }
 
@@ -298,7 +373,7 @@ fn the_average_follows_the_generator_and_has_moments_of_its_own() {
 fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     let data = facts(&[6]);
     let model = json!({
-        "kind": "gan", "hidden": [16], "loss": "minimax", "collapse_patience": 50,
+        "kind": "gan", "hidden": [16], "loss": "minimax", "spectral_norm": false, "collapse_patience": 50,
         "discriminator_learning_rate": 0.02,
     });
     let mut settings = training();
@@ -306,7 +381,10 @@ fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     let mut learner = Gan::learner(&spec(model), &settings, &data, Device::Cpu);
     // Rows that no generator has made yet: each value at its end of the interval.
     let ends = Tensor::from_slice(&[0.0_f32, 1.0, 0.0, 1.0, 0.0, 1.0]).expand([32, 6], false);
-    let batch = Batch { x: ends + rows(32, &data, 1) * 1e-2, labels: None };
+    let batch = Batch {
+        x: ends + rows(32, &data, 1) * 1e-2,
+        labels: None,
+    };
     let ended = (0..2000).find(|&step| {
         learner.step(&batch, &mut context(step, settings.learning_rate));
         learner.trouble().is_some()

@@ -106,7 +106,10 @@ impl Watch {
         let mut low = Tensor::zeros([2], options(Kind::Int64));
         copy_named(state, &format!("{prefix}.means"), &mut means)?;
         copy_named(state, &format!("{prefix}.low"), &mut low)?;
-        for (i, gauge) in [&mut self.diversity, &mut self.loss].into_iter().enumerate() {
+        for (i, gauge) in [&mut self.diversity, &mut self.loss]
+            .into_iter()
+            .enumerate()
+        {
             let at = [i as i64];
             #[expect(clippy::cast_possible_truncation, reason = "it was an f32")]
             let mean = means.double_value(&at) as f32;
