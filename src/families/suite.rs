@@ -172,7 +172,10 @@ fn table() -> Vec<Small> {
         },
         Small {
             name: "gan, dense",
-            model: json!({"kind": "gan", "latent": 16, "hidden": [64, 64], "ema_decay": 0.9}),
+            model: json!({
+                "kind": "gan", "latent": 16, "hidden": [64, 64], "loss": "non_saturating",
+                "spectral_norm": false, "ema_decay": 0.9
+            }),
             settings: |t| (t.epochs, t.learning_rate) = (20, 2e-3),
             learns: ("moment_error", 0.03),
         },

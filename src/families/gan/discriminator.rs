@@ -53,7 +53,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     };
     let convolutional = spec.is_convolutional(data);
     // The slope of each row is penalised alone, so a critic may not mix the rows of a batch.
-    let normalised = convolutional && !spec.spectral_norm && !spec.is_wasserstein();
+    let normalised = convolutional && !spec.spectral_norm() && !spec.is_wasserstein();
     let norm = if normalised { Norm::Batch } else { Norm::None };
     let (input, mut blocks) = if convolutional {
         let mut input = data.shape.clone();
@@ -71,7 +71,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     };
     let mut head = BlockConfig::new(Map::linear(1), Activation::Linear);
     for block in blocks.iter_mut().chain([&mut head]) {
-        block.spectral = spec.spectral_norm;
+        block.spectral = spec.spectral_norm();
     }
     let mut body = NetConfig::new(&input, blocks);
     let shapes = body.shapes().unwrap_or_default();
@@ -85,7 +85,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
         head,
         features,
         labels,
-        spectral: spec.spectral_norm,
+        spectral: spec.spectral_norm(),
     }
 }
 

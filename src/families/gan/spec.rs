@@ -62,9 +62,9 @@ pub struct Spec {
     pub channels: Option<Vec<i64>>,
     #[schema(inline)]
     pub loss: AdversarialLoss,
-    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018); takes
-    /// the place of its batch normalisation.
-    pub spectral_norm: bool,
+    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018); without
+    /// it a convolutional one has batch normalisation. Left out, true, but false for `wasserstein_gp`.
+    pub spectral_norm: Option<bool>,
     /// Learn to make rows of a given class; needs labels.
     pub conditional: bool,
     /// Left out, `projection` for a conditional model.
@@ -100,8 +100,8 @@ impl Default for Spec {
             latent: 64,
             hidden: None,
             channels: None,
-            loss: AdversarialLoss::NonSaturating,
-            spectral_norm: false,
+            loss: AdversarialLoss::Hinge,
+            spectral_norm: None,
             conditional: false,
             conditioning: None,
             ema_decay: 0.999,
@@ -158,6 +158,11 @@ impl Spec {
     pub fn discriminator_steps(&self) -> i64 {
         let usual = if self.is_wasserstein() { 5 } else { 1 };
         i64::from(self.discriminator_steps.unwrap_or(usual))
+    }
+
+    /// The penalty on its slope already keeps a critic smooth.
+    pub fn spectral_norm(&self) -> bool {
+        self.spectral_norm.unwrap_or(!self.is_wasserstein())
     }
 
     pub fn is_wasserstein(&self) -> bool {

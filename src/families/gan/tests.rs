@@ -183,7 +183,10 @@ fn what_cannot_be_honoured_is_refused_where_it_stands() {
             json!({"loss": "hinge", "label_smoothing": 0.1}),
             "/model/label_smoothing",
         ),
-        (json!({"label_smoothing": 0.5}), "/model/label_smoothing"),
+        (
+            json!({"loss": "minimax", "label_smoothing": 0.5}),
+            "/model/label_smoothing",
+        ),
         (
             json!({"discriminator_learning_rate": 0.0}),
             "/model/discriminator_learning_rate",
@@ -293,7 +296,7 @@ fn the_slopes_penalty_has_the_gradients_of_finite_differences() {
 #[test]
 fn before_it_has_learnt_a_smooth_pair_plays_at_chance() {
     let data = facts(&[1, 16, 16]);
-    let model = json!({"kind": "gan", "channels": [4, 6], "spectral_norm": true});
+    let model = json!({"kind": "gan", "channels": [4, 6], "loss": "non_saturating"});
     let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
     let report = learner.step(&batch(32, &data, 1), &mut context(0, 1e-9));
     let of = |name| {
@@ -314,7 +317,7 @@ fn before_it_has_learnt_a_smooth_pair_plays_at_chance() {
 #[test]
 fn each_step_moves_only_the_player_whose_turn_it_is() {
     let data = facts(&[6]);
-    let model = json!({"kind": "gan", "hidden": [8], "discriminator_steps": 3, "ema_decay": 0.0});
+    let model = json!({"kind": "gan", "hidden": [8], "loss": "non_saturating", "discriminator_steps": 3, "ema_decay": 0.0});
     let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
     let weights = |learner: &dyn Learner, name: &str| learner.state()[name].copy();
     let (mut made, mut judged) = (Vec::new(), Vec::new());
@@ -332,7 +335,10 @@ fn each_step_moves_only_the_player_whose_turn_it_is() {
 #[test]
 fn the_average_follows_the_generator_and_has_moments_of_its_own() {
     let data = facts(&[6]);
-    let model = json!({"kind": "gan", "hidden": [16], "ema_decay": 0.9});
+    let model = json!({
+        "kind": "gan", "hidden": [16], "ema_decay": 0.9,
+        "loss": "non_saturating", "spectral_norm": false,
+    });
     let spec = spec(model);
     let mut learner = Gan::learner(&spec, &training(), &data, Device::Cpu);
     for step in 0..60 {
@@ -367,7 +373,7 @@ fn the_average_follows_the_generator_and_has_moments_of_its_own() {
 fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     let data = facts(&[6]);
     let model = json!({
-        "kind": "gan", "hidden": [16], "loss": "minimax", "collapse_patience": 50,
+        "kind": "gan", "hidden": [16], "loss": "minimax", "spectral_norm": false, "collapse_patience": 50,
         "discriminator_learning_rate": 0.02,
     });
     let mut settings = training();
