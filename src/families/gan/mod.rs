@@ -1,8 +1,6 @@
 //! Generative adversarial network: a generator that makes rows from noise, and a discriminator that
 //! learns to tell them from the data's, each the other's teacher (Goodfellow et al., 2014).
 
-#[cfg(test)]
-mod bench;
 mod discriminator;
 mod generator;
 mod learner;
