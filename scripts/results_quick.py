@@ -123,7 +123,7 @@ def write(index, record):
     lines = [
         "# Results",
         "",
-        "Written by `make results-quick`; do not edit. Each recipe is a complete job document in `recipes/quick/` that trains in at most ten minutes on two CPU cores.",
+        "Written by `make results-quick`; do not edit. Each recipe is a complete job document in `recipes/quick/` that is meant to train in at most ten minutes on two CPU cores; the column says how long it took.",
         "Figures are of the test split, which nothing is chosen on, and of one seed, which the recipe names. The long runs that the published figures come from took hours to days.",
         "",
     ]
