@@ -254,17 +254,3 @@ fn csv_without_header() {
         }
     );
 }
-
-/// Against real files, by hand: `IMPORT_FILE=... cargo test --release -- --ignored --nocapture`.
-#[test]
-#[ignore = "needs a file named by IMPORT_FILE"]
-fn a_file_by_hand() {
-    let source = PathBuf::from(std::env::var("IMPORT_FILE").unwrap());
-    let mut bench = Bench::new();
-    bench.options.max_bytes = 1 << 31;
-    let (rows, labels) = (bench.path("rows.npy"), bench.path("labels.npy"));
-    let start = std::time::Instant::now();
-    let as_rows = import_rows(&source, &rows, &labels, &bench.options);
-    println!("{:?} {as_rows:?}", start.elapsed());
-    println!("{:?}", import_labels(&source, &labels, &bench.options));
-}
