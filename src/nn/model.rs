@@ -296,6 +296,24 @@ pub fn fill_in(x: &Tensor, missing: &Tensor, filling: &Tensor) -> Tensor {
     x + missing * (filling - x)
 }
 
+/// Starts where `x` is missing from `start`, then puts `round_trip`'s answer there, `gibbs_steps` times: for
+/// models whose reconstruction draws nothing.
+pub fn fill_in_by_rounds(
+    x: &Tensor,
+    missing: &Tensor,
+    start: &Tensor,
+    options: &InpaintOptions,
+    round_trip: impl Fn(&Tensor) -> Tensor,
+) -> Result<Tensor, BadOption> {
+    let rounds = options.gibbs_steps.unwrap_or(100);
+    if !(1..=100_000).contains(&rounds) {
+        let rule = format!("must be between 1 and 100000, got {rounds}");
+        return Err(BadOption::new("gibbs_steps", rule));
+    }
+    let start = fill_in(x, missing, start);
+    Ok((0..rounds).fold(start, |filled, _| fill_in(x, missing, &round_trip(&filled))))
+}
+
 /// Mean squared error of each row, per value: `[rows]`.
 pub fn error_per_row(x: &Tensor, y: &Tensor) -> Tensor {
     (x - y).square().mean_dim(1, false, Kind::Float)

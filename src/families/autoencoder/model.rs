@@ -10,7 +10,7 @@ use crate::nn::block::Map;
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
 };
 use crate::nn::net::{Net, Pass};
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
@@ -239,19 +239,10 @@ impl Inpainter for Autoencoder {
         options: &InpaintOptions,
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let rounds = options.gibbs_steps.unwrap_or(100);
-        if !(1..=100_000).contains(&rounds) {
-            let rule = format!("must be between 1 and 100000, got {rounds}");
-            return Err(BadOption::new("gibbs_steps", rule));
-        }
         let known: Tensor = 1.0 - missing;
         let sum = |x: &Tensor| x.sum_dim_intlist(1, true, Kind::Float);
         let mean = sum(&(&rows.x * &known)) / sum(&known).clamp_min(1.0);
-        let mut x = fill_in(&rows.x, missing, &mean);
-        for _ in 0..rounds {
-            x = fill_in(&rows.x, missing, &self.round_trip(&x));
-        }
-        Ok(x)
+        fill_in_by_rounds(&rows.x, missing, &mean, options, |x| self.round_trip(x))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::nn::block::{BlockConfig, Map};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
 };
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
@@ -239,18 +239,8 @@ impl Inpainter for DeepAutoencoder {
         options: &InpaintOptions,
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let rounds = options.gibbs_steps.unwrap_or(100);
-        if !(1..=100_000).contains(&rounds) {
-            return Err(BadOption::new(
-                "gibbs_steps",
-                "must be between 1 and 100000",
-            ));
-        }
         let half = Tensor::full_like(&rows.x, 0.5);
-        let start = fill_in(&rows.x, missing, &half);
-        Ok((0..rounds).fold(start, |x, _| {
-            fill_in(&rows.x, missing, &self.round_trip(&x))
-        }))
+        fill_in_by_rounds(&rows.x, missing, &half, options, |x| self.round_trip(x))
     }
 }
 

@@ -10,7 +10,7 @@ use crate::families::Define;
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in,
+    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
 };
 use crate::nn::moments::Moments;
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
@@ -229,16 +229,9 @@ impl Inpainter for Pca {
         options: &InpaintOptions,
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let rounds = options.gibbs_steps.unwrap_or(100);
-        if !(1..=100_000).contains(&rounds) {
-            let rule = format!("must be between 1 and 100000, got {rounds}");
-            return Err(BadOption::new("gibbs_steps", rule));
-        }
-        let mut x = fill_in(&rows.x, missing, &self.mean);
-        for _ in 0..rounds {
-            x = fill_in(&rows.x, missing, &self.round_trip(&x));
-        }
-        Ok(x)
+        fill_in_by_rounds(&rows.x, missing, &self.mean, options, |x| {
+            self.round_trip(x)
+        })
     }
 }
 
