@@ -5,7 +5,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::gibbs::{BernoulliPair, states};
+use super::gibbs::states;
 use super::model::LikelihoodEffort;
 use super::rng::Rng;
 use super::tempered::Tempered;
@@ -31,14 +31,10 @@ pub struct LogPartition {
 }
 
 impl LogPartition {
-    pub fn of(
-        pair: &BernoulliPair,
-        base_bias: &Tensor,
-        effort: LikelihoodEffort,
-        rng: &mut Rng,
-    ) -> Self {
-        if pair.visible().min(pair.hidden()) <= ENUMERABLE {
-            let log_z = enumerate(pair);
+    /// Of the machine at the end of `path`.
+    pub fn of(path: &Tempered<'_>, effort: LikelihoodEffort, rng: &mut Rng) -> Self {
+        if path.units().min(path.pair.hidden()) <= ENUMERABLE {
+            let log_z = enumerate(path);
             return Self {
                 log_z,
                 reverse: log_z,
@@ -47,7 +43,7 @@ impl LogPartition {
                 exact: true,
             };
         }
-        Annealing::new(Tempered { pair, base_bias }, effort).estimate(rng)
+        Annealing::new(path, effort).estimate(rng)
     }
 
     /// By name, as evaluations report them.
@@ -62,35 +58,38 @@ impl LogPartition {
     }
 }
 
-/// `ln Σ exp(-F)` over every state of the narrower layer.
-pub fn enumerate(pair: &BernoulliPair) -> f64 {
-    let narrow = if pair.hidden() < pair.visible() {
-        pair.flipped()
-    } else {
-        pair.computing_in(Kind::Float)
-    };
-    let (width, device) = (narrow.visible(), narrow.weights.device());
+/// `ln Z` by every state of the narrower layer, the other one summed out.
+pub fn enumerate(path: &Tempered<'_>) -> f64 {
+    let by_hidden = path.pair.hidden() < path.units();
+    let (width, device) = (
+        path.pair.hidden().min(path.units()),
+        path.base_bias.device(),
+    );
     let total = 1_i64 << width;
     let chunks: Vec<f64> = (0..total)
         .step_by(CHUNK as usize)
         .map(|from| {
             let rows = states(from..(from + CHUNK).min(total), width, device);
-            let minus = -narrow.free_energy(&rows).to_kind(Kind::Double);
-            minus.logsumexp(0, false).double_value(&[])
+            let terms = if by_hidden {
+                path.log_weight_of_hidden(&rows)
+            } else {
+                path.log_weight_of_units(&rows)
+            };
+            terms.logsumexp(0, false).double_value(&[])
         })
         .collect();
     log_sum_exp(&chunks)
 }
 
 struct Annealing<'a> {
-    path: Tempered<'a>,
+    path: &'a Tempered<'a>,
     /// From 0 up to 1.
     betas: Vec<f64>,
     chains: i64,
 }
 
 impl<'a> Annealing<'a> {
-    fn new(path: Tempered<'a>, effort: LikelihoodEffort) -> Self {
+    fn new(path: &'a Tempered<'a>, effort: LikelihoodEffort) -> Self {
         Self {
             path,
             betas: ladder(effort.temperatures.max(1)),
@@ -116,8 +115,7 @@ impl<'a> Annealing<'a> {
     /// From samples of the base-rate machine to the machine itself: the logarithm of each chain's
     /// importance weight, and where it ends, `[chains, visible]`.
     fn forward(&self, rng: &mut Rng) -> (Vec<f64>, Tensor) {
-        let rates = self.path.base_bias.sigmoid();
-        let mut v = rng.bernoulli(&rates.expand([self.chains, -1], false));
+        let mut v = self.path.base_sample(self.chains, rng);
         let mut log_weights = self.zeros();
         for pair in self.betas.windows(2) {
             let input = self.path.pair.hidden_input(&v);
@@ -156,7 +154,7 @@ impl<'a> Annealing<'a> {
     fn transition(&self, input: &Tensor, beta: f64, rng: &mut Rng) -> Tensor {
         let h = rng.bernoulli(&(input * beta).sigmoid_());
         let beta = Tensor::full([1, 1], beta, (Kind::Float, h.device()));
-        rng.bernoulli(&self.path.visible_given_hidden(&h, &beta))
+        self.path.sample_visible(&h, &beta, rng)
     }
 
     fn zeros(&self) -> Tensor {
@@ -234,6 +232,7 @@ fn numbers(x: &Tensor) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::gibbs::BernoulliPair;
     use tch::Device;
 
     fn random(visible: i64, hidden: i64, scale: f64) -> (BernoulliPair, Tensor) {
@@ -247,18 +246,22 @@ mod tests {
         (pair, base_bias)
     }
 
-    fn annealed(
-        pair: &BernoulliPair,
-        base_bias: &Tensor,
-        effort: LikelihoodEffort,
-    ) -> LogPartition {
-        Annealing::new(Tempered { pair, base_bias }, effort).estimate(&mut Rng::at(3, &[]))
+    fn path<'a>(pair: &'a BernoulliPair, base_bias: &'a Tensor, classes: i64) -> Tempered<'a> {
+        Tempered {
+            pair,
+            base_bias,
+            classes,
+        }
+    }
+
+    fn annealed(path: &Tempered<'_>, effort: LikelihoodEffort) -> LogPartition {
+        Annealing::new(path, effort).estimate(&mut Rng::at(3, &[]))
     }
 
     #[test]
     fn enumeration_of_either_layer_is_the_sum_over_both() {
         for (visible, hidden) in [(4, 3), (3, 4)] {
-            let (pair, _) = random(visible, hidden, 1.0);
+            let (pair, base_bias) = random(visible, hidden, 1.0);
             let v = states(0..1 << visible, visible, Device::Cpu);
             let h = states(0..1 << hidden, hidden, Device::Cpu);
             let minus_energy = v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
@@ -268,7 +271,8 @@ mod tests {
                 .view([-1])
                 .logsumexp(0, false)
                 .double_value(&[]);
-            assert!((enumerate(&pair) - expected).abs() < 1e-4);
+            let found = enumerate(&path(&pair, &base_bias, 0));
+            assert!((found - expected).abs() < 1e-4);
         }
     }
 
@@ -281,8 +285,9 @@ mod tests {
         // Weak and strong couplings, and more hidden than visible units.
         for (visible, hidden, scale) in [(14, 10, 0.3), (14, 10, 1.0), (6, 30, 0.7)] {
             let (pair, base_bias) = random(visible, hidden, scale);
-            let exact = enumerate(&pair);
-            let found = annealed(&pair, &base_bias, effort);
+            let path = path(&pair, &base_bias, 0);
+            let exact = enumerate(&path);
+            let found = annealed(&path, effort);
             assert!(
                 (found.log_z - exact).abs() < 0.1,
                 "{found:?}, exact {exact}"
@@ -293,27 +298,53 @@ mod tests {
             );
             assert!((found.log_z - exact).abs() < 4.0 * found.error + 1e-3);
             assert!(found.effective_samples > 50.0, "{found:?}");
-            let chosen = LogPartition::of(&pair, &base_bias, effort, &mut Rng::at(3, &[]));
+            let chosen = LogPartition::of(&path, effort, &mut Rng::at(3, &[]));
             assert!(chosen.exact && (chosen.log_z - exact).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn of_a_group_of_labels_exactly_one_is_on() {
+        let effort = LikelihoodEffort {
+            samples: 200,
+            temperatures: 400,
+        };
+        // Enumerated by the units and by the hidden layer.
+        for (units, hidden) in [(5, 7), (7, 5)] {
+            let (pair, base_bias) = random(units + 3, hidden, 0.8);
+            let v = states(0..1 << units, units, Device::Cpu);
+            let h = states(0..1 << hidden, hidden, Device::Cpu);
+            let terms: Vec<Tensor> = (0..3)
+                .map(|l| {
+                    let label = Tensor::zeros([v.size()[0], 3], (Kind::Float, Device::Cpu));
+                    let _ = label.select(1, l).fill_(1.0);
+                    let v = Tensor::cat(&[&v, &label], 1);
+                    v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
+                        + v.mv(&pair.visible_bias).unsqueeze(1)
+                        + h.mv(&pair.hidden_bias).unsqueeze(0)
+                })
+                .collect();
+            let all = Tensor::cat(&terms, 0).view([-1]).logsumexp(0, false);
+            let exact = all.double_value(&[]);
+            let path = path(&pair, &base_bias, 3);
+            assert!((enumerate(&path) - exact).abs() < 1e-4);
+            let found = annealed(&path, effort);
+            assert!((found.log_z - exact).abs() < 0.1, "{found:?}, {exact}");
+            assert!((found.reverse - exact).abs() < 0.1, "{found:?}, {exact}");
         }
     }
 
     #[test]
     fn too_few_temperatures_are_low_forward_and_high_in_reverse() {
         let (pair, base_bias) = random(16, 12, 1.2);
-        let exact = enumerate(&pair);
+        let path = path(&pair, &base_bias, 0);
+        let exact = enumerate(&path);
         let effort = LikelihoodEffort {
             samples: 20,
             temperatures: 3,
         };
         let runs: Vec<LogPartition> = (0..40)
-            .map(|seed| {
-                let path = Tempered {
-                    pair: &pair,
-                    base_bias: &base_bias,
-                };
-                Annealing::new(path, effort).estimate(&mut Rng::at(seed, &[]))
-            })
+            .map(|seed| Annealing::new(&path, effort).estimate(&mut Rng::at(seed, &[])))
             .collect();
         let mean = |value: fn(&LogPartition) -> f64| runs.iter().map(value).sum::<f64>() / 40.0;
         assert!(
@@ -338,7 +369,7 @@ mod tests {
             temperatures: 7,
         };
         let base_bias = pair.visible_bias.copy();
-        let found = annealed(&pair, &base_bias, effort);
+        let found = annealed(&path(&pair, &base_bias, 0), effort);
         assert!(
             (found.log_z - exact).abs() < 1e-4,
             "{found:?}, exact {exact}"
@@ -346,7 +377,7 @@ mod tests {
         assert!((found.reverse - exact).abs() < 1e-4 && found.error < 1e-4);
         // Nor does it matter which machine without hidden biases is the start of itself.
         pair.hidden_bias = pair.hidden_bias.zeros_like();
-        let found = annealed(&pair, &base_bias, effort);
+        let found = annealed(&path(&pair, &base_bias, 0), effort);
         let exact = closed(&base_bias).double_value(&[]) + 30.0 * std::f64::consts::LN_2;
         assert!((found.log_z - exact).abs() < 1e-9);
     }

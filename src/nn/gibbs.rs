@@ -206,6 +206,7 @@ mod tests {
         let path = Tempered {
             pair: &pair,
             base_bias: &base_bias,
+            classes: 0,
         };
         let mut rng = Rng::at(4, &[]);
         let mut replicas = Replicas::init(6, 5000, 3, &mut rng, Device::Cpu);

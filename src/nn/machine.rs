@@ -8,6 +8,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::categorical::draw_classes;
 use super::gibbs::BernoulliPair;
 use super::rng::Rng;
 
@@ -216,17 +217,6 @@ impl Machine {
             .matmul(&b.to_kind(kind))
             .to_kind(Kind::Float)
     }
-}
-
-/// One class a row, by the inverse of the distribution function: `[batch, classes] -> [batch]`.
-fn draw_classes(p: &Tensor, rng: &mut Rng) -> Tensor {
-    let (rows, classes) = (p.size()[0], p.size()[1]);
-    let u = rng.uniform(&[rows, 1], p.device());
-    // The last class takes what rounding leaves over.
-    p.cumsum(1, Kind::Float)
-        .less_equal_tensor(&u)
-        .sum_dim_intlist(1, false, Kind::Int64)
-        .clamp_max(classes - 1)
 }
 
 #[cfg(test)]

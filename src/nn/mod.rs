@@ -10,6 +10,7 @@ pub mod averaging;
 pub mod bernoulli;
 pub mod binarize;
 pub mod block;
+pub mod categorical;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;

@@ -51,7 +51,7 @@ impl Replicas {
     /// pair to the coldest, so that a state can travel all the way in one step. Returns what stands
     /// for the model: visible samples and hidden probabilities at β = 1, `[chains, …]`.
     pub fn step(&mut self, path: &Tempered<'_>, rng: &mut Rng) -> (Tensor, Tensor) {
-        let v = rng.bernoulli(&path.visible_given_hidden(&self.hidden, &self.column));
+        let v = path.sample_visible(&self.hidden, &self.column, rng);
         let input = path.pair.hidden_input(&v);
         let h = rng.bernoulli(&(&input * &self.column).sigmoid_());
         let order = self.swaps(&path.slope(&v, &h, &input), rng);

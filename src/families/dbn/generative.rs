@@ -5,8 +5,8 @@ use tch::Tensor;
 use super::stack::Stack;
 use crate::nn::Tensors;
 use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Model,
-    Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
+    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Likelihood,
+    Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
 };
 use crate::nn::options::{
     EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
@@ -66,6 +66,9 @@ impl Model for Stack {
         (self.top().classes() > 0).then_some(self as &dyn Predictor)
     }
     fn filters(&self) -> Option<&dyn Filters> {
+        Some(self)
+    }
+    fn likelihood(&self) -> Option<&dyn Likelihood> {
         Some(self)
     }
 }

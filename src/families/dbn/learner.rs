@@ -103,7 +103,8 @@ impl DbnLearner {
         let x = self.spec.binarize.apply(&batch.x, &mut context.rng);
         let units = self.stack.up(&x, layer);
         if layer > 0 && context.epoch == 0 && context.step == 0 {
-            self.start_from(layer, &units);
+            let sum = units.sum_dim_intlist(0, false, Kind::Float);
+            self.start_from(layer, &sum, units.size()[0]);
         }
         let machine = &self.stack.machines[layer];
         let v = machine.with_labels(&units, batch.labels.as_ref());
@@ -117,14 +118,15 @@ impl DbnLearner {
         }
     }
 
-    /// Visible biases from how active the layer below is, as `prepare` has them from the data.
-    fn start_from(&self, layer: usize, units: &Tensor) {
-        let machine = &self.stack.machines[layer];
-        let sum = units.sum_dim_intlist(0, false, Kind::Float);
-        let bias = log_odds(&sum, units.size()[0]);
-        let visible_bias = &machine.pair.visible_bias;
-        let mut target = visible_bias.narrow(0, 0, bias.size()[0]);
-        target.copy_(&bias);
+    /// Visible biases from how active the layer below was, summed over `rows`: `[units]`.
+    fn start_from(&self, layer: usize, sum: &Tensor, rows: i64) {
+        let bias = log_odds(sum, rows);
+        let units = bias.size()[0];
+        let visible_bias = &self.stack.machines[layer].pair.visible_bias;
+        visible_bias.narrow(0, 0, units).copy_(&bias);
+        if layer + 1 == self.stack.depth() {
+            self.stack.base_bias.narrow(0, 0, units).copy_(&bias);
+        }
     }
 
     /// How well the RBMs up to `layer` reconstruct.
@@ -184,7 +186,6 @@ impl Learner for DbnLearner {
     }
 
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
-        let visible_bias = &self.stack.machines[0].pair.visible_bias;
         let mut sum: Option<Tensor> = None;
         let mut rows = 0;
         let wanted = self.spec.labeled_rows.unwrap_or(0);
@@ -205,9 +206,7 @@ impl Learner for DbnLearner {
             sum = Some(sum.map_or_else(|| more.shallow_clone(), |sum| sum + &more));
         }
         if let Some(sum) = sum {
-            let bias = log_odds(&sum, rows);
-            let mut target = visible_bias.narrow(0, 0, bias.size()[0]);
-            target.copy_(&bias);
+            self.start_from(0, &sum, rows);
         }
         if wanted > 0 {
             self.labeled = Some(Labeled {

@@ -10,6 +10,7 @@ mod autoencoder;
 mod classifier;
 mod generative;
 mod learner;
+mod likelihood;
 mod spec;
 mod stack;
 #[cfg(test)]

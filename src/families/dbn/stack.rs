@@ -13,6 +13,9 @@ use crate::nn::{TensorMismatch, Tensors};
 pub struct Stack {
     /// From the data up; there is at least one.
     pub machines: Vec<Machine>,
+    /// Log-odds of the top RBM's visible units in the data, without weights: where annealed importance
+    /// sampling starts, `[visible of the top]`.
+    pub base_bias: Tensor,
 }
 
 impl Stack {
@@ -43,11 +46,16 @@ impl Stack {
         rng: &mut Rng,
         device: Device,
     ) -> Self {
-        let machines = Self::configs(spec, data, compute)
+        let machines: Vec<Machine> = Self::configs(spec, data, compute)
             .into_iter()
             .map(|config| config.init(rng, device))
             .collect();
-        Self { machines }
+        let top = &machines[machines.len() - 1];
+        let base_bias = top.pair.visible_bias.zeros_like();
+        Self {
+            machines,
+            base_bias,
+        }
     }
 
     pub fn depth(&self) -> usize {
@@ -115,9 +123,9 @@ impl Stack {
         sum + self.top().free_energy(&v)
     }
 
-    /// `layers.<i>.weights`, `.hidden_bias` and `.visible_bias`; the tensors share storage.
+    /// `layers.<i>.weights`, `.hidden_bias` and `.visible_bias`, and `base_bias`; the tensors share storage.
     pub fn named_tensors(&self) -> Tensors {
-        let mut named = Tensors::new();
+        let mut named = Tensors::from([("base_bias".to_owned(), self.base_bias.shallow_clone())]);
         for (i, machine) in self.machines.iter().enumerate() {
             for (name, tensor) in machine.pair.tensors() {
                 named.insert(format!("layers.{i}.{name}"), tensor);

@@ -12,6 +12,7 @@ use crate::nn::options::{
     EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
 };
 use crate::nn::rng::Rng;
+use crate::nn::tempered::Tempered;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 
 pub struct Rbm {
@@ -237,9 +238,14 @@ impl Likelihood for Rbm {
         effort: LikelihoodEffort,
         rng: &mut Rng,
     ) -> Box<dyn LikelihoodEstimator + 'a> {
+        let path = Tempered {
+            pair: &self.pair,
+            base_bias: &self.base_bias,
+            classes: 0,
+        };
         Box::new(Estimator {
             rbm: self,
-            partition: LogPartition::of(&self.pair, &self.base_bias, effort, rng),
+            partition: LogPartition::of(&path, effort, rng),
         })
     }
 }

@@ -86,6 +86,7 @@ fn tempered(replicas: &mut Replicas, rbm: &Rbm, steps: u32, rng: &mut Rng) -> Ph
     let path = Tempered {
         pair: &rbm.pair,
         base_bias: &rbm.base_bias,
+        classes: 0,
     };
     let (mut v, mut h) = replicas.step(&path, rng);
     for _ in 1..steps {
