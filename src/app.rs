@@ -62,6 +62,8 @@ pub fn health(listen: SocketAddr) -> Result<(), Error> {
 fn policy(common: &Common) -> LeasePolicy {
     LeasePolicy {
         lease_ms: common.lease_seconds * 1000,
+        on_cpu: common.jobs_on_cpu.unwrap_or(i64::MAX),
+        per_gpu: common.jobs_per_gpu,
         ..LeasePolicy::default()
     }
 }
@@ -106,6 +108,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             queued: Arc::new(Notify::new()),
             draining,
             grace,
+            patience: options.common.grace_seconds * 1000,
         }
         .run()
         .await;
@@ -248,6 +251,7 @@ fn start_workers(
             queued: Arc::clone(queued),
             draining: draining.clone(),
             grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
+            patience: options.common.grace_seconds * 1000,
         };
         workers.spawn(supervisor.run());
     }

@@ -36,6 +36,15 @@ pub struct Common {
     /// Seconds after which a silent worker is taken for dead.
     #[arg(long, env = "LATENTD_LEASE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=3600))]
     pub lease_seconds: i64,
+    /// Jobs that run on the CPU at once, over all workers; as many as there are workers when left out.
+    #[arg(long, env = "LATENTD_JOBS_ON_CPU", value_parser = clap::value_parser!(i64).range(1..=1024))]
+    pub jobs_on_cpu: Option<i64>,
+    /// Jobs that run on one GPU at once, over all workers.
+    #[arg(long, env = "LATENTD_JOBS_PER_GPU", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=64))]
+    pub jobs_per_gpu: i64,
+    /// Seconds that a worker which hangs, or does not do as it is told, is given before it is killed.
+    #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=3600))]
+    pub grace_seconds: i64,
     /// What is logged, for example `info` or `latentd=debug`.
     #[arg(long, env = "LATENTD_LOG", default_value = "info")]
     pub log: String,

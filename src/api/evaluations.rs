@@ -11,6 +11,7 @@ use super::problem::{Problem, ProblemBody, Result};
 use super::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::spec::evaluation::Candidate;
+use crate::spec::training::place_of;
 use crate::spec::{Evaluation, EvaluationRequest};
 use crate::store::{Dataset, ModelVersion, Split};
 
@@ -47,6 +48,8 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     pin_classifiers(&app, &mut evaluation, &version).await?;
     let mut new = new_job(version, &dataset, &evaluation)?;
     new.metadata = Value::Object(wanted.request.metadata.clone());
+    new.priority = wanted.request.priority;
+    new.place = place_of(&evaluation.device, &app.here);
     wanted.admit(&app, &new).await
 }
 
@@ -101,6 +104,8 @@ fn new_job(version: ModelVersion, dataset: &Dataset, evaluation: &Evaluation) ->
         task: Task::Evaluate,
         kind: version.kind,
         retry_of: None,
+        priority: 0,
+        place: String::new(),
         dataset_id: dataset.id.clone(),
         dataset_name: dataset.name.clone(),
         model: version.spec,

@@ -375,7 +375,7 @@ fn it_learns_and_the_seed_alone_decides_the_weights() -> Tried {
             Ok((outcome, bytes_of(learner.model())?))
         };
         let (outcome, first) = train(5)?;
-        let Outcome::Finished(metrics) = outcome else {
+        let Outcome::Finished { metrics, .. } = outcome else {
             return Err(format!("{}: {outcome:?}", small.name).into());
         };
         let (metric, bound) = small.learns;

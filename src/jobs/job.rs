@@ -23,6 +23,12 @@ pub struct Job {
     pub phase: Option<String>,
     /// 1, and one more for every worker lost.
     pub attempt: i64,
+    /// A client wants it to end early and keep what is trained.
+    pub stop: bool,
+    /// Of two jobs that wait, that of the higher number starts first.
+    pub priority: i64,
+    /// The device it occupies when it runs, `cpu` or `cuda:N`.
+    pub place: String,
     pub retry_of: Option<String>,
     pub dataset_id: String,
     pub dataset_name: String,
@@ -53,6 +59,9 @@ pub struct NewJob {
     pub task: Task,
     pub kind: String,
     pub retry_of: Option<String>,
+    pub priority: i64,
+    /// The device it will occupy, `cpu` or `cuda:N`.
+    pub place: String,
     pub dataset_id: String,
     pub dataset_name: String,
     pub model: Value,

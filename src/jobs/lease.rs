@@ -10,12 +10,16 @@ pub struct Lease {
     pub token: i64,
 }
 
-/// How long a silent worker is believed, and how many may die on one job.
+/// How long a silent worker is believed, how many may die on one job, and how many a device takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LeasePolicy {
     pub lease_ms: i64,
     /// Workers lost in a row, with no checkpoint in between, before the job is failed.
     pub max_deaths: i64,
+    /// Jobs that run on the CPU at once.
+    pub on_cpu: i64,
+    /// Jobs that run on one GPU at once.
+    pub per_gpu: i64,
 }
 
 impl Default for LeasePolicy {
@@ -23,6 +27,8 @@ impl Default for LeasePolicy {
         Self {
             lease_ms: 30_000,
             max_deaths: 5,
+            on_cpu: i64::MAX,
+            per_gpu: 1,
         }
     }
 }

@@ -7,6 +7,7 @@ mod model_ref;
 mod moves;
 mod names;
 mod status;
+mod wish;
 
 pub use ids::{dataset_id, job_id};
 pub use job::{Job, JobError, NewJob, Progress, Transition, WORKER_DIED};
@@ -15,3 +16,4 @@ pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};
 pub use moves::{Move, TransitionError, apply, open_moves};
 pub use names::{NameError, check_name, is_name};
 pub use status::{Status, Task};
+pub use wish::Wish;

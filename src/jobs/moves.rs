@@ -4,16 +4,22 @@ use thiserror::Error;
 
 use super::Status;
 
-/// What may be done to a job. `Cancel` is a client's; the others are the workers' and their
+/// What may be done to a job. The first four are a client's; the others are the workers' and their
 /// supervisor's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Move {
-    /// A worker takes the job: from the queue, or from a worker that was lost.
-    Claim,
-    /// A worker that is shutting down gives the job back.
-    Release,
     /// A client wants the job gone.
     Cancel,
+    /// A client wants it to keep its place in training and give up the machine.
+    Pause,
+    /// A client wants a paused job to go on.
+    Resume,
+    /// A client wants it to end now, and what is trained to be published.
+    Stop,
+    /// A worker takes the job: from the queue, or from a worker that was lost.
+    Claim,
+    /// A worker gives the job back, its checkpoint written: it is shutting down, or was told to.
+    Release,
     /// The worker has stopped, as it was told to.
     FinishCancel,
     Succeed,
@@ -23,10 +29,13 @@ pub enum Move {
 }
 
 impl Move {
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
+        Self::Cancel,
+        Self::Pause,
+        Self::Resume,
+        Self::Stop,
         Self::Claim,
         Self::Release,
-        Self::Cancel,
         Self::FinishCancel,
         Self::Succeed,
         Self::Fail,
@@ -35,14 +44,22 @@ impl Move {
 
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::Cancel => "cancel",
+            Self::Pause => "pause",
+            Self::Resume => "resume",
+            Self::Stop => "stop",
             Self::Claim => "claim",
             Self::Release => "release",
-            Self::Cancel => "cancel",
             Self::FinishCancel => "finish_cancel",
             Self::Succeed => "succeed",
             Self::Fail => "fail",
             Self::Expire => "expire",
         }
+    }
+
+    /// Whether a client may ask for it.
+    const fn is_a_clients(self) -> bool {
+        matches!(self, Self::Cancel | Self::Pause | Self::Resume | Self::Stop)
     }
 }
 
@@ -59,18 +76,30 @@ pub struct TransitionError {
 /// Two moves from `canceling` deserve a word. `Succeed` is refused: the client asked for the result
 /// to be discarded, so nothing may be published. `Fail` ends as `canceled`: an error on the way out
 /// changes nothing for the client.
+///
+/// A job that is `pausing` and succeeds before its worker has heard of it has succeeded; one whose
+/// worker was lost is `paused` at its last checkpoint. `Resume` takes back a pause that has not come
+/// about: the worker may have left already, and then another goes on. `Stop` of a job that no worker
+/// has sends it to the queue, for a worker to publish its checkpoint.
 pub fn apply(from: Status, mv: Move) -> Result<Status, TransitionError> {
     use Status::{Canceled, Canceling, Failed, Paused, Pausing, Queued, Running, Succeeded};
     match (mv, from) {
-        (Move::Claim, Queued | Running) | (Move::Expire, Running) => Ok(Running),
-        (Move::Release, Running) => Ok(Queued),
+        (Move::Claim, Queued | Running)
+        | (Move::Expire, Running)
+        | (Move::Resume, Pausing)
+        | (Move::Stop, Running | Pausing) => Ok(Running),
+        (Move::Release, Running) | (Move::Resume, Paused) | (Move::Stop, Queued | Paused) => {
+            Ok(Queued)
+        }
+        (Move::Pause, Running | Pausing) => Ok(Pausing),
+        (Move::Pause, Queued) | (Move::Release | Move::Expire, Pausing) => Ok(Paused),
         (Move::Cancel, Running | Pausing | Canceling) => Ok(Canceling),
         (Move::Cancel, Queued | Paused)
         | (Move::Release | Move::FinishCancel | Move::Fail | Move::Expire, Canceling) => {
             Ok(Canceled)
         }
-        (Move::Succeed, Running) => Ok(Succeeded),
-        (Move::Fail, Running) => Ok(Failed),
+        (Move::Succeed, Running | Pausing) => Ok(Succeeded),
+        (Move::Fail, Running | Pausing) => Ok(Failed),
         _ => Err(TransitionError {
             from,
             attempted: mv,
@@ -87,9 +116,10 @@ pub fn open_moves(from: Status) -> impl Iterator<Item = Move> {
 
 fn ways_out(from: Status) -> String {
     if from.is_terminal() {
-        return "it has ended, and no move is open".to_owned();
+        return "it has ended; retry makes a new job of it".to_owned();
     }
-    let open: Vec<&str> = open_moves(from).map(Move::as_str).collect();
+    let open = open_moves(from).filter(|mv| mv.is_a_clients());
+    let open: Vec<&str> = open.map(Move::as_str).collect();
     format!("open moves are {}", open.join(", "))
 }
 
@@ -99,9 +129,22 @@ mod tests {
     use super::*;
 
     /// Every legal move, written out a second time as a list: all other pairs must be refused.
-    const LEGAL: [(Status, Move, Status); 15] = [
+    const LEGAL: [(Status, Move, Status); 28] = [
         (Queued, Move::Claim, Running),
         (Queued, Move::Cancel, Canceled),
+        (Queued, Move::Pause, Paused),
+        (Queued, Move::Stop, Queued),
+        (Running, Move::Pause, Pausing),
+        (Running, Move::Stop, Running),
+        (Pausing, Move::Pause, Pausing),
+        (Pausing, Move::Resume, Running),
+        (Pausing, Move::Stop, Running),
+        (Pausing, Move::Release, Paused),
+        (Pausing, Move::Expire, Paused),
+        (Pausing, Move::Succeed, Succeeded),
+        (Pausing, Move::Fail, Failed),
+        (Paused, Move::Resume, Queued),
+        (Paused, Move::Stop, Queued),
         (Running, Move::Claim, Running),
         (Running, Move::Release, Queued),
         (Running, Move::Cancel, Canceling),
@@ -143,11 +186,11 @@ mod tests {
         let refusal = |from, mv| apply(from, mv).expect_err("refused").to_string();
         assert_eq!(
             refusal(Succeeded, Move::Cancel),
-            "cannot cancel a job that is succeeded: it has ended, and no move is open"
+            "cannot cancel a job that is succeeded: it has ended; retry makes a new job of it"
         );
         assert_eq!(
-            refusal(Queued, Move::Succeed),
-            "cannot succeed a job that is queued: open moves are claim, cancel"
+            refusal(Queued, Move::Resume),
+            "cannot resume a job that is queued: open moves are cancel, pause, stop"
         );
     }
 }

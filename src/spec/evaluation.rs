@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::job::{Surroundings, check_metadata};
+use super::job::{Surroundings, check_metadata, check_priority};
 use super::training::check_device;
 use crate::document::{FieldError, Rules};
 use crate::evaluate::Metric;
@@ -33,6 +33,10 @@ pub struct EvaluationRequest {
     pub threads: Option<u32>,
     /// `auto`, `cpu`, `cuda` or `cuda:N`.
     pub device: Option<String>,
+    /// Of two jobs that wait, that of the higher number starts first, and of equal ones the older.
+    #[schema(minimum = -100, maximum = 100)]
+    #[serde(default)]
+    pub priority: i64,
     /// Anything of the client's own; at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
@@ -105,6 +109,7 @@ impl EvaluationRequest {
         let device = self.device.clone().unwrap_or_else(|| "auto".to_owned());
         check_device("/device", &device, here, &mut rules);
         check_metadata(&self.metadata, &mut rules);
+        check_priority(self.priority, &mut rules);
         rules.outcome()?;
         Ok(Evaluation {
             model: model.name.to_owned(),

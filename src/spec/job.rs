@@ -32,6 +32,10 @@ pub struct JobRequest {
     /// the job's result says which.
     #[serde(default)]
     pub init_from: Option<InitFrom>,
+    /// Of two jobs that wait, that of the higher number starts first, and of equal ones the older.
+    #[schema(minimum = -100, maximum = 100)]
+    #[serde(default)]
+    pub priority: i64,
     /// Anything of the client's own; at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
@@ -95,6 +99,7 @@ impl JobRequest {
             rules.require(false, "/name", rule.to_string());
         }
         check_metadata(&self.metadata, &mut rules);
+        check_priority(self.priority, &mut rules);
         rules.outcome()?;
         check_size(family, &model, data)?;
         Ok(JobSpec {
@@ -105,6 +110,14 @@ impl JobRequest {
             metadata: self.metadata.clone(),
         })
     }
+}
+
+pub(super) fn check_priority(priority: i64, rules: &mut Rules) {
+    rules.require(
+        (-100..=100).contains(&priority),
+        "/priority",
+        format!("must be between -100 and 100, got {priority}"),
+    );
 }
 
 pub(super) fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {

@@ -192,6 +192,16 @@ fn check_validation(t: &Training, rules: &mut Rules) {
     }
 }
 
+/// The device that a checked `device` is on this machine, `cpu` or `cuda:N`.
+pub fn place_of(device: &str, here: &Surroundings) -> String {
+    match device {
+        "auto" if here.cuda_devices > 0 => "cuda:0".to_owned(),
+        "auto" => "cpu".to_owned(),
+        "cuda" => "cuda:0".to_owned(),
+        named => named.to_owned(),
+    }
+}
+
 pub(super) fn check_device(pointer: &str, device: &str, here: &Surroundings, rules: &mut Rules) {
     let index = match device {
         "auto" | "cpu" => return,

@@ -24,7 +24,7 @@ pub use checkpoints::{Checkpoint, NewCheckpoint, Recorded};
 pub use datasets::{Dataset, Split, Splits};
 pub use error::{Result, StoreError};
 pub use events::{Event, EventKind, NewEvent};
-pub use jobs::{Admitted, Expired, Idempotency, JobFilter, Report};
+pub use jobs::{Admitted, Expired, Holding, Idempotency, JobFilter, Report};
 pub use metrics::{MetricPoint, Series, SeriesPoint};
 pub use models::{Model, ModelVersion, NewVersion};
 pub use open::Store;

@@ -26,6 +26,8 @@ const EVALUATION_BATCH: usize = 1000;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Request {
     Continue,
+    /// End now, as if this were the last step.
+    Stop,
     /// Stop and throw away.
     Cancel,
     /// Write a checkpoint now and leave, to be taken up later.
@@ -34,8 +36,13 @@ pub enum Request {
 
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
-    /// The weights are trained; the metrics of the test split, if there is one.
-    Finished(Vec<(String, f64)>),
+    /// The weights are trained.
+    Finished {
+        /// Of the test split, if there is one.
+        metrics: Vec<(String, f64)>,
+        /// Whether a `Request::Stop` ended it before its last epoch.
+        stopped: bool,
+    },
     Canceled,
     Released,
 }
@@ -164,7 +171,10 @@ struct Fit<'a> {
 /// How an epoch or a phase ended.
 enum Flow {
     On,
+    /// The phase is over before its last epoch.
     Stopped,
+    /// The run is over before its last phase.
+    Ended,
     Leave(Outcome),
 }
 
@@ -184,10 +194,15 @@ impl Fit<'_> {
     }
 
     fn run_phases(&mut self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+        let mut stopped = false;
         while let Some(phase) = self.phases.get(self.run.cursor.phase).cloned() {
             observer.phase(&phase.name);
             match self.run_phase(&phase, observer)? {
                 Flow::Leave(outcome) => return Ok(outcome),
+                Flow::Ended => {
+                    stopped = true;
+                    break;
+                }
                 Flow::On | Flow::Stopped => {}
             }
             self.run.cursor.phase += 1;
@@ -205,13 +220,15 @@ impl Fit<'_> {
                 .restore(&best)
                 .map_err(|e| Halt::Observer(e.to_string()))?;
         }
-        self.finish(observer)
+        let metrics = self.finish(observer)?;
+        Ok(Outcome::Finished { metrics, stopped })
     }
 
     fn run_phase(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
         while self.run.cursor.epoch < phase.epochs {
-            if let Flow::Leave(outcome) = self.run_epoch(phase, observer)? {
-                return Ok(Flow::Leave(outcome));
+            match self.run_epoch(phase, observer)? {
+                Flow::On | Flow::Stopped => {}
+                ended @ (Flow::Ended | Flow::Leave(_)) => return Ok(ended),
             }
             if let Flow::Stopped = self.close_epoch(phase, observer)? {
                 return Ok(Flow::Stopped);
@@ -231,6 +248,12 @@ impl Fit<'_> {
         for step in self.run.cursor.step..self.steps_per_epoch {
             match observer.request() {
                 Request::Continue => {}
+                // A run that has learnt nothing yet takes one step first.
+                Request::Stop if self.run.cursor.total_step == 0 => {}
+                Request::Stop => {
+                    self.break_off(observer)?;
+                    return Ok(Flow::Ended);
+                }
                 Request::Cancel => return Ok(Flow::Leave(Outcome::Canceled)),
                 Request::Release => {
                     self.checkpoint(false, observer)?;
@@ -278,6 +301,19 @@ impl Fit<'_> {
             observer.step(self.progress(), rows, &report);
         }
         Ok(Flow::On)
+    }
+
+    /// Makes a whole model of what is trained. The checkpoint comes first: a run that is taken up from
+    /// it breaks off at the same step.
+    fn break_off(&mut self, observer: &mut dyn Observer) -> Result<(), Halt> {
+        self.checkpoint(false, observer)?;
+        let Cursor {
+            phase, epoch, step, ..
+        } = self.run.cursor;
+        if step > 0 {
+            self.run.learner.close_epoch(phase, epoch);
+        }
+        Ok(())
     }
 
     fn shuffled(&self, place: [u64; 2]) -> Vec<u32> {
@@ -364,16 +400,16 @@ impl Fit<'_> {
         })
     }
 
-    fn finish(&self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+    fn finish(&self, observer: &mut dyn Observer) -> Result<Vec<(String, f64)>, Halt> {
         let Some(test) = self.run.test else {
-            return Ok(Outcome::Finished(Vec::new()));
+            return Ok(Vec::new());
         };
         observer.phase("evaluating");
         let all: Vec<u32> = (0..test.len()).collect();
         let means = self.evaluate(test, &all, [u64::MAX, 0])?;
         let metrics = prefixed("test", &means);
         observer.epoch(self.progress(), &metrics);
-        Ok(Outcome::Finished(metrics))
+        Ok(metrics)
     }
 
     fn evaluate(&self, split: &Split, rows: &[u32], place: [u64; 2]) -> Result<Means, Halt> {

@@ -88,7 +88,7 @@ pub fn run(
             Err(EvaluationError::Stopped) => {
                 return Ok(match observer.request() {
                     Request::Cancel => Ended::Canceled,
-                    Request::Release | Request::Continue => Ended::Released,
+                    Request::Release | Request::Continue | Request::Stop => Ended::Released,
                 });
             }
             Err(error) => return Err(TrainingError::Evaluation(error)),
@@ -114,7 +114,7 @@ fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Bo
         };
         observer.step(progress, 0, &crate::train::Report::default());
         match observer.request() {
-            Request::Continue => Ok(()),
+            Request::Continue | Request::Stop => Ok(()),
             Request::Cancel | Request::Release => Err(EvaluationError::Stopped),
         }
     })

@@ -63,7 +63,7 @@ impl JobObserver {
             ..
         } = &self.checkpoints;
         match runtime.block_on(store.report(lease, report, now_ms())) {
-            Ok(_) => {}
+            Ok(wish) => self.control.obey(wish),
             Err(StoreError::LeaseLost) => self.control.lose(),
             Err(error) => tracing::warn!(%error, "a progress report was not written"),
         }

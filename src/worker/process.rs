@@ -16,7 +16,7 @@ use super::training::{self, Ended};
 use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
 use crate::inference::engine::panic_text;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Status, Task};
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task, Wish};
 use crate::leave::leave;
 use crate::store::{Store, StoreError};
 
@@ -53,6 +53,7 @@ pub async fn run_one(
         attempt = job.attempt,
         "job claimed"
     );
+    control.obey(Wish::of(job.status, job.stop));
     let heart = tokio::spawn(keep_lease(
         store.clone(),
         lease.clone(),
@@ -91,7 +92,7 @@ async fn release_on_signal(control: Control) {
     control.release();
 }
 
-/// Extends the lease, and learns from it whether the job is to be canceled.
+/// Extends the lease, and learns from it what the client wants.
 async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, control: Control) {
     let mut beat = interval(HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -99,11 +100,9 @@ async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, control: Co
     loop {
         beat.tick().await;
         match store.heartbeat(&lease, policy.lease_ms, now_ms()).await {
-            Ok(status) => {
+            Ok(wish) => {
                 held_until = Instant::now() + lease_time(policy);
-                if status == Status::Canceling {
-                    control.cancel();
-                }
+                control.obey(wish);
             }
             Err(StoreError::LeaseLost) => return control.lose(),
             Err(error) if Instant::now() < held_until => tracing::warn!(%error, "heartbeat failed"),

@@ -10,11 +10,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{sleep, timeout};
 
 use super::{Layout, now_ms};
-use crate::jobs::LeasePolicy;
+use crate::jobs::{LeasePolicy, Status};
 use crate::store::Store;
 
 /// How often the queue is looked at when nobody knocks: for jobs whose worker's lease ran out.
 const POLL: Duration = Duration::from_millis(500);
+/// How often a running worker is looked after.
+const LOOK_AFTER: Duration = Duration::from_secs(1);
 
 pub struct Supervisor {
     pub store: Store,
@@ -24,15 +26,21 @@ pub struct Supervisor {
     pub queued: Arc<Notify>,
     /// Turns true when the service shuts down.
     pub draining: watch::Receiver<bool>,
-    /// How long a worker may take to write its checkpoint and leave.
+    /// How long a worker may take to write its checkpoint and leave at a shutdown.
     pub grace: Duration,
+    /// How long a worker may hang, in milliseconds.
+    pub patience: i64,
 }
 
 impl Supervisor {
     /// Runs worker processes, one at a time, until draining.
     pub async fn run(mut self) {
         while !*self.draining.borrow() {
-            match self.store.is_anything_claimable(now_ms()).await {
+            match self
+                .store
+                .is_anything_claimable(self.policy, now_ms())
+                .await
+            {
                 Ok(true) => self.run_worker().await,
                 Ok(false) => self.wait().await,
                 Err(error) => {
@@ -63,6 +71,11 @@ impl Supervisor {
         let ended = tokio::select! {
             status = child.wait() => Some(status),
             () = drained(self.draining.clone()) => None,
+            () = self.hangs(&owner) => {
+                tracing::warn!(owner, "a worker hangs and is killed");
+                let _ = child.start_kill();
+                Some(child.wait().await)
+            }
         };
         let status = match ended {
             Some(status) => status,
@@ -83,6 +96,31 @@ impl Supervisor {
         }
     }
 
+    /// Resolves when the worker has not done for too long what it must: kept its lease, left a job that
+    /// it lost, stopped one that was canceled.
+    async fn hangs(&self, owner: &str) {
+        let mut held_at: Option<i64> = None;
+        loop {
+            sleep(LOOK_AFTER).await;
+            let now = now_ms();
+            let overdue_since = match self.store.holding(owner).await {
+                Ok(Some(holding)) => {
+                    held_at = Some(now);
+                    match holding.status {
+                        Status::Canceling => holding.since.min(holding.lease_until),
+                        _ => holding.lease_until,
+                    }
+                }
+                // It has lost its job to another worker, or is about to end.
+                Ok(None) => held_at.unwrap_or(now),
+                Err(_) => now,
+            };
+            if now - overdue_since > self.patience {
+                return;
+            }
+        }
+    }
+
     /// The standard input is kept apart: `Child::wait` would close it, which tells a worker that its
     /// parent died.
     fn spawn(&self, owner: &str) -> std::io::Result<(Child, Option<ChildStdin>)> {
@@ -92,11 +130,21 @@ impl Supervisor {
             .arg(&self.layout.root)
             .arg("--lease-seconds")
             .arg((self.policy.lease_ms / 1000).to_string())
+            .arg("--jobs-per-gpu")
+            .arg(self.policy.per_gpu.to_string())
+            .args(self.limit_on_cpu())
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
         let stdin = child.stdin.take();
         Ok((child, stdin))
+    }
+
+    fn limit_on_cpu(&self) -> Vec<String> {
+        match self.policy.on_cpu {
+            i64::MAX => Vec::new(),
+            limit => vec!["--jobs-on-cpu".to_owned(), limit.to_string()],
+        }
     }
 
     /// Asks the worker to write a checkpoint and leave; past the grace it is killed, and its job goes

@@ -136,7 +136,7 @@ pub fn run(
     match fit(run, observer)? {
         Outcome::Canceled => Ok(Ended::Canceled),
         Outcome::Released => Ok(Ended::Released),
-        Outcome::Finished(metrics) => {
+        Outcome::Finished { metrics, stopped } => {
             let published = publish(
                 job,
                 &facts,
@@ -144,7 +144,10 @@ pub fn run(
                 metrics,
                 &observer.checkpoints.artifacts,
             )?;
-            let notes = notes(source.as_ref(), learner.as_ref());
+            let mut notes = notes(source.as_ref(), learner.as_ref());
+            if stopped {
+                notes.insert("stopped".to_owned(), true.into());
+            }
             Ok(Ended::Trained(Box::new(published), notes))
         }
     }

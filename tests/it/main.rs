@@ -9,6 +9,7 @@ mod hostile_requests;
 mod hostile_uploads;
 mod jobs;
 mod mnist;
+mod moves;
 mod openapi;
 mod process;
 mod reply;

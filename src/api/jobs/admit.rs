@@ -39,6 +39,15 @@ pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Resu
 }
 
 impl<T> Wanted<T> {
+    /// A request that is no document; `bytes` tell it from others.
+    pub fn of(request: T, headers: &HeaderMap, bytes: &[u8]) -> Result<Self> {
+        let idempotency = idempotency(headers, bytes)?;
+        Ok(Self {
+            request,
+            idempotency,
+        })
+    }
+
     /// Queues the job, or finds the one that the same request made before: 202 either way.
     pub async fn admit(&self, app: &AppState, new: &NewJob) -> Result<Response> {
         let limit = app.limits.queued_jobs;

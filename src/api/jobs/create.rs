@@ -11,6 +11,7 @@ use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::spec::job::InitFrom;
+use crate::spec::training::place_of;
 use crate::spec::{JobRequest, JobSpec};
 use crate::store::{Dataset, StoreError};
 use crate::worker::training::Source;
@@ -34,7 +35,10 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         .request
         .validate(&dataset.facts(), &app.here)
         .map_err(Problem::fields)?;
+    let place = place_of(&spec.training.device, &app.here);
     let mut new = new_job(spec, &dataset)?;
+    new.priority = wanted.request.priority;
+    new.place = place;
     new.init_from = match &wanted.request.init_from {
         Some(from) => Some(source(&app, from).await?),
         None => None,
@@ -83,6 +87,8 @@ fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
         task: Task::Train,
         kind: spec.family.kind.to_owned(),
         retry_of: None,
+        priority: 0,
+        place: String::new(),
         dataset_id: dataset.id.clone(),
         dataset_name: dataset.name.clone(),
         model: spec.model,

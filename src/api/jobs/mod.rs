@@ -1,13 +1,14 @@
 //! `/v1/jobs`.
 
 pub mod admit;
-pub mod cancel;
 pub mod checkpoints;
 pub mod create;
 pub mod events;
 pub mod item;
 pub mod list;
 pub mod metrics;
+pub mod moves;
+pub mod retry;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -34,6 +35,8 @@ pub struct Job {
     pub phase: Option<String>,
     /// 1, and one more for each worker it lost.
     pub attempt: i64,
+    /// Of two jobs that wait, that of the higher number starts first.
+    pub priority: i64,
     pub retry_of: Option<String>,
     /// The data set's name.
     pub dataset: String,
@@ -76,6 +79,8 @@ pub struct Job {
 pub struct JobResult {
     pub model: String,
     pub version: i64,
+    /// Whether it was stopped before its last epoch.
+    pub stopped: Option<bool>,
     /// An evaluation's figures.
     pub metrics: Option<std::collections::HashMap<String, f64>>,
     /// With `init_from`: which tensors were copied, and which started fresh.
@@ -104,6 +109,7 @@ impl Job {
             status: job.status,
             phase: job.phase,
             attempt: job.attempt,
+            priority: job.priority,
             retry_of: job.retry_of,
             dataset: job.dataset_name,
             model: ModelSpec(job.model),

@@ -115,8 +115,9 @@ async fn insert(
     sqlx::query(
         "INSERT INTO jobs (id, name, task, kind, status, retry_of, dataset_id, dataset_name, model,
                            training, init_from, evaluation, metadata, progress, created_at, idempotency_key,
-                           request_digest)
-         VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                           request_digest, priority, place)
+         VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
+                 $17, $18)",
     )
     .bind(id)
     .bind(&new.name)
@@ -134,6 +135,8 @@ async fn insert(
     .bind(now)
     .bind(idempotency.map(|i| &i.key))
     .bind(idempotency.map(|i| &i.digest))
+    .bind(new.priority)
+    .bind(&new.place)
     .execute(conn)
     .await?;
     Ok(())

@@ -1,12 +1,13 @@
 //! Who works on what: claims, heartbeats, and what happens to the jobs of workers that were lost.
 
 use serde_json::json;
-use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, SqliteConnection};
 
 use super::moves::{Outcome, Standing, announce, exactly_one, read_standing, shift};
 use super::rows;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
-use crate::store::columns::read_status;
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, Wish, apply};
+use crate::store::columns::status;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::{Result, Store, StoreError};
 
@@ -19,8 +20,17 @@ pub struct Expired {
     pub deaths: i64,
 }
 
+/// The job that a worker holds, as its supervisor sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holding {
+    pub status: Status,
+    /// When it became so.
+    pub since: i64,
+    pub lease_until: i64,
+}
+
 impl Store {
-    /// Takes a job: first one that lost its worker, else the oldest in the queue. `owner` names one
+    /// Takes a job: first one that lost its worker, else the first in the queue. `owner` names one
     /// process for ever: a restarted worker needs another.
     pub async fn claim(
         &self,
@@ -28,12 +38,12 @@ impl Store {
         policy: LeasePolicy,
         now: i64,
     ) -> Result<Option<(Job, Lease)>> {
-        if !self.is_anything_claimable(now).await? {
+        if !self.is_anything_claimable(policy, now).await? {
             return Ok(None); // most polls end here, without the write lock
         }
         let mut tx = self.write().await?;
         expire_lapsed(&mut tx, policy, now).await?;
-        let claimed = match next_claimable(&mut tx).await? {
+        let claimed = match next_claimable(&mut tx, policy).await? {
             None => None,
             Some(standing) => Some(take(&mut tx, &standing, owner, policy, now).await?),
         };
@@ -41,11 +51,12 @@ impl Store {
         Ok(claimed)
     }
 
-    /// Says that the worker lives, and learns what the job has become: `canceling` means stop.
-    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Status> {
-        let status: Option<String> = sqlx::query_scalar(
+    /// Says that the worker lives, and learns what the client wants of it.
+    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Wish> {
+        let row = sqlx::query(
             "UPDATE jobs SET lease_until = $1
-             WHERE id = $2 AND lease_owner = $3 AND lease_token = $4 RETURNING status",
+             WHERE id = $2 AND lease_owner = $3 AND lease_token = $4
+             RETURNING status, stop_requested",
         )
         .bind(now.saturating_add(lease_ms))
         .bind(&lease.job_id)
@@ -53,7 +64,8 @@ impl Store {
         .bind(lease.token)
         .fetch_optional(self.writer())
         .await?;
-        read_status(&status.ok_or(StoreError::LeaseLost)?)
+        let row = row.ok_or(StoreError::LeaseLost)?;
+        Ok(Wish::of(status(&row)?, row.try_get("stop_requested")?))
     }
 
     /// The supervisor saw this worker's process end: its job need not wait for the lease to run
@@ -66,7 +78,8 @@ impl Store {
     ) -> Result<Vec<Expired>> {
         let mut tx = self.write().await?;
         let rows = sqlx::query(
-            "SELECT * FROM jobs WHERE lease_owner = $1 AND status IN ('running', 'canceling')",
+            "SELECT * FROM jobs WHERE lease_owner = $1
+                              AND status IN ('running', 'pausing', 'canceling')",
         )
         .bind(owner)
         .fetch_all(&mut *tx)
@@ -82,9 +95,6 @@ impl Store {
     /// Frees every job whose lease has run out. A claim does this too; this is for a service whose
     /// workers are all gone.
     pub async fn expire_leases(&self, policy: LeasePolicy, now: i64) -> Result<Vec<Expired>> {
-        if !self.is_anything_claimable(now).await? {
-            return Ok(Vec::new());
-        }
         let mut tx = self.write().await?;
         let expired = expire_lapsed(&mut tx, policy, now).await?;
         tx.commit().await?;
@@ -92,24 +102,58 @@ impl Store {
     }
 
     /// Whether a claim would find something: a cheap look, without the write lock.
-    pub async fn is_anything_claimable(&self, now: i64) -> Result<bool> {
-        Ok(sqlx::query_scalar(
-            "SELECT EXISTS (SELECT 1 FROM jobs WHERE status = 'queued')
-                 OR EXISTS (SELECT 1 FROM jobs WHERE status IN ('running', 'canceling')
-                                                 AND (lease_owner IS NULL OR lease_until < $1))",
+    pub async fn is_anything_claimable(&self, policy: LeasePolicy, now: i64) -> Result<bool> {
+        let lapsed: bool = sqlx::query_scalar(
+            "SELECT EXISTS (SELECT 1 FROM jobs WHERE status IN ('running', 'pausing', 'canceling')
+                                                 AND lease_until < $1)",
         )
         .bind(now)
         .fetch_one(self.reader())
-        .await?)
+        .await?;
+        let mut tx = self.read().await?;
+        Ok(lapsed || next_claimable(&mut tx, policy).await?.is_some())
+    }
+
+    /// What the supervisor has to know of a worker it started; `None` if it holds no job.
+    pub async fn holding(&self, owner: &str) -> Result<Option<Holding>> {
+        let row = sqlx::query(
+            "SELECT status, lease_until,
+                    (SELECT MAX(at) FROM job_transitions t WHERE t.job_id = jobs.id) AS since
+             FROM jobs WHERE lease_owner = $1",
+        )
+        .bind(owner)
+        .fetch_optional(self.reader())
+        .await?;
+        let read = |row: SqliteRow| -> Result<Holding> {
+            Ok(Holding {
+                status: status(&row)?,
+                since: row.try_get("since")?,
+                lease_until: row.try_get("lease_until")?,
+            })
+        };
+        row.map(read).transpose()
     }
 }
 
-async fn next_claimable(conn: &mut SqliteConnection) -> Result<Option<Standing>> {
-    let left_behind =
-        "SELECT * FROM jobs WHERE status = 'running' AND lease_owner IS NULL ORDER BY seq LIMIT 1";
-    let queued = "SELECT * FROM jobs WHERE status = 'queued' ORDER BY seq LIMIT 1";
-    for query in [left_behind, queued] {
-        if let Some(row) = sqlx::query(query).fetch_optional(&mut *conn).await? {
+/// A job that lost its worker, else the first in line whose device has room.
+async fn next_claimable(
+    conn: &mut SqliteConnection,
+    policy: LeasePolicy,
+) -> Result<Option<Standing>> {
+    for (status, free) in [("running", "AND j.lease_owner IS NULL"), ("queued", "")] {
+        let query = format!(
+            "SELECT * FROM jobs j
+             WHERE j.status = '{status}' {free}
+               AND (SELECT COUNT(*) FROM jobs r WHERE r.lease_owner IS NOT NULL AND r.place = j.place)
+                   < CASE WHEN j.place = 'cpu' THEN $1 ELSE $2 END
+             ORDER BY j.priority DESC, j.seq LIMIT 1"
+        );
+        let found = sqlx::query(sqlx::AssertSqlSafe(query))
+            .bind(policy.on_cpu)
+            .bind(policy.per_gpu)
+            .fetch_optional(&mut *conn)
+            .await?;
+        if let Some(row) = found {
             return read_standing(&row).map(Some);
         }
     }
@@ -169,7 +213,8 @@ async fn expire_lapsed(
     now: i64,
 ) -> Result<Vec<Expired>> {
     let rows = sqlx::query(
-        "SELECT * FROM jobs WHERE status IN ('running', 'canceling') AND lease_until < $1",
+        "SELECT * FROM jobs WHERE status IN ('running', 'pausing', 'canceling')
+                              AND lease_until < $1",
     )
     .bind(now)
     .fetch_all(&mut *conn)

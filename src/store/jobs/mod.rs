@@ -15,7 +15,7 @@ use super::{Result, Store, StoreError, columns};
 use crate::jobs::{Job, Status};
 
 pub use admission::{Admitted, Idempotency};
-pub use leases::Expired;
+pub use leases::{Expired, Holding};
 pub(super) use moves::hold;
 pub use reports::Report;
 
@@ -56,7 +56,8 @@ impl Store {
     /// 1 is next. `None` unless the job is queued.
     pub async fn queue_position(&self, id: &str) -> Result<Option<i64>> {
         Ok(sqlx::query_scalar(
-            "SELECT (SELECT COUNT(*) FROM jobs q WHERE q.status = 'queued' AND q.seq <= j.seq)
+            "SELECT (SELECT COUNT(*) FROM jobs q WHERE q.status = 'queued'
+                       AND (q.priority > j.priority OR (q.priority = j.priority AND q.seq <= j.seq)))
              FROM jobs j WHERE j.id = $1 AND j.status = 'queued'",
         )
         .bind(id)

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{no_job, rows};
-use crate::jobs::{Job, JobError, Lease, Move, Status, apply};
+use crate::jobs::{Job, JobError, Lease, Move, Status, Task, apply};
 use crate::store::columns::{status, to_json_opt};
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::models::{self, NewVersion};
@@ -21,6 +21,10 @@ pub(in crate::store) struct Standing {
     pub deaths: i64,
     pub owner: Option<String>,
     pub token: i64,
+    pub stop: bool,
+    pub evaluates: bool,
+    /// The number of its last checkpoint; 0 before the first.
+    pub last_checkpoint: i64,
 }
 
 /// What a job ends with.
@@ -31,12 +35,44 @@ pub(super) struct Outcome<'a> {
 }
 
 impl Store {
-    /// A client's wish, admitted until the job has ended. A job no worker holds ends at once.
+    /// A client's wish, admitted until the job has ended.
     pub async fn cancel(&self, id: &str, now: i64) -> Result<Job> {
+        self.shift_for_client(id, Move::Cancel, now).await
+    }
+
+    /// The worker writes a checkpoint and leaves; a job in the queue steps out of it at once.
+    pub async fn pause(&self, id: &str, now: i64) -> Result<Job> {
+        self.shift_for_client(id, Move::Pause, now).await
+    }
+
+    /// Back to its place in the queue, by its time of arrival.
+    pub async fn resume(&self, id: &str, now: i64) -> Result<Job> {
+        self.shift_for_client(id, Move::Resume, now).await
+    }
+
+    /// The job ends early and publishes what is trained, from its last checkpoint if no worker has it.
+    pub async fn stop(&self, id: &str, now: i64) -> Result<Job> {
+        self.shift_for_client(id, Move::Stop, now).await
+    }
+
+    async fn shift_for_client(&self, id: &str, mv: Move, now: i64) -> Result<Job> {
         let mut tx = self.write().await?;
         let mut standing = standing(&mut tx, id).await?;
-        standing.status = shift(&mut tx, &standing, Move::Cancel, Outcome::default(), now).await?;
-        if standing.status == Status::Canceling && standing.owner.is_none() {
+        let to = apply(standing.status, mv)?;
+        if mv == Move::Stop {
+            require_something_to_keep(&standing)?;
+            sqlx::query("UPDATE jobs SET stop_requested = 1 WHERE id = $1")
+                .bind(id)
+                .execute(&mut *tx)
+                .await?;
+        }
+        // Asked for twice: nothing to tell.
+        if to != standing.status {
+            standing.status = shift(&mut tx, &standing, mv, Outcome::default(), now).await?;
+        }
+        // No worker holds it, who would have to obey.
+        let waits_for_a_worker = matches!(standing.status, Status::Canceling | Status::Pausing);
+        if waits_for_a_worker && standing.owner.is_none() {
             shift(&mut tx, &standing, Move::Expire, Outcome::default(), now).await?;
         }
         let job = rows::load(&mut tx, id).await?;
@@ -44,8 +80,8 @@ impl Store {
         Ok(job)
     }
 
-    /// The worker is shutting down: the job goes back to its place in the queue, or ends if it was
-    /// to be canceled.
+    /// The worker leaves, its checkpoint written: the job goes back to its place in the queue, is
+    /// paused if it was to be, or ends if it was to be canceled.
     pub async fn release(&self, lease: &Lease, now: i64) -> Result<Status> {
         self.shift_held(lease, Move::Release, Outcome::default(), now)
             .await
@@ -135,6 +171,19 @@ impl Store {
     }
 }
 
+fn require_something_to_keep(standing: &Standing) -> Result<()> {
+    let refusal = match standing.status {
+        _ if standing.evaluates => "an evaluation has nothing to keep before its end",
+        Status::Queued | Status::Paused if standing.last_checkpoint == 0 => {
+            "nothing is trained yet that could be kept"
+        }
+        _ => return Ok(()),
+    };
+    Err(StoreError::Conflict(format!(
+        "cannot stop this job: {refusal}; cancel it instead"
+    )))
+}
+
 /// The fence. Under the write lock, so what it says stays true until the transaction ends.
 pub(in crate::store) async fn hold(conn: &mut SqliteConnection, lease: &Lease) -> Result<Standing> {
     let row =
@@ -163,11 +212,14 @@ pub(super) fn read_standing(row: &SqliteRow) -> Result<Standing> {
         deaths: row.try_get("deaths")?,
         owner: row.try_get("lease_owner")?,
         token: row.try_get("lease_token")?,
+        stop: row.try_get("stop_requested")?,
+        evaluates: row.try_get::<&str, _>("task")? == Task::Evaluate.as_str(),
+        last_checkpoint: row.try_get("last_checkpoint")?,
     })
 }
 
-/// Makes a move, and tells the watchers. The worker keeps its lease only on the way to `canceling`:
-/// whatever else the job becomes, that worker is done with it. (A claim, which gives a lease, is
+/// Makes a move, and tells the watchers. The worker keeps its lease as long as it has to hear of the
+/// job: whatever else the job becomes, that worker is done with it. (A claim, which gives a lease, is
 /// made in `leases`.)
 pub(super) async fn shift(
     conn: &mut SqliteConnection,
@@ -192,7 +244,10 @@ pub(super) async fn shift(
     .bind(to.is_terminal().then_some(now))
     .bind(to_json_opt(error)?)
     .bind(to_json_opt(outcome.result)?)
-    .bind(to == Status::Canceling)
+    .bind(matches!(
+        to,
+        Status::Running | Status::Pausing | Status::Canceling
+    ))
     .bind(&standing.id)
     .bind(standing.status.as_str())
     .bind(standing.token)

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use sqlx::{Row, SqliteConnection};
 
 use super::moves::{exactly_one, hold};
-use crate::jobs::{Lease, Progress, Status};
+use crate::jobs::{Lease, Progress, Wish};
 use crate::store::columns::{json as read_json, to_json, to_json_opt};
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::metrics::{self, MetricPoint};
@@ -28,8 +28,8 @@ pub struct Report {
 
 impl Store {
     /// Writes a report, and its events: `phase` if it is another, `progress`, `metrics`. Tells the
-    /// worker what the job has become, as a heartbeat does.
-    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Status> {
+    /// worker what the client wants of it, as a heartbeat does.
+    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Wish> {
         let mut tx = self.write().await?;
         let standing = hold(&mut tx, lease).await?;
         let news = update(&mut tx, lease, report, now).await?;
@@ -37,7 +37,7 @@ impl Store {
         events::append(&mut tx, &lease.job_id, &news).await?;
         events::append(&mut tx, &lease.job_id, &report.events).await?;
         tx.commit().await?;
-        Ok(standing.status)
+        Ok(Wish::of(standing.status, standing.stop))
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, json};
 
 use super::{Fixture, checkpoint, version};
-use crate::jobs::{Progress, Status};
+use crate::jobs::{Progress, Wish};
 use crate::store::{EventKind, NewEvent, Report};
 
 #[tokio::test]
@@ -33,7 +33,7 @@ async fn the_events_of_a_life_in_order() {
     };
     assert_eq!(
         f.store.report(&lease, &report, 20).await.expect("reports"),
-        Status::Running
+        Wish::GoOn
     );
     f.store
         .append_events(&lease, &[log.clone(), log])
@@ -112,7 +112,7 @@ async fn a_report_changes_what_it_names() {
         .report(&lease, &Report::default(), 50)
         .await
         .expect("reports");
-    assert_eq!(told, Status::Canceling);
+    assert_eq!(told, Wish::Cancel);
 }
 
 #[tokio::test]

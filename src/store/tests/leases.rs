@@ -3,7 +3,7 @@
 use serde_json::Map;
 
 use super::{Fixture, POLICY, checkpoint, version};
-use crate::jobs::{JobError, LeasePolicy, Status, WORKER_DIED};
+use crate::jobs::{JobError, LeasePolicy, Status, WORKER_DIED, Wish};
 use crate::store::{Expired, Report, StoreError};
 
 #[tokio::test]
@@ -51,13 +51,13 @@ async fn a_heartbeat_extends_the_lease_and_tells_of_a_cancel() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     let beat = async |now| f.store.heartbeat(&lease, 1000, now).await.expect("beats");
-    assert_eq!(beat(1000).await, Status::Running);
+    assert_eq!(beat(1000).await, Wish::GoOn);
     assert!(
         f.claim("w2", 1500).await.is_none(),
         "it would have run out at 1010"
     );
     f.store.cancel(&job.id, 1600).await.expect("cancels");
-    assert_eq!(beat(1700).await, Status::Canceling);
+    assert_eq!(beat(1700).await, Wish::Cancel);
     f.store.finish_cancel(&lease, 1800).await.expect("finishes");
     let late = f.store.heartbeat(&lease, 1000, 1900).await;
     assert!(matches!(late, Err(StoreError::LeaseLost)));

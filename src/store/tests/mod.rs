@@ -7,6 +7,7 @@ mod events;
 mod leases;
 mod metrics;
 mod models;
+mod moves;
 mod queue;
 mod scale;
 
@@ -19,6 +20,8 @@ use crate::jobs::{Job, Lease, LeasePolicy, NewJob, Progress, Status, Task, datas
 pub(super) const POLICY: LeasePolicy = LeasePolicy {
     lease_ms: 1000,
     max_deaths: 3,
+    on_cpu: 100,
+    per_gpu: 1,
 };
 pub(super) const ROOM: i64 = 100;
 
@@ -57,6 +60,8 @@ impl Fixture {
             task: Task::Train,
             kind: "rbm".to_owned(),
             retry_of: None,
+            priority: 0,
+            place: "cpu".to_owned(),
             dataset_id: self.dataset.id.clone(),
             dataset_name: self.dataset.name.clone(),
             model: json!({ "kind": "rbm", "hidden": 16 }),

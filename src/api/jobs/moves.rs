@@ -1,0 +1,67 @@
+//! `POST /v1/jobs/{job}/cancel`, `/pause`, `/resume` and `/stop`: the moves of a client.
+
+use axum::Json;
+use axum::extract::{Path, State};
+
+use super::{Job, present};
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::worker::now_ms;
+
+/// Cancels a job: what it has trained is thrown away. A running one stops within a step or two; one whose
+/// worker hangs is killed after a grace. A canceled job may be asked for again while it is `canceling`.
+#[utoipa::path(post, path = "/v1/jobs/{job}/cancel", operation_id = "cancel_job", tag = "jobs", summary = "Cancel a job, discarding what it has trained",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "The job, `canceling` or `canceled`", body = Job),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn cancel(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+    let job = app.store.cancel(&job, now_ms()).await?;
+    Ok(Json(present(&app, job).await?))
+}
+
+/// Pauses a job: its worker writes a checkpoint and gives up the machine, and it stays `paused`, across
+/// restarts too, until it is resumed. A queued job steps out of the queue.
+#[utoipa::path(post, path = "/v1/jobs/{job}/pause", operation_id = "pause_job", tag = "jobs", summary = "Pause a job",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "The job, `pausing` or `paused`", body = Job),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is paused, is being canceled, or has ended", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn pause(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+    let job = app.store.pause(&job, now_ms()).await?;
+    Ok(Json(present(&app, job).await?))
+}
+
+/// Resumes a paused job: it takes its place in the queue by its priority and the time it was made, and
+/// goes on from its checkpoint to the same weights as if it had never been paused.
+#[utoipa::path(post, path = "/v1/jobs/{job}/resume", operation_id = "resume_job", tag = "jobs", summary = "Resume a paused job",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "The job, `queued`, or `running` if the pause had not come about", body = Job),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is not paused", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn resume(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+    let job = app.store.resume(&job, now_ms()).await?;
+    app.queued.notify_one();
+    Ok(Json(present(&app, job).await?))
+}
+
+/// Stops a training job early: what is trained is measured and published, and the job succeeds with
+/// `"stopped": true` in its result. A paused job is stopped from its checkpoint.
+#[utoipa::path(post, path = "/v1/jobs/{job}/stop", operation_id = "stop_job", tag = "jobs", summary = "Finish a job now, keeping what it has trained",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "The job, which ends soon", body = Job),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn stop(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+    let job = app.store.stop(&job, now_ms()).await?;
+    app.queued.notify_one();
+    Ok(Json(present(&app, job).await?))
+}

@@ -1,0 +1,69 @@
+//! `POST /v1/jobs/{job}/retry`.
+
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::Response;
+
+use super::Job;
+use super::admit::{Wanted, find_dataset};
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::{self, NewJob, Progress};
+
+/// Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
+/// old one, which stays as it is.
+#[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job", tag = "jobs", summary = "Run an ended job again, as a new one",
+    params(("job" = String, Path, description = "Id"), ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+    responses(
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, or its data set is gone", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The key belongs to another request", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn retry(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let old = app.store.job(&job).await?;
+    if !old.status.is_terminal() {
+        let detail = format!(
+            "cannot retry a job that is {}: only one that has ended",
+            old.status
+        );
+        return Err(Problem::new(Code::IllegalTransition, detail));
+    }
+    if find_dataset(&app, &old.dataset_id).await.is_err() {
+        let detail = format!("the data set '{}' of this job is gone", old.dataset_name);
+        return Err(Problem::new(Code::Conflict, detail));
+    }
+    let wanted = Wanted::of(
+        old.id.clone(),
+        &headers,
+        format!("retry {}", old.id).as_bytes(),
+    )?;
+    wanted.admit(&app, &again(old)).await
+}
+
+fn again(old: jobs::Job) -> NewJob {
+    NewJob {
+        name: old.name,
+        task: old.task,
+        kind: old.kind,
+        retry_of: Some(old.id),
+        priority: old.priority,
+        place: old.place,
+        dataset_id: old.dataset_id,
+        dataset_name: old.dataset_name,
+        model: old.model,
+        training: old.training,
+        init_from: old.init_from,
+        evaluation: old.evaluation,
+        metadata: old.metadata,
+        progress: Progress {
+            epochs: old.progress.epochs,
+            ..Progress::default()
+        },
+    }
+}
