@@ -23,7 +23,7 @@ use crate::spec::Surroundings;
 use crate::store::Store;
 use crate::telemetry;
 use crate::worker::supervisor::{Supervisor, termination};
-use crate::worker::{Layout, process};
+use crate::worker::{Layout, now_ms, process};
 
 /// What ends the process before its time, as one line for people.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -154,6 +154,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let address = listener.local_addr()?;
     let (drain, draining) = watch::channel(false);
     let queued = Arc::new(Notify::new());
+    tokio::spawn(keep_house(store.clone(), options.keep_events));
     let workers = start_workers(options, &store, &layout, &queued, &draining);
     let here = surroundings();
     let state = AppState {
@@ -212,6 +213,20 @@ async fn finish_within(
         () = bound => tracing::warn!("some requests or jobs did not finish in time"),
     }
     Ok(())
+}
+
+/// Drops old events now and then, for as long as the service runs.
+async fn keep_house(store: Store, keep_events: u32) {
+    const EVERY: Duration = Duration::from_secs(10);
+    let mut since = now_ms();
+    loop {
+        tokio::time::sleep(EVERY).await;
+        let now = now_ms();
+        match store.prune_events(keep_events, since).await {
+            Ok(_) => since = now,
+            Err(error) => tracing::warn!(%error, "old events could not be dropped"),
+        }
+    }
 }
 
 /// Removes what an earlier life left half done: unfinished uploads and files that no row names.

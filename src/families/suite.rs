@@ -310,6 +310,7 @@ impl<'a> Trial<'a> {
             training: &self.training,
             device: Device::Cpu,
             cursor,
+            step_costs: &[],
             start_from: None,
         };
         let outcome = fit(run, &mut watcher)?;

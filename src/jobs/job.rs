@@ -91,6 +91,23 @@ pub struct Progress {
 pub struct JobError {
     pub code: String,
     pub detail: String,
+    /// The step at which training broke off, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<i64>,
+    /// The last checkpoint before it: to promote, or to start from with other settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<i64>,
+}
+
+impl JobError {
+    pub fn new(code: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            detail: detail.into(),
+            step: None,
+            checkpoint: None,
+        }
+    }
 }
 
 /// A state, and when it was entered.

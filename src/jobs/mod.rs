@@ -9,7 +9,7 @@ mod names;
 mod status;
 mod wish;
 
-pub use ids::{dataset_id, job_id};
+pub use ids::{JobIdError, check_job_id, dataset_id, job_id};
 pub use job::{Job, JobError, NewJob, Progress, Transition, WORKER_DIED};
 pub use lease::{Lease, LeasePolicy};
 pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};

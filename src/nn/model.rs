@@ -204,7 +204,15 @@ pub trait Sampler {
         options: &GenerateOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption>;
+
+    /// As `generate`, at what a look in passing may cost: for those who watch a model learn.
+    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+        self.generate(n, labels, &GenerateOptions::default(), rng)
+    }
 }
+
+/// Gibbs steps of a look in passing.
+pub const GLIMPSE_STEPS: u32 = 50;
 
 pub trait Scorer {
     /// What the score is, for example `free_energy`; higher means less like the training data.

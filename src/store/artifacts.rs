@@ -11,7 +11,8 @@ impl Store {
     /// a file that was written a moment ago may be about to be named.
     pub async fn all_artifacts(&self) -> Result<HashSet<String>> {
         let named: Vec<String> = sqlx::query_scalar(
-            "SELECT sha256 FROM checkpoints UNION SELECT sha256 FROM model_versions",
+            "SELECT sha256 FROM checkpoints UNION SELECT sha256 FROM model_versions
+             UNION SELECT sha256 FROM samples",
         )
         .fetch_all(self.reader())
         .await?;
@@ -44,7 +45,8 @@ pub(super) async fn unnamed(
 async fn is_named(conn: &mut SqliteConnection, sha256: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM checkpoints WHERE sha256 = $1)
-             OR EXISTS (SELECT 1 FROM model_versions WHERE sha256 = $1)",
+             OR EXISTS (SELECT 1 FROM model_versions WHERE sha256 = $1)
+             OR EXISTS (SELECT 1 FROM samples WHERE sha256 = $1)",
     )
     .bind(sha256)
     .fetch_one(conn)

@@ -38,18 +38,21 @@ pub enum EventKind {
     Progress,
     Metrics,
     Checkpoint,
+    /// A picture of what the model makes.
+    Sample,
     Log,
     /// The last event of a job.
     End,
 }
 
 impl EventKind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Status,
         Self::Phase,
         Self::Progress,
         Self::Metrics,
         Self::Checkpoint,
+        Self::Sample,
         Self::Log,
         Self::End,
     ];
@@ -61,6 +64,7 @@ impl EventKind {
             Self::Progress => "progress",
             Self::Metrics => "metrics",
             Self::Checkpoint => "checkpoint",
+            Self::Sample => "sample",
             Self::Log => "log",
             Self::End => "end",
         }
@@ -72,17 +76,70 @@ impl EventKind {
     }
 }
 
+/// Some of a job's events in order, and what is missing before them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventPage {
+    /// Events up to this id were dropped, some of them after where the page starts.
+    pub gap: Option<i64>,
+    pub events: Vec<Event>,
+}
+
 impl Store {
     /// A page of a job's events after the event `after`, oldest first. 0 is before all.
-    pub async fn events(&self, job_id: &str, after: i64, limit: u32) -> Result<Vec<Event>> {
+    pub async fn events(&self, job_id: &str, after: i64, limit: u32) -> Result<EventPage> {
+        let mut tx = self.read().await?;
+        let pruned: i64 = sqlx::query_scalar("SELECT pruned_events FROM jobs WHERE id = $1")
+            .bind(job_id)
+            .fetch_optional(&mut *tx)
+            .await?
+            .unwrap_or(0);
         let rows =
             sqlx::query("SELECT * FROM events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3")
                 .bind(job_id)
                 .bind(after)
                 .bind(i64::from(limit))
-                .fetch_all(self.reader())
+                .fetch_all(&mut *tx)
                 .await?;
-        rows.iter().map(read).collect()
+        Ok(EventPage {
+            gap: (after < pruned).then_some(pruned),
+            events: rows.iter().map(read).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Drops the oldest events of jobs that run, or have ended since `since`, beyond the last `keep` of
+    /// each: a job that trains for days would fill the disk. Returns how many there were.
+    pub async fn prune_events(&self, keep: u32, since: i64) -> Result<u64> {
+        let jobs: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM jobs WHERE lease_owner IS NOT NULL OR finished_at >= $1",
+        )
+        .bind(since)
+        .fetch_all(self.reader())
+        .await?;
+        let mut dropped = 0;
+        for job in jobs {
+            let last: Option<i64> = sqlx::query_scalar(
+                "SELECT id FROM events WHERE job_id = $1 ORDER BY id DESC LIMIT 1 OFFSET $2",
+            )
+            .bind(&job)
+            .bind(i64::from(keep))
+            .fetch_optional(self.reader())
+            .await?;
+            let Some(last) = last else { continue };
+            let mut tx = self.write().await?;
+            sqlx::query("UPDATE jobs SET pruned_events = $1 WHERE id = $2")
+                .bind(last)
+                .bind(&job)
+                .execute(&mut *tx)
+                .await?;
+            let gone = sqlx::query("DELETE FROM events WHERE job_id = $1 AND id <= $2")
+                .bind(&job)
+                .bind(last)
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            dropped += gone.rows_affected();
+        }
+        Ok(dropped)
     }
 
     /// What a worker has to say beside its reports, such as log lines.

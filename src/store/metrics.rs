@@ -27,6 +27,9 @@ pub struct SeriesPoint {
     pub step: i64,
     pub epoch: i64,
     pub value: Option<f64>,
+    /// Of the stretch that the point stands for.
+    pub min: Option<f64>,
+    pub max: Option<f64>,
     pub at: i64,
 }
 
@@ -35,8 +38,8 @@ pub type Series = BTreeMap<String, Vec<SeriesPoint>>;
 
 impl Store {
     /// Each key's points, at most `max_points` of them: the steps are cut into that many equal
-    /// stretches, and the last point of each stretch stands for it. So the very last point is
-    /// always there.
+    /// stretches, and the last point of each stretch stands for it, with the least and the greatest
+    /// value of the stretch. So the very last point is always there, and no peak is lost.
     pub async fn series(
         &self,
         job_id: &str,
@@ -53,6 +56,8 @@ impl Store {
                 step: row.try_get("step")?,
                 epoch: row.try_get("epoch")?,
                 value: row.try_get("value")?,
+                min: row.try_get("low")?,
+                max: row.try_get("high")?,
                 at: row.try_get("at")?,
             };
             series.entry(row.try_get("key")?).or_default().push(point);
@@ -91,7 +96,7 @@ fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuild
     query.push(
         " GROUP BY key
          ), kept AS (
-             SELECT m.key AS key, MAX(m.step) AS step
+             SELECT m.key AS key, MAX(m.step) AS step, MIN(m.value) AS low, MAX(m.value) AS high
              FROM span JOIN metrics m ON m.key = span.key AND m.job_id = ",
     );
     query.push_bind(job_id.to_owned());
@@ -100,7 +105,7 @@ fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuild
     query.push(
         " / (span.high - span.low + 1)
          )
-         SELECT m.key, m.step, m.epoch, m.value, m.at
+         SELECT m.key, m.step, m.epoch, m.value, kept.low, kept.high, m.at
          FROM kept JOIN metrics m ON m.key = kept.key AND m.step = kept.step AND m.job_id = ",
     );
     query.push_bind(job_id.to_owned());

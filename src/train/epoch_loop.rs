@@ -4,10 +4,12 @@
 use tch::Device;
 
 use super::cursor::{Cursor, Means};
+use super::forecast::PlannedPhase;
 use super::learner::{Learner, Phase, StepContext};
 use super::settings::Training;
 use crate::data::split::Split;
 use crate::nn::Tensors;
+use crate::nn::model::Model;
 use crate::nn::rng::Rng;
 
 /// First coordinates of the random streams of a run; `INIT` is the families' own.
@@ -17,10 +19,14 @@ pub mod stream {
     pub const STEP: u64 = 2;
     pub const EVALUATE: u64 = 3;
     pub const HOLD_OUT: u64 = 4;
+    pub const SAMPLES: u64 = 5;
 }
 
 /// Rows a batch when only evaluating: large, since nothing is learnt from the batch's noise.
 const EVALUATION_BATCH: usize = 1000;
+
+/// Looks at the model in its last phase, at most.
+const LOOKS: u32 = 100;
 
 /// What the world outside wants of a run; asked before every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,12 +96,16 @@ pub struct Snapshot<'a> {
 
 /// The outside of a run.
 pub trait Observer {
+    /// Once, before the first step.
+    fn plan(&mut self, _phases: Vec<PlannedPhase>) {}
     fn request(&mut self) -> Request;
     fn phase(&mut self, name: &str);
     /// The tensors that were copied from another model at the start.
     fn adopted(&mut self, _names: &[String]) {}
     /// After every step; cheap, called often.
     fn step(&mut self, progress: Progress, rows: u64, report: &super::Report);
+    /// The model after some epochs of the last phase, to look at.
+    fn look(&mut self, _epoch: u32, _model: &dyn Model) {}
     /// After every epoch, with its means.
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]);
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt>;
@@ -111,6 +121,8 @@ pub struct Run<'a> {
     pub training: &'a Training,
     pub device: Device,
     pub cursor: Cursor,
+    /// Seconds of a step in each phase, from a trial; empty where nobody tried.
+    pub step_costs: &'a [f64],
     /// Tensors of another model, for a run that starts; those that agree are copied.
     pub start_from: Option<&'a Tensors>,
 }
@@ -135,6 +147,7 @@ pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
             observer.adopted(&copied);
         }
     }
+    observer.plan(fit.plan());
     fit.run_phases(observer)
 }
 
@@ -179,6 +192,18 @@ enum Flow {
 }
 
 impl Fit<'_> {
+    fn plan(&self) -> Vec<PlannedPhase> {
+        let costs = self.run.step_costs.iter().copied();
+        self.phases
+            .iter()
+            .zip(costs.chain(std::iter::repeat(1.0)))
+            .map(|(phase, step_cost)| PlannedPhase {
+                steps: u64::from(phase.epochs) * self.steps_per_epoch,
+                step_cost,
+            })
+            .collect()
+    }
+
     fn prepare(&mut self) -> Result<(), Halt> {
         let Run {
             learner,
@@ -344,6 +369,7 @@ impl Fit<'_> {
             metrics.extend(prefixed("validation", &means));
         }
         observer.epoch(self.progress(), &metrics);
+        self.show(phase, observer);
         // Early phases, such as pretraining, measure other things; the last one decides.
         let watched = self.run.cursor.phase + 1 == self.phases.len();
         let best = watched && self.judge(&metrics)?;
@@ -361,6 +387,18 @@ impl Fit<'_> {
             self.checkpoint(best, observer)?;
         }
         Ok(if stop { Flow::Stopped } else { Flow::On })
+    }
+
+    /// A look at the model, so often that a phase has some hundred of them.
+    fn show(&self, phase: &Phase, observer: &mut dyn Observer) {
+        let Cursor {
+            phase: at, epoch, ..
+        } = self.run.cursor;
+        let every = phase.epochs.div_ceil(LOOKS).max(1);
+        let due = epoch.is_multiple_of(every) || epoch == phase.epochs;
+        if at + 1 == self.phases.len() && due {
+            observer.look(self.progress().epoch, self.run.learner.model());
+        }
     }
 
     /// Whether this epoch's early-stopping metric is the best so far.

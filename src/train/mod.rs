@@ -4,8 +4,10 @@
 
 pub mod cursor;
 pub mod epoch_loop;
+pub mod forecast;
 pub mod learner;
 pub mod settings;
+pub mod trial;
 
 pub use cursor::Cursor;
 pub use epoch_loop::{Halt, Observer, Outcome, Request, Run, Snapshot, fit};

@@ -9,7 +9,7 @@ use crate::artifacts::files::Stored;
 use crate::artifacts::{Artifacts, weights};
 use crate::jobs::Lease;
 use crate::nn::Tensors;
-use crate::store::{NewCheckpoint, Store, StoreError};
+use crate::store::{NewCheckpoint, Sample, Store, StoreError};
 use crate::train::{Cursor, Snapshot};
 
 #[derive(Debug, thiserror::Error)]
@@ -70,6 +70,21 @@ impl Checkpoints {
         Ok(())
     }
 
+    /// A picture of what the model makes after an epoch.
+    pub fn write_sample(&self, epoch: u32, png: &[u8]) -> Result<(), CheckpointError> {
+        let Stored { sha256, bytes } = self.artifacts.put(png)?;
+        let sample = Sample {
+            epoch: i64::from(epoch),
+            bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
+            sha256,
+            created_at: now_ms(),
+        };
+        let recorded = self.store.record_sample(&self.lease, &sample);
+        let orphans = self.runtime.block_on(recorded)?;
+        self.artifacts.remove(&orphans);
+        Ok(())
+    }
+
     /// The newest checkpoint that can be read; damaged ones are dropped on the way.
     pub fn newest(&self) -> Result<Option<(Cursor, Tensors)>, CheckpointError> {
         for row in self
@@ -106,9 +121,13 @@ impl Checkpoints {
     }
 
     fn read(&self, sha256: &str) -> Result<(Cursor, Tensors), String> {
-        let bytes = self.artifacts.get(sha256).map_err(|e| e.to_string())?;
-        let (tensors, note): (Tensors, Note) =
-            weights::decode(&bytes).map_err(|e| e.to_string())?;
-        Ok((note.cursor, tensors))
+        read_checkpoint(&self.artifacts, sha256)
     }
+}
+
+/// Where the run stood, and the learner's state; or why that cannot be read.
+pub fn read_checkpoint(artifacts: &Artifacts, sha256: &str) -> Result<(Cursor, Tensors), String> {
+    let bytes = artifacts.get(sha256).map_err(|e| e.to_string())?;
+    let (tensors, note): (Tensors, Note) = weights::decode(&bytes).map_err(|e| e.to_string())?;
+    Ok((note.cursor, tensors))
 }

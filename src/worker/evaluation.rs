@@ -16,6 +16,7 @@ use crate::nn::model::Model;
 use crate::spec::Evaluation;
 use crate::store;
 use crate::train::epoch_loop::Progress;
+use crate::train::forecast::PlannedPhase;
 use crate::train::{Observer, Request};
 
 /// Parts of a metric's work that progress is told in.
@@ -52,6 +53,13 @@ pub fn run(
         ("test", Some(split)) => open_split(&folder, "test", split)?,
         _ => open_split(&folder, "train", dataset.splits.train)?,
     };
+    observer.plan(vec![
+        PlannedPhase {
+            steps: PARTS as u64,
+            step_cost: 1.0,
+        };
+        evaluation.metrics.len()
+    ]);
     let facts = dataset.facts();
     let mut figures = Map::new();
     for (i, metric) in evaluation.metrics.iter().enumerate() {

@@ -6,8 +6,10 @@
 pub mod checkpoint;
 pub mod control;
 pub mod evaluation;
+pub mod glimpse;
 pub mod observer;
 pub mod process;
+pub mod promotion;
 pub mod supervisor;
 pub mod training;
 

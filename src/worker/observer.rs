@@ -7,10 +7,13 @@ use serde_json::{Map, json};
 
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::control::Control;
+use super::glimpse::Gallery;
 use super::now_ms;
 use crate::nn::Tensors;
+use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
 use crate::train::epoch_loop::Progress;
+use crate::train::forecast::{Forecast, PlannedPhase};
 use crate::train::{Halt, Observer, Report, Request, Snapshot};
 
 /// SQLite has one writer: a progress row costs more than many steps.
@@ -20,6 +23,8 @@ const WINDOW: Duration = Duration::from_secs(3);
 
 pub struct JobObserver {
     pub checkpoints: Checkpoints,
+    /// How the model is shown while it learns, where it can be.
+    pub gallery: Option<Gallery>,
     control: Control,
     pace: Pace,
     reported: Instant,
@@ -32,9 +37,34 @@ type Window = BTreeMap<&'static str, (f64, u64)>;
 
 /// Speed since this process took the job up.
 struct Pace {
-    started: Instant,
-    first_step: Option<u64>,
+    forecast: Forecast,
+    /// Of the first step here; time before it is set-up.
+    started: Option<Instant>,
+    /// Until when, and until which step, time is accounted for.
+    accounted: Instant,
+    step: u64,
     rows: u64,
+}
+
+impl Pace {
+    /// Accounts for the time since the last call, in which the run came to `step`.
+    fn account(&mut self, step: u64, rows: u64) {
+        let now = Instant::now();
+        let seconds = (now - self.accounted).as_secs_f64();
+        if self.started.is_none() {
+            self.started = Some(self.accounted);
+            self.step = step.saturating_sub(1);
+        }
+        self.forecast.record(self.step, step, seconds);
+        self.accounted = now;
+        self.step = step;
+        self.rows += rows;
+    }
+
+    fn rows_per_second(&self) -> Option<f64> {
+        let seconds = self.started?.elapsed().as_secs_f64();
+        (seconds > 0.0).then(|| self.rows as f64 / seconds)
+    }
 }
 
 impl JobObserver {
@@ -42,10 +72,13 @@ impl JobObserver {
         let now = Instant::now();
         Self {
             checkpoints,
+            gallery: None,
             control,
             pace: Pace {
-                started: now,
-                first_step: None,
+                forecast: Forecast::default(),
+                started: None,
+                accounted: now,
+                step: 0,
                 rows: 0,
             },
             reported: now,
@@ -70,17 +103,14 @@ impl JobObserver {
     }
 
     fn progress(&self, p: Progress) -> (crate::jobs::Progress, Option<f64>) {
-        let seconds = self.pace.started.elapsed().as_secs_f64().max(1e-6);
-        let done = p.step - self.pace.first_step.unwrap_or(p.step);
-        let eta = (done > 0)
-            .then(|| (p.total_steps - p.step.min(p.total_steps)) as f64 * seconds / done as f64);
+        let eta = self.pace.forecast.seconds_left(p.step);
         let progress = crate::jobs::Progress {
             epoch: i64::from(p.epoch),
             epochs: i64::from(p.epochs),
             step: i64::try_from(p.step).unwrap_or(i64::MAX),
             total_steps: i64::try_from(p.total_steps).unwrap_or(i64::MAX),
-            fraction: p.step as f64 / p.total_steps.max(1) as f64,
-            samples_per_second: (done > 0).then(|| self.pace.rows as f64 / seconds),
+            fraction: self.pace.forecast.fraction(p.step),
+            samples_per_second: self.pace.rows_per_second(),
         };
         (progress, eta)
     }
@@ -130,6 +160,11 @@ fn halt(error: CheckpointError, control: &Control) -> Halt {
 }
 
 impl Observer for JobObserver {
+    fn plan(&mut self, phases: Vec<PlannedPhase>) {
+        self.pace.forecast = Forecast::new(phases);
+        self.pace.accounted = Instant::now();
+    }
+
     fn request(&mut self) -> Request {
         self.control.request()
     }
@@ -154,10 +189,7 @@ impl Observer for JobObserver {
     }
 
     fn step(&mut self, progress: Progress, rows: u64, report: &Report) {
-        if self.pace.first_step.is_none() {
-            self.pace.first_step = Some(progress.step.saturating_sub(1));
-        }
-        self.pace.rows += rows;
+        self.pace.account(progress.step, rows);
         for &(name, value) in &report.0 {
             let (sum, count) = self.window.entry(name).or_default();
             *sum += value * rows as f64;
@@ -174,7 +206,21 @@ impl Observer for JobObserver {
         }
     }
 
+    /// A picture that cannot be made or kept is no reason to stop training.
+    fn look(&mut self, epoch: u32, model: &dyn Model) {
+        let Some(png) = self.gallery.as_ref().and_then(|g| g.picture(model)) else {
+            return;
+        };
+        if let Err(error) = self.checkpoints.write_sample(epoch, &png) {
+            if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
+                self.control.lose();
+            }
+            tracing::warn!(%error, "a sample picture was not kept");
+        }
+    }
+
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]) {
+        self.pace.account(progress.step, 0);
         self.window.clear();
         self.window_opened = Instant::now();
         let points = metrics

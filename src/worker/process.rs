@@ -12,7 +12,7 @@ use super::checkpoint::Checkpoints;
 use super::control::Control;
 use super::evaluation;
 use super::observer::JobObserver;
-use super::training::{self, Ended};
+use super::training::{self, Ended, TrainingError};
 use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
 use crate::inference::engine::panic_text;
@@ -123,9 +123,11 @@ async fn run_in_thread(
     layout: Layout,
     control: Control,
 ) -> Result<Ended, JobError> {
-    let gone = || JobError {
-        code: "data_unreadable".to_owned(),
-        detail: "the data set is gone".to_owned(),
+    let gone = || {
+        JobError::new(
+            "data_unreadable".to_owned(),
+            "the data set is gone".to_owned(),
+        )
     };
     let dataset = store.dataset(&job.dataset_id).await.map_err(|_| gone())?;
     let keep = job
@@ -139,6 +141,7 @@ async fn run_in_thread(
         keep: keep.and_then(|k| u32::try_from(k).ok()).unwrap_or(1),
         runtime: Handle::current(),
     };
+    let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, control);
         catch_unwind(AssertUnwindSafe(|| match job.task {
@@ -148,20 +151,24 @@ async fn run_in_thread(
     });
     match run.await {
         Ok(Ok(Ok(ended))) => Ok(ended),
-        Ok(Ok(Err(error))) => Err(JobError {
-            code: error.code().to_owned(),
-            detail: error.to_string(),
-        }),
+        Ok(Ok(Err(error))) => Err(failure(store, &job_id, &error).await),
         Ok(Err(panic)) => Err(internal(panic_text(panic.as_ref()))),
         Err(error) => Err(internal(error.to_string())),
     }
 }
 
-fn internal(detail: String) -> JobError {
+/// What the client reads of an error, and from where the job could be taken up.
+async fn failure(store: &Store, job: &str, error: &TrainingError) -> JobError {
+    let latest = store.latest_checkpoint(job).await.ok().flatten();
     JobError {
-        code: "internal".to_owned(),
-        detail,
+        step: error.step(),
+        checkpoint: latest.map(|checkpoint| checkpoint.number),
+        ..JobError::new(error.code(), error.to_string())
     }
+}
+
+fn internal(detail: String) -> JobError {
+    JobError::new("internal", detail)
 }
 
 /// The last write: what became of the job.

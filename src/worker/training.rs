@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::checkpoint::CheckpointError;
+use super::glimpse::Gallery;
 use super::observer::JobObserver;
 use super::{Layout, now_ms, split_files};
 use crate::artifacts::{Artifacts, weights};
@@ -18,6 +19,7 @@ use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::store::{self, NewVersion};
 use crate::train::learner::agreeing;
+use crate::train::trial::step_costs;
 use crate::train::{Cursor, Halt, Learner, Outcome, Run, Training, fit};
 
 #[derive(Debug, thiserror::Error)]
@@ -61,6 +63,18 @@ impl TrainingError {
                 "storage_failed"
             }
             _ => "internal",
+        }
+    }
+}
+
+impl TrainingError {
+    /// The step at which training broke off.
+    pub fn step(&self) -> Option<i64> {
+        match self {
+            Self::Halted(Halt::Diverged { step, .. } | Halt::Collapsed { step, .. }) => {
+                i64::try_from(*step).ok()
+            }
+            _ => None,
         }
     }
 }
@@ -120,10 +134,18 @@ pub fn run(
         .test
         .map(|split| open_split(&folder, "test", split))
         .transpose()?;
-    let mut learner = (family.learner)(&job.model, &training, &facts, device)?;
+    let build = || (family.learner)(&job.model, &training, &facts, device);
+    let step_costs = try_phases(build()?, &train, &training, device)?;
+    let mut learner = build()?;
     let cursor = take_up(learner.as_mut(), observer)?;
     let fresh = cursor == Cursor::default();
     let source = source(job, fresh, &observer.checkpoints.artifacts)?;
+    observer.gallery = Gallery::open(
+        &facts,
+        training.seed,
+        device,
+        test.as_ref().unwrap_or(&train),
+    )?;
     let run = Run {
         learner: learner.as_mut(),
         train: &train,
@@ -131,6 +153,7 @@ pub fn run(
         training: &training,
         device,
         cursor,
+        step_costs: &step_costs,
         start_from: source.as_ref(),
     };
     match fit(run, observer)? {
@@ -151,6 +174,20 @@ pub fn run(
             Ok(Ended::Trained(Box::new(published), notes))
         }
     }
+}
+
+/// What the phases cost, where there are several; on a learner of its own, so that nothing of the trial
+/// is left in the run.
+fn try_phases(
+    mut learner: Box<dyn Learner>,
+    train: &Split,
+    training: &Training,
+    device: Device,
+) -> io::Result<Vec<f64>> {
+    if learner.phases().len() < 2 {
+        return Ok(Vec::new());
+    }
+    step_costs(learner.as_mut(), train, training, device)
 }
 
 /// Weights to start from, as a job's row names them.
@@ -232,7 +269,7 @@ fn truncate_metrics(observer: &JobObserver, step: u64) -> Result<(), TrainingErr
 }
 
 /// Writes the weights and their manifest; the row comes after.
-fn publish(
+pub(super) fn publish(
     job: &Job,
     facts: &DataFacts,
     learner: &dyn Learner,

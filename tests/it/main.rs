@@ -16,3 +16,4 @@ mod reply;
 mod service;
 mod shutdown;
 mod training;
+mod watching;

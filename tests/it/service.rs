@@ -20,7 +20,8 @@ use crate::reply::Reply;
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
 /// Training wants whole cores: more services at once would only take longer each.
-static PLACES: Semaphore = Semaphore::const_new(2);
+static PLACES: Semaphore = Semaphore::const_new(ALL_PLACES as usize);
+const ALL_PLACES: u32 = 2;
 
 /// A running service; it ends with the test, which fails if the log holds a panic.
 pub struct Service {
@@ -29,14 +30,23 @@ pub struct Service {
     folder: Arc<TempDir>,
     flags: Vec<String>,
     client: Client,
-    _place: SemaphorePermit<'static>,
+    _places: SemaphorePermit<'static>,
 }
 
 impl Service {
     /// A service with nothing in it.
     pub async fn start(flags: &[&str]) -> Self {
-        let place = PLACES
-            .acquire()
+        Self::start_in(1, flags).await
+    }
+
+    /// As `with_digits`, while no other test trains.
+    pub async fn with_digits_alone(flags: &[&str]) -> Self {
+        Self::start_in(ALL_PLACES, flags).await.given_digits().await
+    }
+
+    async fn start_in(places: u32, flags: &[&str]) -> Self {
+        let places = PLACES
+            .acquire_many(places)
             .await
             .expect("the semaphore is never closed");
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
@@ -52,21 +62,23 @@ impl Service {
             folder,
             flags,
             client,
-            _place: place,
+            _places: places,
         }
     }
 
     /// A service with the embedded digits as data set `digits`.
     pub async fn with_digits(flags: &[&str]) -> Self {
-        let service = Self::start(flags).await;
-        service
-            .post(
-                "/v1/datasets",
-                &json!({"name": "digits", "builtin": "digits"}),
-            )
-            .await
-            .ok(201);
-        service
+        Self::start(flags).await.given_digits().await
+    }
+
+    async fn given_digits(self) -> Self {
+        self.post(
+            "/v1/datasets",
+            &json!({"name": "digits", "builtin": "digits"}),
+        )
+        .await
+        .ok(201);
+        self
     }
 
     /// Starts again on the same data directory, after a `kill` or a `stop`.

@@ -19,6 +19,10 @@ use crate::worker::now_ms;
 /// A request for a job as it came in, with the key under which it may come again.
 pub struct Wanted<T> {
     pub request: T,
+    /// The id that the client chose for the job.
+    id: Option<String>,
+    /// Digest of the document.
+    body: String,
     idempotency: Option<Idempotency>,
 }
 
@@ -34,6 +38,8 @@ pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Resu
     let bytes = body(request, app).await?;
     Ok(Wanted {
         request: parse_json(&bytes)?,
+        id: None,
+        body: hex(&Sha256::digest(&bytes)),
         idempotency: idempotency(&headers, &bytes)?,
     })
 }
@@ -44,8 +50,21 @@ impl<T> Wanted<T> {
         let idempotency = idempotency(headers, bytes)?;
         Ok(Self {
             request,
+            id: None,
+            body: String::new(),
             idempotency,
         })
+    }
+
+    /// The job is to have this id, which is its idempotency key too: no key of a header looks like this.
+    #[must_use]
+    pub fn named(mut self, id: &str) -> Self {
+        self.id = Some(id.to_owned());
+        self.idempotency = Some(Idempotency {
+            key: format!("\u{1}{id}"),
+            digest: self.body.clone(),
+        });
+        self
     }
 
     /// Queues the job, or finds the one that the same request made before: 202 either way.
@@ -53,11 +72,21 @@ impl<T> Wanted<T> {
         let limit = app.limits.queued_jobs;
         let admitted = match app
             .store
-            .insert_job(new, self.idempotency.as_ref(), limit, now_ms())
+            .insert_job(
+                new,
+                self.id.as_deref(),
+                self.idempotency.as_ref(),
+                limit,
+                now_ms(),
+            )
             .await
         {
             Ok(admitted) => admitted,
             Err(StoreError::QueueFull { queued }) => return Err(queue_full(app, queued).await?),
+            Err(StoreError::IdempotencyMismatch) if self.id.is_some() => {
+                let detail = "a job of this id was made before, from another document";
+                return Err(Problem::new(Code::Conflict, detail));
+            }
             Err(error) => return Err(error.into()),
         };
         app.queued.notify_one();

@@ -102,7 +102,7 @@ pub async fn content(
     .await
 }
 
-async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
+pub(super) async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
     let number = number.parse().map_err(|_| {
         Problem::new(
             Code::NotFound,

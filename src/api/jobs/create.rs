@@ -30,20 +30,25 @@ use crate::worker::training::Source;
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
     let wanted = admit::read::<JobRequest>(&app, request).await?;
-    let dataset = find_dataset(&app, &wanted.request.dataset).await?;
-    let spec = wanted
-        .request
+    let new = checked(&app, &wanted.request).await?;
+    wanted.admit(&app, &new).await
+}
+
+/// The job that a request becomes once every rule is checked.
+pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJob> {
+    let dataset = find_dataset(app, &request.dataset).await?;
+    let spec = request
         .validate(&dataset.facts(), &app.here)
         .map_err(Problem::fields)?;
     let place = place_of(&spec.training.device, &app.here);
     let mut new = new_job(spec, &dataset)?;
-    new.priority = wanted.request.priority;
+    new.priority = request.priority;
     new.place = place;
-    new.init_from = match &wanted.request.init_from {
-        Some(from) => Some(source(&app, from).await?),
+    new.init_from = match &request.init_from {
+        Some(from) => Some(source(app, from).await?),
         None => None,
     };
-    wanted.admit(&app, &new).await
+    Ok(new)
 }
 
 /// The weights to start from, pinned by their digest: the ref may mean another version later.

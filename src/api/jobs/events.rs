@@ -10,7 +10,7 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::sleep;
 use utoipa::{IntoParams, ToSchema};
 
@@ -18,7 +18,9 @@ use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::{List, page_limit, rfc3339};
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::store::{self, EventKind};
+use crate::store;
+use crate::store::EventKind;
+use crate::worker::now_ms;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -39,7 +41,8 @@ pub struct EventsQuery {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Event {
     pub id: i64,
-    /// `status`, `phase`, `progress`, `metrics`, `checkpoint`, `log`, or `end`, the last one.
+    /// `status`, `phase`, `progress`, `metrics`, `checkpoint`, `sample`, `log`, or `end`, the last one.
+    /// `gap` stands for events that are no longer kept.
     pub kind: String,
     #[schema(value_type = Object)]
     pub data: Value,
@@ -54,6 +57,19 @@ impl From<store::Event> for Event {
             kind: event.kind.as_str().to_owned(),
             data: event.data,
             at: rfc3339(event.at),
+        }
+    }
+}
+
+impl Event {
+    /// In the place of the events after `after` and up to `last` that were dropped; going on from its id
+    /// loses nothing more.
+    fn gap(after: i64, last: i64) -> Self {
+        Self {
+            id: last,
+            kind: "gap".to_owned(),
+            data: json!({ "after": after, "up_to": last, "message": "events of this stretch are no longer kept" }),
+            at: rfc3339(now_ms()),
         }
     }
 }
@@ -85,10 +101,15 @@ pub async fn events(
         return Ok(live.into_response());
     }
     let limit = page_limit(query.limit, 1000)?;
-    let mut found = app.store.events(&job, after, limit + 1).await?;
+    let page = app.store.events(&job, after, limit + 1).await?;
+    let gap = page.gap.map(|last| Event::gap(after, last));
+    let mut found = page.events;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
-    let data = found.into_iter().map(Event::from).collect();
+    let data = gap
+        .into_iter()
+        .chain(found.into_iter().map(Event::from))
+        .collect();
     Ok(Json(List::of(data, has_more, |e: &Event| e.id.to_string())).into_response())
 }
 
@@ -131,18 +152,21 @@ fn follow(
 
 impl Reader {
     /// The next events, once there are any; `None` after the last.
-    async fn next_batch(&mut self) -> Option<Vec<store::Event>> {
+    async fn next_batch(&mut self) -> Option<Vec<Event>> {
         while !self.ended && !*self.app.draining.borrow() {
-            let batch = self
+            let page = self
                 .app
                 .store
                 .events(&self.job, self.after, BATCH)
                 .await
                 .ok()?;
-            if let Some(last) = batch.last() {
-                self.after = last.id;
-                self.ended = batch.iter().any(|event| event.kind == EventKind::End);
-                return Some(batch);
+            let gap = page.gap.map(|last| Event::gap(self.after, last));
+            let last = page.events.last().map(|event| event.id).or(page.gap);
+            if let Some(last) = last {
+                self.after = last;
+                self.ended = page.events.iter().any(|event| event.kind == EventKind::End);
+                let events = page.events.into_iter().map(Event::from);
+                return Some(gap.into_iter().chain(events).collect());
             }
             if self.is_past_the_end().await {
                 return None;
@@ -166,12 +190,11 @@ impl Reader {
                 .store
                 .events(&self.job, self.after, 1)
                 .await
-                .is_ok_and(|events| events.is_empty())
+                .is_ok_and(|page| page.events.is_empty())
     }
 }
 
-fn as_sse(event: store::Event) -> sse::Event {
-    let event = Event::from(event);
+fn as_sse(event: Event) -> sse::Event {
     let data = serde_json::to_string(&event).unwrap_or_default();
     sse::Event::default()
         .id(event.id.to_string())

@@ -37,11 +37,16 @@ pub struct MetricPoint {
     epoch: i64,
     /// Null where the value was not finite.
     value: Option<f64>,
+    /// The least value of the bucket that the point stands for.
+    min: Option<f64>,
+    /// The greatest value of the bucket.
+    max: Option<f64>,
     #[schema(format = DateTime)]
     at: String,
 }
 
-/// The course of a job's metrics, thinned to the last point of each bucket of steps.
+/// The course of a job's metrics, thinned to the last point of each bucket of steps, with the least and the
+/// greatest value of the bucket.
 #[utoipa::path(get, path = "/v1/jobs/{job}/metrics", operation_id = "get_job_metrics", tag = "jobs", summary = "Read a job's metrics",
     params(("job" = String, Path, description = "Id"), MetricsQuery),
     responses(
@@ -78,6 +83,8 @@ pub async fn metrics(
                     step: p.step,
                     epoch: p.epoch,
                     value: p.value,
+                    min: p.min,
+                    max: p.max,
                     at: rfc3339(p.at),
                 })
                 .collect();

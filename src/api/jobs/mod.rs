@@ -8,7 +8,10 @@ pub mod item;
 pub mod list;
 pub mod metrics;
 pub mod moves;
+pub mod promote;
+pub mod put;
 pub mod retry;
+pub mod samples;
 
 use serde::Serialize;
 use serde_json::Value;

@@ -5,8 +5,8 @@ use tch::Tensor;
 use super::stack::Stack;
 use crate::nn::Tensors;
 use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Likelihood,
-    Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
+    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Interpolator,
+    Likelihood, Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
 };
 use crate::nn::options::{
     EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
@@ -167,6 +167,14 @@ impl Sampler for Stack {
             return Ok(mean.contiguous());
         }
         Ok(self.sample_down(&top.unit_part(&v), self.depth() - 1, rng))
+    }
+
+    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+        let options = GenerateOptions {
+            gibbs_steps: Some(GLIMPSE_STEPS),
+            ..GenerateOptions::default()
+        };
+        self.generate(n, labels, &options, rng)
     }
 }
 

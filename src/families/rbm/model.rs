@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use crate::nn::ais::LogPartition;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Likelihood,
+    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Likelihood,
     LikelihoodEffort, LikelihoodEstimator, Model, Reconstructor, Rows, Sampler, Scorer, fill_in,
 };
 use crate::nn::options::{
@@ -181,6 +181,14 @@ impl Sampler for Rbm {
             (visible, _, p) = tempered.gibbs_step(&rng.bernoulli(&p), rng);
         }
         Ok(visible.contiguous())
+    }
+
+    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+        let options = GenerateOptions {
+            gibbs_steps: Some(GLIMPSE_STEPS),
+            ..GenerateOptions::default()
+        };
+        self.generate(n, labels, &options, rng)
     }
 }
 

@@ -25,11 +25,12 @@ pub struct Admitted {
 }
 
 impl Store {
-    /// Queues a job. The dataset is looked for again, in the same transaction: it may have been
+    /// Queues a job, under the client's `id` if it chose one. The dataset is looked for again, in the same transaction: it may have been
     /// deleted since the request was checked.
     pub async fn insert_job(
         &self,
         new: &NewJob,
+        id: Option<&str>,
         idempotency: Option<&Idempotency>,
         max_queued: i64,
         now: i64,
@@ -43,7 +44,10 @@ impl Store {
         }
         require_dataset(&mut tx, new).await?;
         require_room(&mut tx, max_queued).await?;
-        let id = job_id();
+        let id = match id {
+            Some(id) => free(&mut tx, id).await?.to_owned(),
+            None => job_id(),
+        };
         insert(&mut tx, &id, new, idempotency, now).await?;
         transitions::append(&mut tx, &id, Status::Queued, now).await?;
         let data = json!({ "status": Status::Queued, "attempt": 1 });
@@ -80,6 +84,17 @@ async fn earlier(
         return Err(StoreError::IdempotencyMismatch);
     }
     rows::load(conn, row.try_get("id")?).await.map(Some)
+}
+
+async fn free<'a>(conn: &mut SqliteConnection, id: &'a str) -> Result<&'a str> {
+    let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1)")
+        .bind(id)
+        .fetch_one(conn)
+        .await?;
+    if taken {
+        return Err(StoreError::Conflict(format!("the id \"{id}\" is taken")));
+    }
+    Ok(id)
 }
 
 async fn require_dataset(conn: &mut SqliteConnection, new: &NewJob) -> Result<()> {

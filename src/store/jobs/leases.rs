@@ -243,10 +243,7 @@ async fn expire(
         Status::Running => {
             let detail =
                 format!("{deaths} workers died on this job, with no checkpoint in between");
-            let error = JobError {
-                code: WORKER_DIED.to_owned(),
-                detail,
-            };
+            let error = JobError::new(WORKER_DIED.to_owned(), detail);
             let outcome = Outcome {
                 error: Some(&error),
                 result: None,

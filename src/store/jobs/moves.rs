@@ -156,6 +156,15 @@ impl Store {
         Ok(())
     }
 
+    /// Publishes what a checkpoint of the job holds, whatever the job does meanwhile: its name and number.
+    pub async fn promote(&self, id: &str, new: &NewVersion, now: i64) -> Result<(String, i64)> {
+        let mut tx = self.write().await?;
+        standing(&mut tx, id).await?;
+        let published = models::publish(&mut tx, id, new, now).await?;
+        tx.commit().await?;
+        Ok((published.name, published.version))
+    }
+
     async fn shift_held(
         &self,
         lease: &Lease,

@@ -62,7 +62,10 @@ async fn a_dataset_in_use_stays_until_the_job_has_ended() {
         f.store.delete_dataset("digits").await.expect("deletes"),
         f.dataset
     );
-    let late = f.store.insert_job(&f.new_job("b"), None, ROOM, 40).await;
+    let late = f
+        .store
+        .insert_job(&f.new_job("b"), None, None, ROOM, 40)
+        .await;
     assert!(matches!(late, Err(StoreError::NotFound(_))));
 }
 
@@ -72,7 +75,7 @@ async fn a_job_and_a_delete_at_the_same_moment_agree() {
         let f = Fixture::new().await;
         let (other, new) = (f.another().await, f.new_job("a"));
         let (job, deleted) = tokio::join!(
-            f.store.insert_job(&new, None, ROOM, 1),
+            f.store.insert_job(&new, None, None, ROOM, 1),
             other.delete_dataset("digits")
         );
         assert!(job.is_ok() != deleted.is_ok());

@@ -75,10 +75,7 @@ async fn a_canceling_job_publishes_nothing() {
 async fn failure_says_why() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
-    let error = JobError {
-        code: "diverged".into(),
-        detail: "the loss is not a number".into(),
-    };
+    let error = JobError::new("diverged", "the loss is not a number");
     assert_eq!(
         f.store.fail(&lease, &error, 30).await.expect("fails"),
         Status::Failed
@@ -92,10 +89,7 @@ async fn failure_on_the_way_out_is_a_cancel() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     f.store.cancel(&job.id, 20).await.expect("cancels");
-    let error = JobError {
-        code: "x".into(),
-        detail: "x".into(),
-    };
+    let error = JobError::new("x", "x");
     assert_eq!(
         f.store.fail(&lease, &error, 30).await.expect("ends"),
         Status::Canceled

@@ -48,7 +48,12 @@ async fn the_events_of_a_life_in_order() {
         .await
         .expect("succeeds");
 
-    let events = f.store.events(&job.id, 0, 100).await.expect("events");
+    let events = f
+        .store
+        .events(&job.id, 0, 100)
+        .await
+        .expect("events")
+        .events;
     let kinds: Vec<&str> = events.iter().map(|event| event.kind.as_str()).collect();
     let wanted = "status status phase progress metrics log log log checkpoint status end";
     assert_eq!(kinds.join(" "), wanted);
@@ -60,7 +65,8 @@ async fn the_events_of_a_life_in_order() {
         .store
         .events(&job.id, events[3].id, 2)
         .await
-        .expect("events");
+        .expect("events")
+        .events;
     assert_eq!(rest, events[4..6]);
 }
 
@@ -97,7 +103,12 @@ async fn a_report_changes_what_it_names() {
         serde_json::Value::from(job.metrics),
         json!({ "a": 1.0, "b": 2.0 })
     );
-    let events = f.store.events(&job.id, 0, 100).await.expect("events");
+    let events = f
+        .store
+        .events(&job.id, 0, 100)
+        .await
+        .expect("events")
+        .events;
     assert_eq!(
         events
             .iter()
@@ -130,10 +141,47 @@ async fn many_events_at_once() {
         .append_events(&lease, &events)
         .await
         .expect("appends");
-    let read = f.store.events(&job.id, 0, 10_000).await.expect("events");
+    let read = f
+        .store
+        .events(&job.id, 0, 10_000)
+        .await
+        .expect("events")
+        .events;
     let numbers: Vec<i64> = read
         .iter()
         .filter_map(|event| event.data["n"].as_i64())
         .collect();
     assert_eq!(numbers, (0..2500).collect::<Vec<i64>>());
+}
+
+#[tokio::test]
+async fn of_a_long_log_the_end_is_kept_and_the_gap_is_told() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    let (other, _) = f.running("b").await;
+    let lines: Vec<NewEvent> = (0..100)
+        .map(|i| NewEvent {
+            kind: EventKind::Log,
+            data: json!({ "line": i }),
+            at: i,
+        })
+        .collect();
+    f.store
+        .append_events(&lease, &lines)
+        .await
+        .expect("appends");
+    let before = f.store.events(&job.id, 0, 1000).await.expect("events");
+    assert_eq!(before.gap, None);
+    let dropped = f.store.prune_events(10, 0).await.expect("prunes");
+    assert_eq!(dropped as usize, before.events.len() - 10);
+
+    let page = f.store.events(&job.id, 0, 1000).await.expect("events");
+    assert_eq!(page.events, before.events[before.events.len() - 10..]);
+    let gap = page.gap.expect("a gap");
+    assert_eq!(gap, before.events[before.events.len() - 11].id);
+    // Who was further on has missed nothing.
+    let on = f.store.events(&job.id, gap, 1000).await.expect("events");
+    assert_eq!((on.gap, on.events), (None, page.events));
+    let untouched = f.store.events(&other.id, 0, 1000).await.expect("events");
+    assert_eq!((untouched.gap, untouched.events.len()), (None, 2));
 }

@@ -21,10 +21,7 @@ async fn two_claimers_race_and_one_wins() {
         let mut leases = won.iter().flatten().map(|(_, lease)| lease);
         let lease = leases.next().expect("one wins");
         assert!(leases.next().is_none(), "exactly one wins");
-        let error = JobError {
-            code: "x".into(),
-            detail: "x".into(),
-        };
+        let error = JobError::new("x", "x");
         f.store.fail(lease, &error, 11).await.expect("fails");
     }
 }
@@ -74,12 +71,15 @@ async fn a_lapsed_lease_goes_to_another_and_the_late_worker_changes_nothing() {
         (Status::Running, Some(10))
     );
     let before = f.job(&job.id).await;
-    let events = f.store.events(&job.id, 0, 100).await.expect("events").len();
+    let events = f
+        .store
+        .events(&job.id, 0, 100)
+        .await
+        .expect("events")
+        .events
+        .len();
 
-    let error = JobError {
-        code: "x".into(),
-        detail: "x".into(),
-    };
+    let error = JobError::new("x", "x");
     let report = Report {
         phase: Some("late".into()),
         ..Report::default()
@@ -110,7 +110,12 @@ async fn a_lapsed_lease_goes_to_another_and_the_late_worker_changes_nothing() {
     }
     assert_eq!(f.job(&job.id).await, before);
     assert_eq!(
-        f.store.events(&job.id, 0, 100).await.expect("events").len(),
+        f.store
+            .events(&job.id, 0, 100)
+            .await
+            .expect("events")
+            .events
+            .len(),
         events
     );
     assert!(f.store.all_artifacts().await.expect("artifacts").is_empty());

@@ -115,3 +115,22 @@ async fn what_is_not_finite_is_kept_as_no_number() {
     let values: Vec<Option<f64>> = series["k"].iter().map(|point| point.value).collect();
     assert_eq!(values, [None, None, Some(0.1)]);
 }
+
+#[tokio::test]
+async fn no_peak_is_lost_in_thinning() {
+    let f = Fixture::new().await;
+    let (job, lease) = f.running("a").await;
+    let value = |step| match step {
+        37 => 90.0,
+        38 => -5.0,
+        _ => 1.0,
+    };
+    let points = (1..=100).map(|step| point("k", step, value(step)));
+    write(&f, &lease, points.collect()).await;
+    let series = f.store.series(&job.id, None, 2).await.expect("series");
+    let ends: Vec<_> = series["k"].iter().map(|p| (p.step, p.min, p.max)).collect();
+    assert_eq!(
+        ends,
+        [(50, Some(-5.0), Some(90.0)), (100, Some(1.0), Some(1.0))]
+    );
+}

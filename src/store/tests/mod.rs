@@ -79,7 +79,7 @@ impl Fixture {
     pub async fn queued(&self, name: &str) -> Job {
         let admitted = self
             .store
-            .insert_job(&self.new_job(name), None, ROOM, 1)
+            .insert_job(&self.new_job(name), None, None, ROOM, 1)
             .await;
         admitted.expect("admitted").job
     }

@@ -155,7 +155,7 @@ async fn what_has_nothing_to_keep_is_not_stopped() {
     let queued = f.queued("a").await;
     let mut evaluation = f.new_job("b");
     evaluation.task = Task::Evaluate;
-    let evaluation = f.store.insert_job(&evaluation, None, ROOM, 1).await;
+    let evaluation = f.store.insert_job(&evaluation, None, None, ROOM, 1).await;
     let evaluation = evaluation.expect("admitted").job;
     f.claim("w1", 10).await.expect("a");
     f.claim("w2", 10).await.expect("b");
@@ -180,7 +180,7 @@ async fn the_higher_priority_goes_first_and_the_older_of_equals() {
     for (name, priority) in [("a", 0), ("b", 5), ("c", -5), ("d", 5)] {
         let mut new = f.new_job(name);
         new.priority = priority;
-        let admitted = f.store.insert_job(&new, None, ROOM, 1).await;
+        let admitted = f.store.insert_job(&new, None, None, ROOM, 1).await;
         order.push(admitted.expect("admitted").job.id);
     }
     let mut positions = Vec::new();
@@ -206,7 +206,7 @@ async fn a_full_device_is_passed_over() {
         let mut new = f.new_job(name);
         new.place = place.to_owned();
         f.store
-            .insert_job(&new, None, ROOM, 1)
+            .insert_job(&new, None, None, ROOM, 1)
             .await
             .expect("admitted");
     }

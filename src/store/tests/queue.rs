@@ -39,7 +39,7 @@ async fn the_same_key_makes_one_job() {
     };
     let first = f
         .store
-        .insert_job(&f.new_job("a"), Some(&key), ROOM, 1)
+        .insert_job(&f.new_job("a"), None, Some(&key), ROOM, 1)
         .await
         .expect("admitted");
     assert!(!first.replayed);
@@ -47,7 +47,7 @@ async fn the_same_key_makes_one_job() {
     // Even when the queue has no room: nothing new is asked for.
     let second = f
         .store
-        .insert_job(&f.new_job("a"), Some(&key), 1, 2)
+        .insert_job(&f.new_job("a"), None, Some(&key), 1, 2)
         .await
         .expect("replayed");
     assert!(second.replayed);
@@ -59,7 +59,7 @@ async fn the_same_key_makes_one_job() {
     };
     let refused = f
         .store
-        .insert_job(&f.new_job("a"), Some(&other), ROOM, 3)
+        .insert_job(&f.new_job("a"), None, Some(&other), ROOM, 3)
         .await;
     assert!(matches!(refused, Err(StoreError::IdempotencyMismatch)));
     assert_eq!(
@@ -77,8 +77,8 @@ async fn the_same_key_at_the_same_moment_makes_one_job() {
         digest: "d".into(),
     };
     let (a, b) = tokio::join!(
-        f.store.insert_job(&new, Some(&key), ROOM, 1),
-        other.insert_job(&new, Some(&key), ROOM, 1)
+        f.store.insert_job(&new, None, Some(&key), ROOM, 1),
+        other.insert_job(&new, None, Some(&key), ROOM, 1)
     );
     let (a, b) = (a.expect("admitted"), b.expect("admitted"));
     assert_eq!(a.job.id, b.job.id);
@@ -90,11 +90,11 @@ async fn a_full_queue_admits_nothing() {
     let f = Fixture::new().await;
     f.queued("a").await;
     f.queued("b").await;
-    let refused = f.store.insert_job(&f.new_job("c"), None, 2, 1).await;
+    let refused = f.store.insert_job(&f.new_job("c"), None, None, 2, 1).await;
     assert!(matches!(refused, Err(StoreError::QueueFull { queued: 2 })));
     f.claim("w1", 5).await.expect("claims");
     f.store
-        .insert_job(&f.new_job("c"), None, 2, 6)
+        .insert_job(&f.new_job("c"), None, None, 2, 6)
         .await
         .expect("there is room again");
 }

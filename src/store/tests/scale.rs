@@ -114,7 +114,7 @@ async fn writers_of_several_processes_wait_for_each_other() {
         writers.push(tokio::spawn(async move {
             for now in 0..15 {
                 store
-                    .insert_job(&new, None, 1000, now)
+                    .insert_job(&new, None, None, 1000, now)
                     .await
                     .expect("waits its turn");
             }
@@ -143,7 +143,7 @@ async fn the_futures_can_be_spawned() {
     let (job, lease) = f.running("a").await;
     let (store, new) = (f.store.clone(), f.new_job("b"));
     let spawned = tokio::spawn(async move {
-        store.insert_job(&new, None, 9, 1).await?;
+        store.insert_job(&new, None, None, 9, 1).await?;
         store.list_jobs(&JobFilter::default(), 9, None).await?;
         store.list_models(9, None).await?;
         store.list_datasets(9, None).await?;

@@ -1,0 +1,59 @@
+//! `POST /v1/jobs/{job}/checkpoints/{number}/promote`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+
+use super::checkpoints::find;
+use crate::api::models::ModelVersion;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::{ModelRef, Selector};
+use crate::store::StoreError;
+use crate::worker::{now_ms, promotion};
+
+/// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
+/// that still trains, or the last good one of a run that failed.
+#[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints/{number}/promote", operation_id = "promote_checkpoint", tag = "jobs", summary = "Publish a checkpoint as a model version",
+    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+    responses(
+        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersion, headers(("location" = String, description = "Its path"))),
+        (status = 404, description = "There is no such checkpoint", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "Its data set or its file is gone", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn promote(
+    State(app): State<AppState>,
+    Path((job, number)): Path<(String, String)>,
+) -> Result<Response> {
+    let checkpoint = find(&app, &job, &number).await?;
+    let job = app.store.job(&job).await?;
+    let gone = |what: &str| Problem::new(Code::Conflict, format!("{what} of this job is gone"));
+    let dataset = match app.store.dataset(&job.dataset_id).await {
+        Err(StoreError::NotFound(_)) => return Err(gone("the data set")),
+        other => other?,
+    };
+    let (artifacts, about) = (app.artifacts.clone(), job.clone());
+    let build = move || promotion::version_of(&about, &dataset.facts(), &checkpoint, &artifacts);
+    let built = tokio::task::spawn_blocking(build)
+        .await
+        .map_err(|e| Problem::internal(&e))?;
+    let new = match built {
+        Ok(new) => new,
+        Err(promotion::PromotionError::Unreadable(reason)) => {
+            let detail = format!("the checkpoint cannot be read: {reason}");
+            return Err(Problem::new(Code::Conflict, detail));
+        }
+        Err(error) => return Err(Problem::internal(&error)),
+    };
+    let published = app.store.promote(&job.id, &new, now_ms()).await?;
+    let reference = ModelRef {
+        name: published.0,
+        selector: Selector::Version(published.1),
+    };
+    let version = app.store.model_version(&reference).await?;
+    let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
+    let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
+    let body = Json(ModelVersion::from(version));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+}

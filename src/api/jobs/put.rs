@@ -1,0 +1,35 @@
+//! `PUT /v1/jobs/{job}`: a job under an id of the client's choice.
+
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+
+use super::{Job, admit, create};
+use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::jobs::check_job_id;
+use crate::spec::JobRequest;
+
+/// Queues a training job under an id of the client's choice: sent again, the same document answers the
+/// same job, and another one is refused.
+#[utoipa::path(put, path = "/v1/jobs/{job}", operation_id = "put_job", tag = "jobs", summary = "Train a model, as a job of this id",
+    params(("job" = String, Path, description = "The id it is to have: 1 to 100 letters, digits, `.`, `_`, `-`, not beginning with `job_`")),
+    request_body = JobRequest,
+    responses(
+        (status = 202, description = "Queued, or as it stands", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The id is another job's", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The id or a field is invalid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn put(
+    State(app): State<AppState>,
+    Path(id): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    check_job_id(&id).map_err(|rule| Problem::field("/job", format!("path: {rule}")))?;
+    let wanted = admit::read::<JobRequest>(&app, request).await?.named(&id);
+    let new = create::checked(&app, &wanted.request).await?;
+    wanted.admit(&app, &new).await
+}

@@ -1,0 +1,80 @@
+//! `GET /v1/jobs/{job}/samples` and `/{epoch}.png`: a model while it learns.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::api::list::{List, rfc3339};
+use crate::api::models::Binary;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// A picture of what the model made after an epoch.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Sample {
+    pub epoch: i64,
+    /// Where the PNG is.
+    pub path: String,
+    pub bytes: i64,
+    #[schema(format = DateTime)]
+    pub created_at: String,
+}
+
+/// Lists the pictures that a job on images made while it trained: after each of its last phase's epochs,
+/// thinned to a hundred.
+#[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
+    params(("job" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "All of them, by epoch", body = List<Sample>),
+        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<List<Sample>>> {
+    let job = app.store.job(&job).await?.id;
+    let found = app.store.samples(&job).await?;
+    let data = found.into_iter().map(|sample| Sample {
+        epoch: sample.epoch,
+        path: format!("/v1/jobs/{job}/samples/{}.png", sample.epoch),
+        bytes: sample.bytes,
+        created_at: rfc3339(sample.created_at),
+    });
+    Ok(Json(List::of(data.collect(), false, |s: &Sample| {
+        s.epoch.to_string()
+    })))
+}
+
+/// What the model made after an epoch: 64 samples of a model that generates, from the same noise each
+/// time; of others the first 32 test images in pairs of lines, each with its reconstruction below.
+#[utoipa::path(get, path = "/v1/jobs/{job}/samples/{picture}", operation_id = "get_sample", tag = "jobs", summary = "Look at a model while it learns",
+    params(("job" = String, Path, description = "Id"), ("picture" = String, Path, description = "`<epoch>.png`")),
+    responses(
+        (status = 200, description = "The picture", body = Binary, content_type = "image/png"),
+        (status = 404, description = "There is none of this epoch", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(
+    State(app): State<AppState>,
+    Path((job, picture)): Path<(String, String)>,
+) -> Result<Response> {
+    let job = app.store.job(&job).await?.id;
+    let epoch = picture
+        .strip_suffix(".png")
+        .and_then(|epoch| epoch.parse().ok());
+    let epoch = epoch.ok_or_else(|| {
+        Problem::new(
+            Code::NotFound,
+            format!("there is no sample '{picture}'; samples are named <epoch>.png"),
+        )
+    })?;
+    let sample = app.store.sample(&job, epoch).await?;
+    let artifacts = app.artifacts.clone();
+    let bytes = tokio::task::spawn_blocking(move || artifacts.get(&sample.sha256))
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .map_err(|e| Problem::internal(&e))?;
+    Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
+}

@@ -1,0 +1,86 @@
+//! The table `samples`: pictures of what a job's model makes, one an epoch at most. Their bytes are
+//! artifacts, named by sha256.
+
+use serde_json::json;
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::artifacts::unnamed;
+use super::events::{self, EventKind, NewEvent};
+use super::jobs::hold;
+use super::{Result, Store, StoreError};
+use crate::jobs::Lease;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sample {
+    pub epoch: i64,
+    pub bytes: i64,
+    pub sha256: String,
+    pub created_at: i64,
+}
+
+impl Store {
+    /// Adds the picture of an epoch, or replaces that of an attempt before, and tells the watchers.
+    /// Returns orphans.
+    pub async fn record_sample(&self, lease: &Lease, new: &Sample) -> Result<Vec<String>> {
+        let mut tx = self.write().await?;
+        hold(&mut tx, lease).await?;
+        let replaced: Vec<String> = sqlx::query_scalar(
+            "DELETE FROM samples WHERE job_id = $1 AND epoch = $2 AND sha256 <> $3 RETURNING sha256",
+        )
+        .bind(&lease.job_id)
+        .bind(new.epoch)
+        .bind(&new.sha256)
+        .fetch_all(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO samples (job_id, epoch, bytes, sha256, created_at)
+             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (job_id, epoch) DO NOTHING",
+        )
+        .bind(&lease.job_id)
+        .bind(new.epoch)
+        .bind(new.bytes)
+        .bind(&new.sha256)
+        .bind(new.created_at)
+        .execute(&mut *tx)
+        .await?;
+        let path = format!("/v1/jobs/{}/samples/{}.png", lease.job_id, new.epoch);
+        let told = NewEvent {
+            kind: EventKind::Sample,
+            data: json!({ "epoch": new.epoch, "path": path }),
+            at: new.created_at,
+        };
+        events::append(&mut tx, &lease.job_id, &[told]).await?;
+        let orphans = unnamed(&mut tx, replaced).await?;
+        tx.commit().await?;
+        Ok(orphans)
+    }
+
+    /// By epoch, ascending.
+    pub async fn samples(&self, job_id: &str) -> Result<Vec<Sample>> {
+        let rows = sqlx::query("SELECT * FROM samples WHERE job_id = $1 ORDER BY epoch")
+            .bind(job_id)
+            .fetch_all(self.reader())
+            .await?;
+        rows.iter().map(read).collect()
+    }
+
+    pub async fn sample(&self, job_id: &str, epoch: i64) -> Result<Sample> {
+        let row = sqlx::query("SELECT * FROM samples WHERE job_id = $1 AND epoch = $2")
+            .bind(job_id)
+            .bind(epoch)
+            .fetch_optional(self.reader())
+            .await?;
+        let none = || StoreError::no("sample", format_args!("{job_id}/{epoch}"));
+        read(&row.ok_or_else(none)?)
+    }
+}
+
+fn read(row: &SqliteRow) -> Result<Sample> {
+    Ok(Sample {
+        epoch: row.try_get("epoch")?,
+        bytes: row.try_get("bytes")?,
+        sha256: row.try_get("sha256")?,
+        created_at: row.try_get("created_at")?,
+    })
+}
