@@ -8,6 +8,7 @@ use tch::Device;
 
 use super::{FAMILIES, Family, capabilities};
 use crate::artifacts::weights;
+use crate::data::SplitFiles;
 use crate::data::digits::write_digits;
 use crate::data::split::Split;
 use crate::inference::{Call, Input, Reply, Verb};
@@ -239,8 +240,8 @@ impl Digits {
         let folder = tempfile::tempdir()?;
         write_digits(folder.path())?;
         let open = |name: &str| {
-            let file = |suffix: &str| folder.path().join(format!("{name}{suffix}.npy"));
-            Split::open(&file(""), Some(&file("_labels")))
+            let files = SplitFiles::of(folder.path(), name);
+            Split::open(&files, true, false)
         };
         Ok(Self {
             train: open("train")?,
@@ -249,6 +250,7 @@ impl Digits {
                 shape: vec![1, 8, 8],
                 range: (0.0, 1.0),
                 classes: Some(10),
+                targets: 0,
             },
             _folder: folder,
         })

@@ -6,6 +6,7 @@ mod evaluations;
 mod families;
 mod fixtures;
 mod hostile_requests;
+mod hostile_targets;
 mod hostile_uploads;
 mod jobs;
 mod mnist;

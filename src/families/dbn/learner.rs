@@ -147,6 +147,7 @@ impl DbnLearner {
         Some(Batch {
             x: x.index_select(0, &index),
             labels: Some(labels.index_select(0, &index)),
+            targets: None,
         })
     }
 }
@@ -190,7 +191,7 @@ impl Learner for DbnLearner {
         let wanted = self.spec.labeled_rows.unwrap_or(0);
         let mut kept = (Vec::new(), Vec::new());
         for batch in batches {
-            let Batch { x, labels } = batch?;
+            let Batch { x, labels, .. } = batch?;
             let missing = (wanted - rows).clamp(0, x.size()[0]);
             if let Some(labels) = labels.filter(|_| missing > 0) {
                 kept.0.push(x.narrow(0, 0, missing));

@@ -20,6 +20,7 @@ fn facts() -> DataFacts {
         shape: vec![4],
         range: (0.0, 1.0),
         classes: Some(2),
+        targets: 0,
     }
 }
 
@@ -40,6 +41,7 @@ fn patterns() -> Batch {
     Batch {
         x: x.repeat([10, 1]),
         labels: Some(Tensor::from_slice(&[0_i64, 1]).repeat([10])),
+        targets: None,
     }
 }
 

@@ -232,6 +232,7 @@ mod tests {
             shape: vec![1, 8, 8],
             range: (0.0, 1.0),
             classes: Some(10),
+            targets: 0,
         };
         let table = DataFacts {
             shape: vec![12],
