@@ -15,4 +15,5 @@ mod process;
 mod reply;
 mod service;
 mod shutdown;
+mod targets;
 mod training;
