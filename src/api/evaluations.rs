@@ -10,7 +10,8 @@ use super::models::find_version;
 use super::problem::{Problem, ProblemBody, Result};
 use super::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
-use crate::spec::evaluation::Candidate;
+use crate::nn::model::DataFacts;
+use crate::spec::evaluation::{Candidate, Truth};
 use crate::spec::training::place_of;
 use crate::spec::{Evaluation, EvaluationRequest};
 use crate::store::{Dataset, ModelVersion, Split};
@@ -34,16 +35,23 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         .map_err(|problem| problem.at("/model"))?;
     let named = wanted.request.dataset.as_deref();
     let dataset = find_dataset(&app, named.unwrap_or(&version.dataset)).await?;
-    let labels = find_split(&dataset, wanted.request.split())?.labels;
+    let split = find_split(&dataset, wanted.request.split())?;
+    let truth = Truth {
+        labels: split.labels,
+        targets: split.targets() > 0,
+    };
+    let learnt: DataFacts =
+        serde_json::from_value(version.data.clone()).map_err(|e| Problem::internal(&e))?;
     let candidate = Candidate {
         name: &version.name,
         version: version.version,
         input_shape: &version.input_shape,
         capabilities: &version.capabilities,
+        of_targets: learnt.targets > 0,
     };
     let mut evaluation = wanted
         .request
-        .validate(&candidate, &dataset.facts(), labels, &app.here)
+        .validate(&candidate, &dataset.facts(), truth, &app.here)
         .map_err(Problem::fields)?;
     pin_classifiers(&app, &mut evaluation, &version).await?;
     let mut new = new_job(version, &dataset, &evaluation)?;

@@ -12,8 +12,8 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::import::sink::{LabelSink, RowSink};
-use super::{Dtype, ImportError, Imported};
+use super::import::sink::{ColumnSink, LabelSink, RowSink};
+use super::{Dtype, ImportError, Imported, SplitFiles};
 
 const FILE: &[u8] = include_bytes!("digits.csv.gz");
 const TRAIN: usize = 1437;
@@ -55,8 +55,9 @@ struct Split {
 
 impl Split {
     fn create(dir: &Path, name: &str) -> Result<Self, ImportError> {
-        let rows = RowSink::create(&dir.join(format!("{name}.npy")), Dtype::F32, LIMIT)?;
-        let labels = LabelSink::create(&dir.join(format!("{name}_labels.npy")), LIMIT)?;
+        let files = SplitFiles::of(dir, name);
+        let rows = RowSink::create(&files.rows, Dtype::F32, LIMIT)?;
+        let labels = LabelSink::create(&files.labels, LIMIT)?;
         Ok(Self { rows, labels })
     }
 
@@ -82,6 +83,7 @@ impl Split {
         Ok(Imported {
             rows,
             labels: Some(self.labels.finish()?),
+            targets: None,
         })
     }
 }

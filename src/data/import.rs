@@ -21,6 +21,8 @@ mod table;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
+mod target_tests;
+#[cfg(test)]
 mod tests;
 
 use std::fs::{self, File};
@@ -28,94 +30,86 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::arrays::Array;
+use self::npz::Named;
+use self::sink::{LabelSink, TargetSink};
 use self::sniff::{Format, sniff};
 use self::source::{Input, Source, read_error};
 use super::npy;
-use super::{ImportError, ImportOptions, Imported, LabelsInfo};
+use super::{ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, TargetsInfo};
 
-/// Imports a file of rows, with their labels if the file has them.
+/// Imports a file of rows, with their labels and targets if the file has them.
 ///
-/// `labels_out` is written only if the result has labels.
+/// Of `out`, the files of labels and of targets are written only if the result
+/// has any.
 pub fn import_rows(
     source: &Path,
-    rows_out: &Path,
-    labels_out: &Path,
+    out: &SplitFiles,
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
-    let result = rows(source, rows_out, labels_out, options);
+    let result = rows(source, out, options);
     if result.is_err() {
-        remove(rows_out);
-        remove(labels_out);
+        remove(&out.rows);
+        remove(&out.labels);
+        remove(&out.targets);
     }
     result
 }
 
 /// Imports a file of labels, one for each row.
-///
-/// Of the options only `max_bytes` counts; a `label_column` is refused.
-pub fn import_labels(
-    source: &Path,
-    labels_out: &Path,
-    options: &ImportOptions,
-) -> Result<LabelsInfo, ImportError> {
-    let result = labels(source, labels_out, options);
+pub fn import_labels(source: &Path, out: &Path, limit: u64) -> Result<LabelsInfo, ImportError> {
+    column::<LabelSink>(source, out, limit)
+}
+
+/// Imports a file of targets, one for each row.
+pub fn import_targets(source: &Path, out: &Path, limit: u64) -> Result<TargetsInfo, ImportError> {
+    column::<TargetSink>(source, out, limit)
+}
+
+fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Imported, ImportError> {
+    let source = Source::open(path, options.max_bytes)?;
+    let format = sniff(&source.head)?;
+    if format != Format::Csv {
+        refuse_columns(options)?;
+    }
+    match format {
+        Format::Csv => table::import_rows(source.input, out, options),
+        Format::Npz => {
+            let spool = Spool::of(source, path, &out.rows)?;
+            npz::import_rows(spool.path(), out, options)
+        }
+        Format::Idx | Format::Npy => {
+            let mut input = source.input;
+            let array = header(format, &mut input)?;
+            Ok(Imported {
+                rows: arrays::copy_rows(&array, &mut input, options, &out.rows)?,
+                labels: None,
+                targets: None,
+            })
+        }
+    }
+}
+
+fn column<S: Named>(path: &Path, out: &Path, limit: u64) -> Result<S::Info, ImportError> {
+    let result = one_column::<S>(path, out, limit);
     if result.is_err() {
-        remove(labels_out);
+        remove(out);
     }
     result
 }
 
-fn rows(
-    path: &Path,
-    rows_out: &Path,
-    labels_out: &Path,
-    options: &ImportOptions,
-) -> Result<Imported, ImportError> {
-    let source = Source::open(path, options.max_bytes)?;
-    let format = sniff(&source.head)?;
-    if format != Format::Csv {
-        refuse_label_column(
-            options,
-            "the file is not a CSV file, and only those have columns",
-        )?;
-    }
-    match format {
-        Format::Csv => table::import_rows(source.input, rows_out, labels_out, options),
-        Format::Npz => {
-            let spool = Spool::of(source, path, rows_out)?;
-            npz::import_rows(spool.path(), rows_out, labels_out, options)
-        }
-        Format::Idx | Format::Npy => {
-            let mut input = source.input;
-            let array = header(format, &mut input)?;
-            let rows = arrays::copy_rows(&array, &mut input, options, rows_out)?;
-            Ok(Imported { rows, labels: None })
-        }
-    }
-}
-
-fn labels(
-    path: &Path,
-    labels_out: &Path,
-    options: &ImportOptions,
-) -> Result<LabelsInfo, ImportError> {
-    let limit = options.max_bytes;
-    refuse_label_column(
-        options,
-        "it names a column of the file of rows, not of one of labels",
-    )?;
+fn one_column<S: Named>(path: &Path, out: &Path, limit: u64) -> Result<S::Info, ImportError> {
     let source = Source::open(path, limit)?;
     let format = sniff(&source.head)?;
     match format {
-        Format::Csv => table::import_labels(source.input, labels_out, limit),
+        Format::Csv => table::import_column::<S>(source.input, out, limit),
         Format::Npz => {
-            let spool = Spool::of(source, path, labels_out)?;
-            npz::import_labels(spool.path(), labels_out, limit)
+            let spool = Spool::of(source, path, out)?;
+            npz::import_column::<S>(spool.path(), out, limit)
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            arrays::copy_labels(&array, &mut input, limit, labels_out)
+            arrays::copy_column::<S>(&array, &mut input, limit, out)
         }
     }
 }
@@ -129,14 +123,18 @@ fn header(format: Format, input: &mut Input) -> Result<Array, ImportError> {
     Ok(Array { layout, dims })
 }
 
-fn refuse_label_column(options: &ImportOptions, why: &str) -> Result<(), ImportError> {
-    if options.label_column.is_none() {
-        return Ok(());
+fn refuse_columns(options: &ImportOptions) -> Result<(), ImportError> {
+    let named = [
+        ("label_column", &options.label_column),
+        ("target_column", &options.target_column),
+    ];
+    match named.into_iter().find(|(_, column)| column.is_some()) {
+        None => Ok(()),
+        Some((field, _)) => Err(ImportError::Option {
+            field,
+            detail: "the file is not a CSV file, and only those have columns".to_owned(),
+        }),
     }
-    Err(ImportError::Option {
-        field: "label_column",
-        detail: why.to_owned(),
-    })
 }
 
 /// Best effort: the file may never have been made, and the error that led

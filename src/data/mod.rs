@@ -2,7 +2,8 @@
 //!
 //! Whatever comes in (IDX, NPY, NPZ or CSV, each perhaps gzipped) is turned
 //! into one canonical NPY file of rows and, where there are any, one of
-//! labels. Everything after the import reads only the canonical form.
+//! labels and one of targets. Everything after the import reads only the
+//! canonical form.
 //!
 //! Here live bytes and shapes. HTTP, the database and tensors may not be
 //! known in this folder.
@@ -15,6 +16,7 @@ pub mod rows;
 pub mod split;
 
 use std::io;
+use std::path::{Path, PathBuf};
 
 /// How the values of a canonical rows file are stored.
 ///
@@ -50,6 +52,8 @@ pub struct ImportOptions {
     pub shape: Option<Vec<usize>>,
     /// CSV only: the column that holds the labels, by name or index.
     pub label_column: Option<String>,
+    /// CSV only: the column that holds the targets, likewise.
+    pub target_column: Option<String>,
     /// Bounds the bytes read after decompression, and the bytes written.
     pub max_bytes: u64,
 }
@@ -74,11 +78,42 @@ pub struct LabelsInfo {
     pub classes: u64,
 }
 
+/// What the targets of an imported file turned out to be: the numbers that a
+/// regressor is to learn, one for each row.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TargetsInfo {
+    pub count: u64,
+    pub min: f64,
+    pub max: f64,
+}
+
 /// The outcome of one import.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     pub rows: RowsInfo,
     pub labels: Option<LabelsInfo>,
+    pub targets: Option<TargetsInfo>,
+}
+
+/// Where the canonical files of one split lie.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SplitFiles {
+    /// `|u1` or `<f4`, `[rows, *row shape]`.
+    pub rows: PathBuf,
+    /// `<i8`, `[rows]`; there only if the split has labels.
+    pub labels: PathBuf,
+    /// `<f8`, `[rows]`; there only if the split has targets.
+    pub targets: PathBuf,
+}
+
+impl SplitFiles {
+    pub fn of(folder: &Path, split: &str) -> Self {
+        Self {
+            rows: folder.join(format!("{split}.npy")),
+            labels: folder.join(format!("{split}_labels.npy")),
+            targets: folder.join(format!("{split}_targets.npy")),
+        }
+    }
 }
 
 /// Why an import was refused. All but `Io` are about what the client sent.

@@ -1,7 +1,7 @@
 //! Canonical files, open for reading.
 //!
 //! Rows are mapped into memory and handed out in the model's units; labels
-//! are small and read whole. Nothing here writes, and nothing reads a file
+//! and targets are small and read whole. Nothing here writes, and nothing reads a file
 //! that `import` or `digits` did not write.
 
 use std::fs::File;
@@ -195,22 +195,11 @@ pub struct LabelFile {
 
 impl LabelFile {
     pub fn open(path: &Path) -> io::Result<Self> {
-        let mut reader = BufReader::new(File::open(path)?);
-        let Header { layout, dims } = read_header(&mut reader).map_err(damaged)?;
-        let mut bytes = Vec::new();
-        reader.read_to_end(&mut bytes)?;
-        let (words, rest) = bytes.as_chunks::<8>();
-        let canonical = Layout {
-            element: Element::I64,
-            big_endian: false,
-        };
-        if layout != canonical || dims != [words.len() as u64] || !rest.is_empty() {
-            return Err(io::Error::other(
-                "not a canonical labels file: not <i8 of one dimension",
-            ));
-        }
+        let words = read_words(path, Element::I64)?.ok_or_else(|| {
+            io::Error::other("not a canonical labels file: not <i8 of one dimension")
+        })?;
         Ok(Self {
-            labels: words.iter().map(|word| i64::from_le_bytes(*word)).collect(),
+            labels: words.into_iter().map(i64::from_le_bytes).collect(),
         })
     }
 
@@ -224,9 +213,45 @@ impl LabelFile {
     }
 }
 
+/// The targets of one data set.
+#[derive(Clone, Debug)]
+pub struct TargetFile {
+    targets: Vec<f64>,
+}
+
+impl TargetFile {
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let words = read_words(path, Element::F64)?.ok_or_else(|| {
+            io::Error::other("not a canonical targets file: not <f8 of one dimension")
+        })?;
+        Ok(Self {
+            targets: words.into_iter().map(f64::from_le_bytes).collect(),
+        })
+    }
+
+    pub fn targets(&self) -> &[f64] {
+        &self.targets
+    }
+}
+
+/// The values of a little-endian file of one dimension, 8 bytes each; none if it is no such file.
+fn read_words(path: &Path, element: Element) -> io::Result<Option<Vec<[u8; 8]>>> {
+    let mut reader = BufReader::new(File::open(path)?);
+    let Header { layout, dims } = read_header(&mut reader).map_err(damaged)?;
+    let mut bytes = Vec::new();
+    reader.read_to_end(&mut bytes)?;
+    let (words, rest) = bytes.as_chunks::<8>();
+    let canonical = Layout {
+        element,
+        big_endian: false,
+    };
+    let is_canonical = layout == canonical && dims == [words.len() as u64] && rest.is_empty();
+    Ok(is_canonical.then(|| words.to_vec()))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::import::sink::{LabelSink, RowSink};
+    use super::super::import::sink::{ColumnSink, LabelSink, RowSink, TargetSink};
     use super::super::npy::encode_f32;
     use super::*;
 
@@ -279,7 +304,30 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert!(RowFile::open(&path).is_err());
             assert!(LabelFile::open(&path).is_err());
+            assert!(TargetFile::open(&path).is_err());
         }
+    }
+
+    #[test]
+    fn targets_there_and_back_to_the_last_digit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("targets.npy");
+        let mut sink = TargetSink::create(&path, 10_000).unwrap();
+        let targets = [1_700_000_000.25, -0.1, 0.0];
+        for target in targets {
+            sink.push(target).unwrap();
+        }
+        let info = sink.finish().unwrap();
+        assert!((info.min, info.max) == (-0.1, 1_700_000_000.25));
+        let read = TargetFile::open(&path).unwrap();
+        assert_eq!(
+            read.targets()
+                .iter()
+                .map(|t| t.to_bits())
+                .collect::<Vec<_>>(),
+            targets.map(f64::to_bits)
+        );
+        assert!(LabelFile::open(&path).is_err(), "no labels");
     }
 
     #[test]

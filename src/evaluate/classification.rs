@@ -1,4 +1,5 @@
-//! What a model predicts against what is so; and what a classifier reads in what a model makes.
+//! Classes that a model predicts against those that are so; and what a classifier reads in what a model
+//! makes.
 
 use tch::{Kind, Tensor};
 
@@ -42,33 +43,6 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
     let seen = by_class.iter().enumerate().filter(|(_, m)| m.count > 0.0);
     figures.extend(seen.map(|(class, m)| (format!("error_of_class_{class}"), m.mean())));
     Ok(figures)
-}
-
-/// `rmse`, and `r2 = 1 - Σ (y - ŷ)² / Σ (y - ȳ)²`.
-pub(super) fn regression(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
-    const NAME: &str = "regression";
-    let predictor = subject
-        .model
-        .predictor()
-        .ok_or_else(|| unsuited(NAME, "it predicts nothing"))?;
-    let (mut residual, mut target) = (Mean::default(), Mean::default());
-    subject.for_each(pace, |batch, _| {
-        let y = labels_of(batch, NAME)?.to_kind(Kind::Double);
-        let Prediction::Values(values) = predictor.predict(&batch.x) else {
-            return Err(unsuited(NAME, "it predicts classes, not values"));
-        };
-        residual.add(&(values.select(1, 0).to_kind(Kind::Double) - &y).square());
-        target.add(&y);
-        Ok(())
-    })?;
-    let variance = target.squares / target.count.max(1.0) - target.mean().powi(2);
-    Ok(vec![
-        figure("rmse", residual.mean().sqrt()),
-        figure(
-            "r2",
-            1.0 - residual.mean() / variance.max(f64::MIN_POSITIVE),
-        ),
-    ])
 }
 
 /// The share of rows, generated for a class each, that a classifier reads as that class.

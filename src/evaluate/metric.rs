@@ -72,7 +72,8 @@ metric! {
     Classification, ClassificationKind {}
 }
 metric! {
-    /// Labels as numbers against those predicted: `rmse` and `r2`.
+    /// Targets, or the labels as numbers for a model that learnt those, against what is predicted: `mae`,
+    /// `rmse` and `r2`.
     Regression, RegressionKind {}
 }
 metric! {

@@ -6,6 +6,7 @@ pub mod frechet;
 pub mod likelihood;
 pub mod metric;
 pub mod reconstruction;
+pub mod regression;
 
 use std::io;
 
@@ -44,6 +45,9 @@ pub type Figures = Vec<(String, f64)>;
 /// A model, and the rows it is measured on.
 pub struct Subject<'a> {
     pub model: &'a dyn Model,
+    /// What the model was trained on, perhaps another data set.
+    pub learnt: &'a DataFacts,
+    /// Of the data set that it is measured on.
     pub facts: &'a DataFacts,
     pub rows: &'a Split,
     /// The rows that models of this data set are trained on.
@@ -65,7 +69,7 @@ pub fn measure(metric: &Metric, subject: &Subject<'_>, pace: &mut Pace<'_>) -> R
         Metric::LogLikelihood(m) => likelihood::measure(m, subject, pace),
         Metric::PseudoLikelihood(m) => likelihood::pseudo(m, subject, pace),
         Metric::Classification(_) => classification::measure(subject, pace),
-        Metric::Regression(_) => classification::regression(subject, pace),
+        Metric::Regression(_) => regression::measure(subject, pace),
         Metric::Denoising(m) => denoising::measure(m, subject, pace),
         Metric::Frechet(m) => frechet::measure(m, subject, pace),
         Metric::ConditionalAccuracy(m) => classification::conditional(m, subject, pace),

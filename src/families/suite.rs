@@ -2,13 +2,17 @@
 //! by its line in [`table`].
 
 use std::error::Error;
+use std::rc::Rc;
 
 use serde_json::{Value, json};
 use tch::Device;
 
 use super::{FAMILIES, Family, capabilities};
 use crate::artifacts::weights;
+use crate::data::SplitFiles;
 use crate::data::digits::write_digits;
+use crate::data::import::sink::{ColumnSink, TargetSink};
+use crate::data::rows::RowFile;
 use crate::data::split::Split;
 use crate::inference::{Call, Input, Reply, Verb};
 use crate::nn::Tensors;
@@ -224,6 +228,54 @@ fn table() -> Vec<Small> {
     ]
 }
 
+/// The same for regressors that learn targets: how much ink an image has in its upper half, in a unit far
+/// from the net's own.
+fn table_of_targets() -> Vec<Small> {
+    vec![
+        Small {
+            name: "mlp, regression on targets",
+            model: json!({"kind": "mlp", "task": "regression", "hidden": [32]}),
+            settings: |t| (t.epochs, t.learning_rate) = (30, 5e-3),
+            // The targets' own standard deviation is 10,600.
+            learns: ("rmse", 3000.0),
+        },
+        Small {
+            name: "mlp, convolutional regression on targets",
+            model: json!({"kind": "mlp", "task": "regression", "channels": [8], "hidden": [16], "batch_norm": true}),
+            settings: |t| (t.epochs, t.learning_rate) = (10, 1e-2),
+            learns: ("mae", 4000.0),
+        },
+        Small {
+            name: "dbn, regressor on targets",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "regressor", "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (30, 0.02),
+            learns: ("rmse", 4000.0),
+        },
+        Small {
+            name: "dbn, regressor on few targets",
+            model: json!({"kind": "dbn", "hidden": [64], "head": "regressor", "labeled_rows": 200,
+                "pretraining": {"epochs": 2}}),
+            settings: |t| (t.epochs, t.learning_rate) = (20, 0.02),
+            learns: ("loss", 0.2),
+        },
+    ]
+}
+
+/// Nets, each with the digits it is tried on.
+type Trials = Vec<(Small, Rc<Digits>)>;
+
+/// Those of both tables.
+fn trials() -> Result<Trials, Box<dyn Error>> {
+    let (labelled, of_targets) = (Rc::new(Digits::new()?), Rc::new(Digits::with_targets()?));
+    let with = |digits: &Rc<Digits>| {
+        let digits = Rc::clone(digits);
+        move |small| (small, Rc::clone(&digits))
+    };
+    let first = table().into_iter().map(with(&labelled));
+    let second = table_of_targets().into_iter().map(with(&of_targets));
+    Ok(first.chain(second).collect())
+}
+
 /// The digits on disk, and what nets know of them.
 struct Digits {
     train: Split,
@@ -234,13 +286,25 @@ struct Digits {
 
 impl Digits {
     fn new() -> Result<Self, Box<dyn Error>> {
+        Self::open(10, 0)
+    }
+
+    /// Their labels are there too, and are not to be taken for the targets.
+    fn with_targets() -> Result<Self, Box<dyn Error>> {
+        Self::open(10, 1)
+    }
+
+    fn open(classes: i64, targets: i64) -> Result<Self, Box<dyn Error>> {
         // Sums split over other threads have other last bits.
         tch::set_num_threads(1);
         let folder = tempfile::tempdir()?;
         write_digits(folder.path())?;
-        let open = |name: &str| {
-            let file = |suffix: &str| folder.path().join(format!("{name}{suffix}.npy"));
-            Split::open(&file(""), Some(&file("_labels")))
+        let open = |name: &str| -> Result<Split, Box<dyn Error>> {
+            let files = SplitFiles::of(folder.path(), name);
+            if targets > 0 {
+                write_targets(&files)?;
+            }
+            Ok(Split::open(&files, true, targets > 0)?)
         };
         Ok(Self {
             train: open("train")?,
@@ -248,11 +312,23 @@ impl Digits {
             facts: DataFacts {
                 shape: vec![1, 8, 8],
                 range: (0.0, 1.0),
-                classes: Some(10),
+                classes: Some(classes),
+                targets,
             },
             _folder: folder,
         })
     }
+}
+
+fn write_targets(files: &SplitFiles) -> Tried {
+    let rows = RowFile::open(&files.rows)?;
+    let values = rows.as_f32().ok_or("digits are floats")?;
+    let mut sink = TargetSink::create(&files.targets, 1 << 20)?;
+    for row in values.chunks_exact(64) {
+        sink.push(250_000.0 - 5000.0 * f64::from(row[..32].iter().sum::<f32>()))?;
+    }
+    sink.finish()?;
+    Ok(())
 }
 
 /// One small net in training.
@@ -366,9 +442,8 @@ fn every_family_is_tried() {
 
 #[test]
 fn it_learns_and_the_seed_alone_decides_the_weights() -> Tried {
-    let digits = Digits::new()?;
     let mut slow = Vec::new();
-    for small in table() {
+    for (small, digits) in trials()? {
         let train = |seed: u64| -> Result<_, Box<dyn Error>> {
             let trial = Trial::new(&small, seed, &digits)?;
             let mut learner = trial.learner()?;
@@ -407,8 +482,7 @@ fn it_learns_and_the_seed_alone_decides_the_weights() -> Tried {
 
 #[test]
 fn taken_up_anywhere_it_ends_with_the_same_weights() -> Tried {
-    let digits = Digits::new()?;
-    for small in table() {
+    for (small, digits) in trials()? {
         let mut trial = Trial::new(&small, 3, &digits)?;
         trial.training.epochs = trial.training.epochs.min(3);
         let mut alone = trial.learner()?;
@@ -518,8 +592,7 @@ fn apply(call: &Call, model: &dyn Model, digits: &Digits) -> Result<Reply, Box<d
 
 #[test]
 fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
-    let digits = Digits::new()?;
-    for small in table() {
+    for (small, digits) in trials()? {
         let mut trial = Trial::new(&small, 3, &digits)?;
         trial.training.epochs = trial.training.epochs.min(2);
         let mut learner = trial.learner()?;
@@ -555,8 +628,7 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
 
 #[test]
 fn a_batch_is_its_rows_one_by_one() -> Tried {
-    let digits = Digits::new()?;
-    for small in table() {
+    for (small, digits) in trials()? {
         let mut trial = Trial::new(&small, 3, &digits)?;
         trial.training.epochs = 1;
         let mut learner = trial.learner()?;

@@ -22,6 +22,15 @@ pub struct DataFacts {
     pub range: (f64, f64),
     /// Number of label classes, if the rows are labelled.
     pub classes: Option<i64>,
+    /// Targets of each training row, numbers to regress on: 0 or 1. Left out of documents where there are
+    /// none.
+    #[serde(default, skip_serializing_if = "none")]
+    pub targets: i64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn none(targets: &i64) -> bool {
+    *targets == 0
 }
 
 impl DataFacts {

@@ -41,6 +41,14 @@ impl Columns {
         sums.second += difference.square().sum_dim_intlist(0, false, Kind::Double);
         self.count += difference.size()[0];
     }
+
+    /// Mean and variance, each `[columns]` f64; none of no rows.
+    pub fn moments(&self) -> Option<(Tensor, Tensor)> {
+        let sums = self.sums.as_ref()?;
+        let shift = &sums.first / self.count as f64;
+        let variance = &sums.second / self.count as f64 - shift.square();
+        Some((&sums.origin + shift, variance.clamp_min(0.0)))
+    }
 }
 
 impl Standardizer {
@@ -55,16 +63,14 @@ impl Standardizer {
     /// Takes on the mean and the deviation of the rows summed up. A column that never changes is only
     /// shifted.
     pub fn fit(&mut self, columns: &Columns) {
-        let Some(sums) = &columns.sums else {
+        let Some((mean, variance)) = columns.moments() else {
             return;
         };
-        let shift = &sums.first / columns.count as f64;
-        let variance = &sums.second / columns.count as f64 - shift.square();
-        let mean = &sums.origin + shift;
-        // Below this the differences are rounding errors of f32.
-        let rounding = (mean.abs() * 1e-7).square();
-        let still = variance.less_equal_tensor(&rounding);
-        let deviation = variance.clamp_min(0.0).sqrt().masked_fill(&still, 1.0);
+        let deviation = variance.sqrt();
+        // Below this the differences are rounding errors of f32, or nothing in f32.
+        let rounding = (mean.abs() * 1e-7).clamp_min(f64::from(f32::MIN_POSITIVE));
+        let still = deviation.less_equal_tensor(&rounding);
+        let deviation = deviation.masked_fill(&still, 1.0);
         self.deviation.copy_(&deviation);
         self.mean.copy_(&mean);
     }

@@ -60,6 +60,15 @@ pub struct Candidate<'a> {
     pub version: i64,
     pub input_shape: &'a [i64],
     pub capabilities: &'a [String],
+    /// Whether what it regresses on are targets, not labels.
+    pub of_targets: bool,
+}
+
+/// What the rows of the split come with.
+#[derive(Debug, Clone, Copy)]
+pub struct Truth {
+    pub labels: bool,
+    pub targets: bool,
 }
 
 impl EvaluationRequest {
@@ -67,12 +76,12 @@ impl EvaluationRequest {
         self.split.as_deref().unwrap_or("test")
     }
 
-    /// Every broken rule at once. `labels`: whether the split's rows have any.
+    /// Every broken rule at once.
     pub fn validate(
         &self,
         model: &Candidate<'_>,
         data: &DataFacts,
-        labels: bool,
+        truth: Truth,
         here: &Surroundings,
     ) -> Result<Evaluation, Vec<FieldError>> {
         let mut rules = Rules::default();
@@ -94,7 +103,7 @@ impl EvaluationRequest {
             let pointer = format!("/metrics/{i}");
             match Metric::read(value, &pointer) {
                 Ok(metric) => {
-                    check(&metric, &pointer, model, labels, &mut rules);
+                    check(&metric, &pointer, model, truth, &mut rules);
                     metrics.push(metric);
                 }
                 Err(error) => rules.extend(vec![error]),
@@ -124,7 +133,7 @@ impl EvaluationRequest {
 }
 
 /// What a metric needs of the model and the data, and the bounds of its settings.
-fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, labels: bool, rules: &mut Rules) {
+fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, rules: &mut Rules) {
     let verb = match metric {
         Metric::Reconstruction(_) => Some("reconstruct"),
         Metric::Denoising(_) => Some("denoise"),
@@ -142,11 +151,19 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, labels: bool, ru
             ),
         );
     }
-    rules.require(
-        labels || !matches!(metric, Metric::Classification(_) | Metric::Regression(_)),
-        &format!("{pointer}/kind"),
-        "needs labels, which the split does not have",
-    );
+    let (there, rule) = match metric {
+        Metric::Classification(_) => (truth.labels, "needs labels, which the split does not have"),
+        Metric::Regression(_) if model.of_targets => (
+            truth.targets,
+            "needs targets, which the model learnt and the split does not have",
+        ),
+        Metric::Regression(_) => (
+            truth.labels,
+            "needs labels, which the model learnt as numbers and the split does not have",
+        ),
+        _ => (true, ""),
+    };
+    rules.require(there, &format!("{pointer}/kind"), rule);
     let mut between = |field: &str, value: u32, least: u32, most: u32| {
         rules.require(
             (least..=most).contains(&value),

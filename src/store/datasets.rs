@@ -26,17 +26,27 @@ pub struct Dataset {
     pub created_at: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Splits {
     pub train: Split,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Split>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     pub rows: i64,
     pub labels: bool,
+    /// The least and the greatest target, if every row has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_range: Option<[f64; 2]>,
+}
+
+impl Split {
+    /// Numbers to regress on that each row has: 0 or 1.
+    pub fn targets(&self) -> i64 {
+        i64::from(self.target_range.is_some())
+    }
 }
 
 impl Dataset {
@@ -46,9 +56,18 @@ impl Dataset {
         DataFacts {
             shape: self.shape.clone(),
             range: (low, high),
-            // Labels of the test rows alone teach nothing.
+            // Labels of the test rows alone teach nothing; nor do targets.
             classes: self.classes.filter(|_| self.splits.train.labels),
+            targets: self.splits.train.targets(),
         }
+    }
+
+    /// The least and the greatest target over all splits.
+    pub fn target_range(&self) -> Option<[f64; 2]> {
+        let splits = std::iter::once(self.splits.train).chain(self.splits.test);
+        splits
+            .filter_map(|split| split.target_range)
+            .reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
     }
 }
 

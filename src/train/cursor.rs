@@ -39,4 +39,13 @@ impl Means {
             .iter()
             .map(|(name, (sum, count))| (name.as_str(), sum / (*count).max(1) as f64))
     }
+
+    /// All of them, by name.
+    pub fn told(&self) -> Vec<(String, f64)> {
+        self.values().map(|(n, v)| (n.to_owned(), v)).collect()
+    }
+
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.values().find(|(n, _)| *n == name).map(|(_, v)| v)
+    }
 }

@@ -359,14 +359,14 @@ impl Fit<'_> {
         self.run.learner.close_epoch(at, epoch);
         self.run.cursor.step = 0;
         self.run.cursor.epoch += 1;
-        let mut metrics = prefixed("train", &sums);
+        let mut metrics = prefixed("train", self.run.learner.summary(&sums));
         if !self.held_out.is_empty() {
             let place = [
                 self.run.cursor.phase as u64,
                 u64::from(self.run.cursor.epoch),
             ];
             let means = self.evaluate(self.run.train, &self.held_out, place)?;
-            metrics.extend(prefixed("validation", &means));
+            metrics.extend(prefixed("validation", self.run.learner.summary(&means)));
         }
         observer.epoch(self.progress(), &metrics);
         self.show(phase, observer);
@@ -445,7 +445,7 @@ impl Fit<'_> {
         observer.phase("evaluating");
         let all: Vec<u32> = (0..test.len()).collect();
         let means = self.evaluate(test, &all, [u64::MAX, 0])?;
-        let metrics = prefixed("test", &means);
+        let metrics = prefixed("test", self.run.learner.summary(&means));
         observer.epoch(self.progress(), &metrics);
         Ok(metrics)
     }
@@ -478,9 +478,9 @@ impl Fit<'_> {
     }
 }
 
-fn prefixed(split: &str, means: &Means) -> Vec<(String, f64)> {
-    means
-        .values()
+fn prefixed(split: &str, metrics: Vec<(String, f64)>) -> Vec<(String, f64)> {
+    metrics
+        .into_iter()
         .map(|(name, value)| (format!("{split}/{name}"), value))
         .collect()
 }

@@ -3,6 +3,7 @@
 
 use tch::Tensor;
 
+use super::cursor::Means;
 use crate::data::split::Batch;
 use crate::nn::model::Model;
 use crate::nn::rng::Rng;
@@ -78,6 +79,12 @@ pub trait Learner {
     /// Metrics of rows the weights are not to learn from. `reconstruction_mse` is per value.
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report;
 
+    /// What is told of an epoch or a split, from the means of its reports: for metrics that are no means,
+    /// such as a root of one.
+    fn summary(&self, means: &Means) -> Vec<(String, f64)> {
+        means.told()
+    }
+
     /// Everything the next step depends on: weights, moments, chains.
     fn state(&self) -> Tensors;
 
@@ -92,6 +99,9 @@ pub trait Learner {
         copy_agreeing(source, &self.model().tensors())
     }
 }
+
+/// Tensors that say in what unit a regressor answers: always those of its own training rows.
+const UNIT: &str = "target.";
 
 /// Nets that lead from an input to a code or a prediction; a layer may pass from one to the other.
 const FORWARD: [&str; 2] = ["net", "encoder"];
@@ -108,7 +118,7 @@ fn counterpart<'a>(source: &'a Tensors, name: &str, tensor: &Tensor) -> Option<&
     source
         .get(name)
         .or_else(other)
-        .filter(|found| found.size() == tensor.size())
+        .filter(|found| found.size() == tensor.size() && !name.starts_with(UNIT))
 }
 
 /// Names in `target` that have a counterpart in `source`.
@@ -129,4 +139,30 @@ pub fn copy_agreeing(source: &Tensors, target: &Tensors) -> Vec<String> {
         }
     }
     agreeing(source, target)
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind};
+
+    use super::*;
+
+    #[test]
+    fn layers_are_copied_where_they_fit_and_the_unit_of_the_answers_never() {
+        let tensors = |of: &[(&str, i64)]| -> Tensors {
+            let full = |size: i64| Tensor::full([size], size, (Kind::Float, Device::Cpu));
+            of.iter()
+                .map(|(n, s)| ((*n).to_owned(), full(*s)))
+                .collect()
+        };
+        let source = tensors(&[
+            ("encoder.0.weight", 3),
+            ("net.1.weight", 2),
+            ("target.mean", 1),
+        ]);
+        let target = tensors(&[("net.0.weight", 3), ("net.1.weight", 4), ("target.mean", 1)]);
+        let _ = tch::no_grad(|| target["target.mean"].shallow_clone().zero_());
+        assert_eq!(copy_agreeing(&source, &target), ["net.0.weight"]);
+        assert!(target["target.mean"].double_value(&[0]).abs() < f64::EPSILON);
+    }
 }

@@ -12,7 +12,7 @@ use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
 use crate::inference::loaded::load;
 use crate::jobs::{Job, parse_ref};
-use crate::nn::model::Model;
+use crate::nn::model::{DataFacts, Model};
 use crate::spec::Evaluation;
 use crate::store;
 use crate::train::epoch_loop::Progress;
@@ -42,7 +42,7 @@ pub fn run(
         device: Some(device_name(device)),
         ..store::Report::default()
     });
-    let model = find(
+    let (model, learnt) = find(
         &format!("{}:{}", evaluation.model, evaluation.version),
         observer,
         device,
@@ -67,9 +67,11 @@ pub fn run(
         let classifier = metric
             .classifier()
             .map(|reference| find(reference, observer, device))
-            .transpose()?;
+            .transpose()?
+            .map(|(model, _)| model);
         let subject = Subject {
             model: model.as_ref(),
+            learnt: &learnt,
             facts: &facts,
             rows: &rows,
             train: &train,
@@ -128,12 +130,12 @@ fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Bo
     })
 }
 
-/// A published model, loaded on `device`.
+/// A published model, loaded on `device`, and what it was trained on.
 fn find(
     reference: &str,
     observer: &JobObserver,
     device: Device,
-) -> Result<Box<dyn Model>, TrainingError> {
+) -> Result<(Box<dyn Model>, DataFacts), TrainingError> {
     let gone = |e: &dyn std::fmt::Display| TrainingError::Model(format!("{reference}: {e}"));
     let checkpoints = &observer.checkpoints;
     let parsed = parse_ref(reference).map_err(|e| gone(&e))?;
@@ -155,5 +157,5 @@ fn find(
     };
     let artifacts: &Artifacts = &checkpoints.artifacts;
     let (model, _) = load(&source, artifacts, device).map_err(|e| gone(&e))?;
-    Ok(model)
+    Ok((model, source.facts))
 }

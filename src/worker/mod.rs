@@ -13,7 +13,7 @@ pub mod promotion;
 pub mod supervisor;
 pub mod training;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Where things lie in the data directory.
 #[derive(Debug, Clone)]
@@ -37,14 +37,6 @@ impl Layout {
     pub fn dataset(&self, id: &str) -> PathBuf {
         self.datasets().join(id)
     }
-}
-
-/// The canonical files of one split in a data set's folder.
-pub fn split_files(folder: &Path, split: &str) -> (PathBuf, PathBuf) {
-    (
-        folder.join(format!("{split}.npy")),
-        folder.join(format!("{split}_labels.npy")),
-    )
 }
 
 /// Milliseconds since 1970.

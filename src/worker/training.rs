@@ -10,8 +10,9 @@ use tch::Device;
 use super::checkpoint::CheckpointError;
 use super::glimpse::Gallery;
 use super::observer::JobObserver;
-use super::{Layout, now_ms, split_files};
+use super::{Layout, now_ms};
 use crate::artifacts::{Artifacts, weights};
+use crate::data::SplitFiles;
 use crate::data::split::Split;
 use crate::families::{self, Family, FamilyError};
 use crate::jobs::Job;
@@ -233,8 +234,8 @@ fn notes(source: Option<&Tensors>, learner: &dyn Learner) -> Map<String, Value> 
 }
 
 pub(super) fn open_split(folder: &Path, name: &str, split: store::Split) -> io::Result<Split> {
-    let (rows, labels) = split_files(folder, name);
-    Split::open(&rows, split.labels.then_some(labels.as_path()))
+    let files = SplitFiles::of(folder, name);
+    Split::open(&files, split.labels, split.target_range.is_some())
 }
 
 /// Puts the learner where the newest readable checkpoint left it; at the start if there is none.

@@ -32,11 +32,11 @@ async fn the_embedded_digits_are_as_documented() {
     assert_eq!(digits["classes"], 10);
     assert_eq!(
         digits["splits"]["train"],
-        json!({"rows": 1437, "labels": true})
+        json!({"rows": 1437, "labels": true, "targets": 0})
     );
     assert_eq!(
         digits["splits"]["test"],
-        json!({"rows": 360, "labels": true})
+        json!({"rows": 360, "labels": true, "targets": 0})
     );
     let id = digits["id"].as_str().expect("an id");
     assert_eq!(

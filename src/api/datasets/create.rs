@@ -44,14 +44,21 @@ pub struct DatasetUpload {
     train: Vec<u8>,
     #[schema(value_type = Option<String>, format = Binary)]
     train_labels: Option<Vec<u8>>,
+    /// Numbers to regress on, one for each row.
+    #[schema(value_type = Option<String>, format = Binary)]
+    train_targets: Option<Vec<u8>>,
     #[schema(value_type = Option<String>, format = Binary)]
     test: Option<Vec<u8>>,
     #[schema(value_type = Option<String>, format = Binary)]
     test_labels: Option<Vec<u8>>,
+    #[schema(value_type = Option<String>, format = Binary)]
+    test_targets: Option<Vec<u8>>,
     /// Shape of one row, for example `1,28,28`.
     shape: Option<String>,
     /// The CSV column that holds the labels: its name, or its number from 0 (negative: from the end).
     label_column: Option<String>,
+    /// The CSV column that holds the targets, numbers to regress on; named like `label_column`.
+    target_column: Option<String>,
     /// `dense`, the default.
     kind: Option<String>,
 }

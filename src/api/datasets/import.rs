@@ -11,10 +11,10 @@ use super::upload::{Incoming, Received};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::hex;
-use crate::data::{ImportError, ImportOptions, Imported, LabelsInfo, digits, import};
+use crate::data::{ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, digits, import};
 use crate::jobs::dataset_id;
 use crate::store::{Dataset, Split, Splits};
-use crate::worker::{now_ms, split_files};
+use crate::worker::now_ms;
 
 /// What the splits of a data set turned out to be.
 struct Converted {
@@ -26,6 +26,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     let options = ImportOptions {
         shape: received.shape.as_deref().map(parse_shape).transpose()?,
         label_column: received.label_column.clone(),
+        target_column: received.target_column.clone(),
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
@@ -77,30 +78,49 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
 }
 
 fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> Result<Imported> {
-    let (rows_file, labels_file) = split_files(received.folder.path(), split);
+    let out = SplitFiles::of(received.folder.path(), split);
     let source = &received.files[split];
-    let mut imported = import::import_rows(source, &rows_file, &labels_file, options)
-        .map_err(|e| problem(e, split))?;
-    let labels_part = format!("{split}_labels");
-    if let Some(source) = received.files.get(&labels_part) {
-        if imported.labels.is_some() {
-            return Err(Problem::field(
-                format!("/{labels_part}"),
-                format!("the part '{split}' holds labels already"),
-            ));
-        }
-        let labels = import::import_labels(source, &labels_file, options)
-            .map_err(|e| problem(e, &labels_part))?;
-        if labels.count != imported.rows.rows {
-            let detail = format!(
-                "has {} labels for {} rows",
-                labels.count, imported.rows.rows
-            );
-            return Err(Problem::field(format!("/{labels_part}"), detail));
-        }
-        imported.labels = Some(labels);
+    let mut imported = import::import_rows(source, &out, options).map_err(|e| problem(e, split))?;
+    let rows = imported.rows.rows;
+    if let Some((part, source)) = beside(received, split, "labels", imported.labels.is_some())? {
+        let found = import::import_labels(source, &out.labels, options.max_bytes)
+            .map_err(|e| problem(e, &part))?;
+        require_one_a_row(&part, "labels", found.count, rows)?;
+        imported.labels = Some(found);
+    }
+    if let Some((part, source)) = beside(received, split, "targets", imported.targets.is_some())? {
+        let found = import::import_targets(source, &out.targets, options.max_bytes)
+            .map_err(|e| problem(e, &part))?;
+        require_one_a_row(&part, "targets", found.count, rows)?;
+        imported.targets = Some(found);
     }
     Ok(imported)
+}
+
+/// The part `<split>_<what>` and its file, if it was sent; refused where the rows brought theirs along.
+fn beside<'a>(
+    received: &'a Received,
+    split: &str,
+    what: &str,
+    brought: bool,
+) -> Result<Option<(String, &'a Path)>> {
+    let part = format!("{split}_{what}");
+    match received.files.get(&part) {
+        None => Ok(None),
+        Some(_) if brought => Err(Problem::field(
+            format!("/{part}"),
+            format!("the part '{split}' holds {what} already"),
+        )),
+        Some(source) => Ok(Some((part, source))),
+    }
+}
+
+fn require_one_a_row(part: &str, what: &str, count: u64, rows: u64) -> Result<()> {
+    if count == rows {
+        return Ok(());
+    }
+    let detail = format!("has {count} {what} for {rows} rows");
+    Err(Problem::field(format!("/{part}"), detail))
 }
 
 fn require_same_rows(train: &Imported, test: &Imported) -> Result<()> {
@@ -129,7 +149,7 @@ fn problem(error: ImportError, part: &str) -> Problem {
             Problem::field(format!("/{part}"), text)
         }
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
-        ImportError::Option { field, .. } => Problem::field(format!("/{field}"), text),
+        ImportError::Option { field, detail } => Problem::field(format!("/{field}"), detail),
         ImportError::Io(error) => Problem::internal(&error),
     }
 }
@@ -167,6 +187,7 @@ fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u
     let split = |s: &Imported| Split {
         rows: signed(s.rows.rows),
         labels: s.labels.is_some(),
+        target_range: s.targets.as_ref().map(|t| [t.min, t.max]),
     };
     let classes = splits()
         .filter_map(|s| s.labels.as_ref())

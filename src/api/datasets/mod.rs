@@ -16,9 +16,9 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
-use crate::data::rows::{LabelFile, RowFile};
+use crate::data::SplitFiles;
+use crate::data::rows::{LabelFile, RowFile, TargetFile};
 use crate::store;
-use crate::worker::split_files;
 
 /// A data set.
 #[derive(Debug, Serialize, ToSchema)]
@@ -36,6 +36,8 @@ pub struct Dataset {
     pub range: [f64; 2],
     /// Label classes, if there are labels.
     pub classes: Option<i64>,
+    /// Least and greatest target over all splits, if there are targets.
+    pub target_range: Option<[f64; 2]>,
     pub splits: BTreeMap<String, DatasetSplit>,
     /// Of the canonical files.
     pub sha256: String,
@@ -48,6 +50,9 @@ pub struct Dataset {
 pub struct DatasetSplit {
     pub rows: i64,
     pub labels: bool,
+    /// Targets of each row, numbers to regress on: 0 or 1.
+    #[schema(minimum = 0, maximum = 1)]
+    pub targets: i64,
 }
 
 impl From<store::Dataset> for Dataset {
@@ -55,7 +60,9 @@ impl From<store::Dataset> for Dataset {
         let split = |s: store::Split| DatasetSplit {
             rows: s.rows,
             labels: s.labels,
+            targets: s.targets(),
         };
+        let target_range = d.target_range();
         let mut splits = BTreeMap::from([("train".to_owned(), split(d.splits.train))]);
         if let Some(test) = d.splits.test {
             splits.insert("test".to_owned(), split(test));
@@ -68,6 +75,7 @@ impl From<store::Dataset> for Dataset {
             dtype: d.dtype,
             range: d.range,
             classes: d.classes,
+            target_range,
             splits,
             sha256: d.sha256,
             bytes: d.bytes,
@@ -81,6 +89,7 @@ pub struct Slice {
     pub values: Vec<f32>,
     pub rows: usize,
     pub labels: Option<Vec<i64>>,
+    pub targets: Option<Vec<f64>>,
 }
 
 /// Reads rows of a split; `pointer` says which field of the request asked.
@@ -111,29 +120,23 @@ pub async fn read_rows(
         ));
     }
     let end = offset.saturating_add(limit).min(rows);
-    let (row_file, label_file) = split_files(&app.layout.dataset(&dataset.id), split);
+    let files = SplitFiles::of(&app.layout.dataset(&dataset.id), split);
     let read = move || -> std::io::Result<Slice> {
-        let file = RowFile::open(&row_file)?;
+        let file = RowFile::open(&files.rows)?;
         let span =
             u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
         let indices: Vec<u32> = span.collect();
         let mut values = vec![0.0; indices.len() * file.row_len()];
         file.gather(&indices, &mut values)?;
-        let labels = if found.labels {
-            let all = LabelFile::open(&label_file)?;
-            Some(
-                indices
-                    .iter()
-                    .filter_map(|&i| all.labels().get(i as usize).copied())
-                    .collect(),
-            )
-        } else {
-            None
-        };
+        let labels = found.labels.then(|| LabelFile::open(&files.labels));
+        let labels = labels.transpose()?;
+        let targets = found.target_range.map(|_| TargetFile::open(&files.targets));
+        let targets = targets.transpose()?;
         Ok(Slice {
             values,
             rows: indices.len(),
-            labels,
+            labels: labels.map(|file| picked(file.labels(), &indices)),
+            targets: targets.map(|file| picked(file.targets(), &indices)),
         })
     };
     tokio::task::spawn_blocking(read)
@@ -145,4 +148,9 @@ pub async fn read_rows(
             }
             _ => Problem::internal(&e),
         })
+}
+
+fn picked<T: Copy>(all: &[T], indices: &[u32]) -> Vec<T> {
+    let at = |&i: &u32| all.get(i as usize).copied();
+    indices.iter().filter_map(at).collect()
 }

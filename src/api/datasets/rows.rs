@@ -47,6 +47,8 @@ pub struct Rows {
     /// Flat rows.
     rows: Vec<Vec<f32>>,
     labels: Option<Vec<i64>>,
+    /// Numbers to regress on, one for each row.
+    targets: Option<Vec<f64>>,
 }
 
 /// Rows of a split as JSON, or as npy of shape `[rows, …shape]`.
@@ -100,6 +102,7 @@ pub async fn rows(
         shape: dataset.shape,
         rows,
         labels: slice.labels,
+        targets: slice.targets,
     };
     Ok(Json(body).into_response())
 }

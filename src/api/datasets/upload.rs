@@ -14,8 +14,15 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_name;
 
-const FILE_PARTS: [&str; 4] = ["train", "train_labels", "test", "test_labels"];
-const TEXT_PARTS: [&str; 4] = ["name", "shape", "label_column", "kind"];
+const FILE_PARTS: [&str; 6] = [
+    "train",
+    "train_labels",
+    "train_targets",
+    "test",
+    "test_labels",
+    "test_targets",
+];
+const TEXT_PARTS: [&str; 5] = ["name", "shape", "label_column", "target_column", "kind"];
 const TEXT_BYTES: usize = 4096;
 
 /// A folder that is removed when it is dropped, unless it was given a name that a row names.
@@ -64,6 +71,7 @@ pub struct Received {
     pub files: BTreeMap<String, PathBuf>,
     pub shape: Option<String>,
     pub label_column: Option<String>,
+    pub target_column: Option<String>,
 }
 
 pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
@@ -115,11 +123,13 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
             "is missing: a file of rows to train on",
         ));
     }
-    if files.contains_key("test_labels") && !files.contains_key("test") {
-        return Err(Problem::field(
-            "/test_labels",
-            "is there without the part 'test'",
-        ));
+    for part in ["test_labels", "test_targets"] {
+        if files.contains_key(part) && !files.contains_key("test") {
+            return Err(Problem::field(
+                format!("/{part}"),
+                "is there without the part 'test'",
+            ));
+        }
     }
     Ok(Received {
         folder,
@@ -127,6 +137,7 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         files,
         shape: texts.remove("shape"),
         label_column: texts.remove("label_column"),
+        target_column: texts.remove("target_column"),
     })
 }
 

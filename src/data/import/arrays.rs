@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use super::super::{Dtype, ImportError, ImportOptions, LabelsInfo, RowsInfo, invalid, show_dims};
-use super::element::{Element, Layout, finite_f32, label};
+use super::super::{Dtype, ImportError, ImportOptions, RowsInfo, invalid, show_dims};
+use super::element::{Element, Layout, finite_f32};
 use super::shape::{chosen_shape, row_shape};
-use super::sink::{LabelSink, RowSink};
+use super::sink::{ColumnSink, RowSink};
 use super::source::{Input, fill};
 
 /// Bytes per step through the body; a multiple of every element's size.
@@ -89,32 +89,29 @@ pub(super) fn copy_rows(
     sink.finish(shape)
 }
 
-/// Writes the array's values to `labels_out`; one label for each row.
-pub(super) fn copy_labels(
+/// Writes the array's values to `out`; one label, or one target, for each row.
+pub(super) fn copy_column<S: ColumnSink>(
     array: &Array,
     input: &mut Input,
     limit: u64,
-    labels_out: &Path,
-) -> Result<LabelsInfo, ImportError> {
+    out: &Path,
+) -> Result<S::Info, ImportError> {
     if !matches!(array.dims.as_slice(), [_] | [_, 1]) {
         return Err(invalid(format!(
-            "labels are an array of one dimension, one label for each row; this one is {}",
-            show_dims(&array.dims)
+            "{name}s are an array of one dimension, one {name} for each row; this one is {}",
+            show_dims(&array.dims),
+            name = S::NAME
         )));
     }
     let bytes = array.body_len(input, 8, limit)?;
-    let mut sink = LabelSink::create(labels_out, limit)?;
+    let mut sink = S::create(out, limit)?;
     let mut row = 0u64;
     each_chunk(input, bytes, |chunk| {
         array.layout.each(chunk, |value| {
-            let Some(label) = label(value) else {
-                return Err(invalid(format!(
-                    "row {row} (from 0): the label is {value}; \
-                     labels are whole numbers from 0 to 65535"
-                )));
-            };
+            let value =
+                S::value(value).map_err(|what| invalid(format!("row {row} (from 0): {what}")))?;
             row += 1;
-            sink.push(label)
+            sink.push(value)
         })
     })?;
     sink.finish()

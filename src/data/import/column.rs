@@ -1,26 +1,98 @@
-//! Finds the column of labels that the client named.
+//! Finds the columns of labels and of targets that the client named.
 //!
 //! A name from the header line goes before an index, so that a column called
 //! "3" can be had.
 
 use csv::ByteRecord;
 
-use super::super::ImportError;
+use super::super::{ImportError, ImportOptions};
 
 /// Column names shown in a refusal.
 const SHOWN: usize = 8;
 
+/// The columns of a table that are no values of its rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Columns {
+    pub label: Option<usize>,
+    pub target: Option<usize>,
+    /// The values that are left for a row; at least one.
+    pub row_len: usize,
+}
+
+impl Columns {
+    /// `names` are those of the header line, `count` columns are there in all.
+    pub(super) fn find(
+        options: &ImportOptions,
+        names: Option<&ByteRecord>,
+        count: usize,
+    ) -> Result<Self, ImportError> {
+        let find = |field, wanted: Option<&str>| {
+            wanted
+                .map(|wanted| find_column(field, wanted, names, count))
+                .transpose()
+        };
+        let label = find("label_column", options.label_column.as_deref())?;
+        let target = find("target_column", options.target_column.as_deref())?;
+        if target.is_some() && label == target {
+            return Err(ImportError::Option {
+                field: "target_column",
+                detail: "names the column that label_column names; a column holds \
+                         the labels or the targets"
+                    .to_owned(),
+            });
+        }
+        let taken = usize::from(label.is_some()) + usize::from(target.is_some());
+        if taken < count {
+            return Ok(Self {
+                label,
+                target,
+                row_len: count - taken,
+            });
+        }
+        let few = if count == 1 {
+            "one column"
+        } else {
+            "two columns"
+        };
+        Err(ImportError::Option {
+            field: if target.is_some() {
+                "target_column"
+            } else {
+                "label_column"
+            },
+            detail: format!("the file has {few} only, so no values are left for the rows"),
+        })
+    }
+}
+
 /// The index of the column that `wanted` names: a header name, an index from
 /// 0, or a negative index from the end.
-pub(super) fn label_column(
+fn find_column(
+    field: &'static str,
     wanted: &str,
     names: Option<&ByteRecord>,
     columns: usize,
 ) -> Result<usize, ImportError> {
     let wanted = wanted.trim();
     let is_wanted = |name: &[u8]| name.trim_ascii() == wanted.as_bytes();
-    if let Some(at) = names.and_then(|names| names.iter().position(is_wanted)) {
-        return Ok(at);
+    let mut named = names
+        .into_iter()
+        .flat_map(|names| names.iter().enumerate())
+        .filter(|(_, name)| is_wanted(name))
+        .map(|(at, _)| at);
+    match (named.next(), named.next()) {
+        (Some(at), None) => return Ok(at),
+        (Some(first), Some(second)) => {
+            return Err(ImportError::Option {
+                field,
+                detail: format!(
+                    "the header line names {} twice, at columns {first} and {second} (from 0); \
+                     rename one, or give its number",
+                    quoted(wanted.as_bytes())
+                ),
+            });
+        }
+        (None, _) => {}
     }
     let index = wanted.parse::<i64>().ok().and_then(|index| {
         let columns = i64::try_from(columns).ok()?;
@@ -48,10 +120,7 @@ pub(super) fn label_column(
                 columns.saturating_sub(1)
             ),
         };
-        ImportError::Option {
-            field: "label_column",
-            detail,
-        }
+        ImportError::Option { field, detail }
     })
 }
 
@@ -65,6 +134,45 @@ pub(super) fn quoted(cell: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn label_column(
+        wanted: &str,
+        names: Option<&ByteRecord>,
+        columns: usize,
+    ) -> Result<usize, ImportError> {
+        find_column("label_column", wanted, names, columns)
+    }
+
+    #[test]
+    fn labels_and_targets_are_two_columns_and_leave_some_for_the_rows() {
+        let names = ByteRecord::from(vec!["a", "b", "c", "a"]);
+        let find = |label: &str, target: &str, count: usize| {
+            let options = ImportOptions {
+                shape: None,
+                label_column: (!label.is_empty()).then(|| label.to_owned()),
+                target_column: Some(target.to_owned()),
+                max_bytes: 0,
+            };
+            Columns::find(&options, Some(&names).filter(|_| count == 4), count)
+        };
+        let found = find("b", "-2", 4).unwrap();
+        assert_eq!(
+            (found.label, found.target, found.row_len),
+            (Some(1), Some(2), 2)
+        );
+        assert_eq!(find("", "0", 2).unwrap().row_len, 1);
+        for (label, target, count, said) in [
+            ("b", "1", 4, "label_column names"),
+            ("", "a", 4, "twice, at columns 0 and 3"),
+            ("", "0", 1, "one column only"),
+            ("0", "1", 2, "two columns only"),
+            ("", "y", 4, "no column"),
+        ] {
+            let refused = find(label, target, count).unwrap_err().to_string();
+            assert!(refused.starts_with("target_column"), "{refused}");
+            assert!(refused.contains(said), "{refused}");
+        }
+    }
 
     #[test]
     fn by_name_and_by_index() {

@@ -110,6 +110,7 @@ mod tests {
         ImportOptions {
             shape: Some(shape.to_vec()),
             label_column: None,
+            target_column: None,
             max_bytes: 0,
         }
     }

@@ -2,16 +2,17 @@
 //!
 //! The number of rows is often known only at the end, so a header of fixed
 //! size goes first, as a place-holder, and is written again at the close.
-//! What may be written (finite values, whole labels) is the caller's business;
-//! the size limit is kept here. Removing the file of a failed import is the
-//! caller's business too.
+//! What a label or a target may be is known here, and the size limit is kept
+//! here. That rows are finite is the caller's business; removing the file of a
+//! failed import is too.
 
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::super::npy::{HEADER_LEN, header};
-use super::super::{Dtype, ImportError, LabelsInfo, RowsInfo, invalid};
+use super::super::{Dtype, ImportError, LabelsInfo, RowsInfo, TargetsInfo, invalid};
+use super::element::{finite_f32, label};
 
 /// A file under way, and the bytes in it so far.
 struct Body {
@@ -125,6 +126,23 @@ impl RowSink {
     }
 }
 
+/// Writes one value for each row: its label or its target.
+pub(crate) trait ColumnSink: Sized {
+    /// What one value is called in messages.
+    const NAME: &'static str;
+    type Value;
+    type Info;
+
+    fn create(path: &Path, limit: u64) -> Result<Self, ImportError>;
+
+    /// The value that a number stands for, or what is wrong with it in a few words.
+    fn value(number: f64) -> Result<Self::Value, String>;
+
+    fn push(&mut self, value: Self::Value) -> Result<(), ImportError>;
+
+    fn finish(self) -> Result<Self::Info, ImportError>;
+}
+
 /// Writes labels: `<i8`, shape `[rows]`.
 pub(crate) struct LabelSink {
     body: Body,
@@ -132,8 +150,12 @@ pub(crate) struct LabelSink {
     largest: u16,
 }
 
-impl LabelSink {
-    pub(crate) fn create(path: &Path, limit: u64) -> Result<Self, ImportError> {
+impl ColumnSink for LabelSink {
+    const NAME: &'static str = "label";
+    type Value = u16;
+    type Info = LabelsInfo;
+
+    fn create(path: &Path, limit: u64) -> Result<Self, ImportError> {
         Ok(Self {
             body: Body::create(path, limit)?,
             count: 0,
@@ -141,13 +163,22 @@ impl LabelSink {
         })
     }
 
-    pub(crate) fn push(&mut self, label: u16) -> Result<(), ImportError> {
+    fn value(number: f64) -> Result<u16, String> {
+        label(number).ok_or_else(|| {
+            format!(
+                "the label is {number}; labels are whole numbers from 0 to 65535 \
+                 (numbers to regress on are targets, not labels)"
+            )
+        })
+    }
+
+    fn push(&mut self, label: u16) -> Result<(), ImportError> {
         self.count += 1;
         self.largest = self.largest.max(label);
         self.body.write(&i64::from(label).to_le_bytes())
     }
 
-    pub(crate) fn finish(self) -> Result<LabelsInfo, ImportError> {
+    fn finish(self) -> Result<LabelsInfo, ImportError> {
         if self.count == 0 {
             return Err(invalid("the file holds no labels"));
         }
@@ -155,6 +186,56 @@ impl LabelSink {
         Ok(LabelsInfo {
             count: self.count,
             classes: u64::from(self.largest) + 1,
+        })
+    }
+}
+
+/// Writes targets: `<f8`, shape `[rows]`.
+///
+/// In 64 bits, since an amount or a date may have more digits than an f32 keeps.
+pub(crate) struct TargetSink {
+    body: Body,
+    count: u64,
+    min: f64,
+    max: f64,
+}
+
+impl ColumnSink for TargetSink {
+    const NAME: &'static str = "target";
+    type Value = f64;
+    type Info = TargetsInfo;
+
+    fn create(path: &Path, limit: u64) -> Result<Self, ImportError> {
+        Ok(Self {
+            body: Body::create(path, limit)?,
+            count: 0,
+            min: f64::INFINITY,
+            max: f64::NEG_INFINITY,
+        })
+    }
+
+    /// Predictions come as f32, so what does not fit one could never be answered.
+    fn value(number: f64) -> Result<f64, String> {
+        finite_f32(number).map_err(|what| format!("as a target, {what}"))?;
+        Ok(number)
+    }
+
+    fn push(&mut self, target: f64) -> Result<(), ImportError> {
+        self.count += 1;
+        self.min = self.min.min(target);
+        self.max = self.max.max(target);
+        self.body.write(&target.to_le_bytes())
+    }
+
+    fn finish(self) -> Result<TargetsInfo, ImportError> {
+        if self.count == 0 {
+            return Err(invalid("the file holds no targets"));
+        }
+        self.body.close("<f8", &[self.count])?;
+        Ok(TargetsInfo {
+            count: self.count,
+            min: self.min,
+            max: self.max,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! CSV: lines of numbers, perhaps under a line of names.
 //!
 //! Records are read one at a time and no record may grow past a bound, so the
-//! memory does not depend on the file. Which column holds the labels is
-//! settled on the first line.
+//! memory does not depend on the file. Which columns hold the labels and the
+//! targets is settled on the first line.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
@@ -11,76 +11,97 @@ use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
-use super::super::{Dtype, ImportError, ImportOptions, Imported, LabelsInfo, invalid};
-use super::column::{label_column, quoted};
-use super::element::{finite_f32, label};
+use super::super::{Dtype, ImportError, ImportOptions, Imported, SplitFiles, invalid};
+use super::column::{Columns, quoted};
+use super::element::finite_f32;
 use super::shape::chosen_shape;
-use super::sink::{LabelSink, RowSink};
+use super::sink::{ColumnSink, LabelSink, RowSink, TargetSink};
 use super::source::{Fault, Input, fill, read_error};
 
 /// The longest line that is read: some 800,000 values of 20 characters.
 const MAX_RECORD: usize = 16 << 20;
 
-/// Imports the rows, and the labels if a column was named for them.
+/// Imports the rows, and the labels and targets if columns were named for them.
 pub(super) fn import_rows(
     input: Input,
-    rows_out: &Path,
-    labels_out: &Path,
+    out: &SplitFiles,
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
     let mut table = Table::open(input)?;
-    let wanted = options.label_column.as_deref();
-    let label_at = wanted
-        .map(|w| label_column(w, table.names(), table.columns))
-        .transpose()?;
-    let row_len = table.columns - usize::from(label_at.is_some());
-    if row_len == 0 {
-        return Err(ImportError::Option {
-            field: "label_column",
-            detail: "the file has one column only, so no values are left for the rows".to_owned(),
-        });
-    }
+    let columns = Columns::find(options, table.names(), table.columns)?;
+    let row_len = columns.row_len;
     let shape = chosen_shape(options, row_len)?.unwrap_or_else(|| vec![row_len]);
-    let mut rows = RowSink::create(rows_out, Dtype::F32, options.max_bytes)?;
-    let mut labels = label_at
-        .map(|_| LabelSink::create(labels_out, options.max_bytes))
-        .transpose()?;
+    let limit = options.max_bytes;
+    let mut rows = RowSink::create(&out.rows, Dtype::F32, limit)?;
+    let mut labels = Beside::<LabelSink>::create(columns.label, &out.labels, limit)?;
+    let mut targets = Beside::<TargetSink>::create(columns.target, &out.targets, limit)?;
     let mut row = Vec::with_capacity(row_len);
     while table.next()? {
         row.clear();
         for column in 0..table.columns {
-            if label_at == Some(column) {
-                if let Some(labels) = &mut labels {
-                    labels.push(table.label(column)?)?;
-                }
-            } else {
-                row.push(table.value(column)?);
+            if [columns.label, columns.target].contains(&Some(column)) {
+                continue;
             }
+            row.push(table.value(column)?);
         }
+        labels.take(&table)?;
+        targets.take(&table)?;
         rows.push_f32(&row)?;
     }
     Ok(Imported {
         rows: rows.finish(shape)?,
-        labels: labels.map(LabelSink::finish).transpose()?,
+        labels: labels.finish()?,
+        targets: targets.finish()?,
     })
 }
 
-/// Imports a file of one column as labels.
-pub(super) fn import_labels(
+/// A column beside the rows, if the client named one.
+struct Beside<S>(Option<(usize, S)>);
+
+impl<S: ColumnSink> Beside<S> {
+    fn create(column: Option<usize>, out: &Path, limit: u64) -> Result<Self, ImportError> {
+        let Some(column) = column else {
+            return Ok(Self(None));
+        };
+        Ok(Self(Some((column, S::create(out, limit)?))))
+    }
+
+    fn take(&mut self, table: &Table) -> Result<(), ImportError> {
+        match &mut self.0 {
+            Some((column, sink)) => sink.push(table.of_column::<S>(*column)?),
+            None => Ok(()),
+        }
+    }
+
+    fn finish(self) -> Result<Option<S::Info>, ImportError> {
+        self.0.map(|(_, sink)| sink.finish()).transpose()
+    }
+}
+
+/// Imports a file of one column as labels or as targets.
+pub(super) fn import_column<S: ColumnSink>(
     input: Input,
-    labels_out: &Path,
+    out: &Path,
     limit: u64,
-) -> Result<LabelsInfo, ImportError> {
+) -> Result<S::Info, ImportError> {
     let mut table = Table::open(input)?;
     if table.columns != 1 {
         return Err(invalid(format!(
-            "a CSV file of labels has one column; this one has {}",
+            "a CSV file of {}s has one column; this one has {}",
+            S::NAME,
             table.columns
         )));
     }
-    let mut sink = LabelSink::create(labels_out, limit)?;
+    let mut sink = S::create(out, limit)?;
     while table.next()? {
-        sink.push(table.label(0)?)?;
+        // Most likely a value that is missing: without it the others would move to other rows.
+        if let Some(line) = table.blank {
+            return Err(invalid(format!(
+                "line {line} is blank; every line is the {} of a row",
+                S::NAME
+            )));
+        }
+        sink.push(table.of_column::<S>(0)?)?;
     }
     sink.finish()
 }
@@ -94,6 +115,8 @@ struct Table {
     /// The first record, read in advance, is data.
     pending: bool,
     record: ByteRecord,
+    /// A blank line between the record before and the current one.
+    blank: Option<u64>,
 }
 
 impl Table {
@@ -126,6 +149,7 @@ impl Table {
             header: None,
             pending: false,
             record,
+            blank: None,
         };
         if !table.read()? {
             return Err(invalid("the CSV file is empty"));
@@ -148,6 +172,7 @@ impl Table {
     /// Reads a record, past any blank lines. A line ends at its LF: the CR
     /// before it, if any, stays in the last cell, where it counts as space.
     fn read(&mut self) -> Result<bool, ImportError> {
+        let before = self.line();
         loop {
             self.spent.set(0);
             let more = self.reader.read_byte_record(&mut self.record);
@@ -157,6 +182,8 @@ impl Table {
             })?;
             let blank = self.record.as_slice().trim_ascii().is_empty() && self.record.len() == 1;
             if !more || !blank {
+                let skipped = before > 0 && self.line() > before + 1;
+                self.blank = skipped.then_some(before + 1);
                 return Ok(more);
             }
         }
@@ -197,12 +224,9 @@ impl Table {
         finite_f32(self.cell(column)?).map_err(|what| self.broken(column, &what))
     }
 
-    fn label(&self, column: usize) -> Result<u16, ImportError> {
-        let value = self.cell(column)?;
-        label(value).ok_or_else(|| {
-            let what = format!("the label is {value}; labels are whole numbers from 0 to 65535");
-            self.broken(column, &what)
-        })
+    /// The label or the target in a cell.
+    fn of_column<S: ColumnSink>(&self, column: usize) -> Result<S::Value, ImportError> {
+        S::value(self.cell(column)?).map_err(|what| self.broken(column, &what))
     }
 
     /// A complaint about one cell of the current record.

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::rows::{LabelFile, RowFile};
-use super::super::{Dtype, ImportError, ImportOptions, Imported, LabelsInfo, npy};
-use super::{import_labels, import_rows};
+use super::super::rows::{LabelFile, RowFile, TargetFile};
+use super::super::{
+    Dtype, ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, TargetsInfo, npy,
+};
+use super::{import_labels, import_rows, import_targets};
 
 /// A folder with one source file and the places of the outputs.
 pub(super) struct Bench {
@@ -22,6 +24,7 @@ impl Bench {
         let options = ImportOptions {
             shape: None,
             label_column: None,
+            target_column: None,
             max_bytes: 10_000_000,
         };
         Self {
@@ -34,46 +37,55 @@ impl Bench {
         self.dir.path().join(name)
     }
 
+    fn out(&self) -> SplitFiles {
+        SplitFiles::of(self.dir.path(), "rows")
+    }
+
     pub(super) fn rows(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
-        let (source, rows, labels) = (
-            self.path("source"),
-            self.path("rows.npy"),
-            self.path("labels.npy"),
-        );
-        self.check_left(import_rows(&source, &rows, &labels, &self.options))
+        let source = self.path("source");
+        self.check_left(import_rows(&source, &self.out(), &self.options))
     }
 
     pub(super) fn labels(&self, bytes: &[u8]) -> Result<LabelsInfo, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
-        let (source, labels) = (self.path("source"), self.path("labels.npy"));
-        self.check_left(import_labels(&source, &labels, &self.options))
+        let (source, labels) = (self.path("source"), self.out().labels);
+        self.check_left(import_labels(&source, &labels, self.options.max_bytes))
+    }
+
+    pub(super) fn targets(&self, bytes: &[u8]) -> Result<TargetsInfo, ImportError> {
+        fs::write(self.path("source"), bytes).unwrap();
+        let (source, targets) = (self.path("source"), self.out().targets);
+        self.check_left(import_targets(&source, &targets, self.options.max_bytes))
     }
 
     /// After an error only the source may be there.
     fn check_left<T>(&self, result: Result<T, ImportError>) -> Result<T, ImportError> {
         let left = fs::read_dir(self.dir.path()).unwrap().count();
         assert!(
-            left <= if result.is_err() { 1 } else { 3 },
+            left <= if result.is_err() { 1 } else { 4 },
             "{left} files are left"
         );
         result
     }
 
     /// All rows, in the model's units.
-    fn values(&self) -> Vec<f32> {
-        let file = RowFile::open(&self.path("rows.npy")).unwrap();
+    pub(super) fn values(&self) -> Vec<f32> {
+        let file = RowFile::open(&self.out().rows).unwrap();
         let indices: Vec<u32> = (0..u32::try_from(file.rows()).unwrap()).collect();
         let mut out = vec![0.0; file.rows() * file.row_len()];
         file.gather(&indices, &mut out).unwrap();
         out
     }
 
-    fn stored_labels(&self) -> Vec<i64> {
-        LabelFile::open(&self.path("labels.npy"))
-            .unwrap()
-            .labels()
-            .to_vec()
+    pub(super) fn stored_labels(&self) -> Vec<i64> {
+        let file = LabelFile::open(&self.out().labels).unwrap();
+        file.labels().to_vec()
+    }
+
+    pub(super) fn stored_targets(&self) -> Vec<f64> {
+        let file = TargetFile::open(&self.out().targets).unwrap();
+        file.targets().to_vec()
     }
 }
 

@@ -31,6 +31,7 @@ fn facts(shape: &[i64], range: (f64, f64)) -> DataFacts {
         shape: shape.to_vec(),
         range,
         classes: None,
+        targets: 0,
     }
 }
 
@@ -193,6 +194,7 @@ fn colour_images_of_any_range_are_learnt_in_either_precision() -> Tried {
         let batch = Batch {
             x: shares * one,
             labels: None,
+            targets: None,
         };
         let loss = |learner: &dyn Learner| {
             let report = tch::no_grad(|| learner.evaluate(&batch, &mut Rng::at(0, &[])));
@@ -225,6 +227,7 @@ fn a_machine_and_the_net_it_is_unrolled_to_rebuild_the_same() -> Tried {
         let batch = Batch {
             x: rows(30, &data).x,
             labels: None,
+            targets: None,
         };
         for step in 0..20 {
             learner.step(&batch, &mut context(step, 0.1));
@@ -252,6 +255,7 @@ fn inpainting_fills_in_what_is_missing_and_keeps_the_rest() -> Tried {
     let batch = Batch {
         x: x.shallow_clone(),
         labels: None,
+        targets: None,
     };
     for step in 0..800 {
         learner.step(&batch, &mut context(step, 0.03));

@@ -122,7 +122,7 @@ impl Tuned for DeepAutoencoder {
         ])
     }
 
-    fn load(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+    fn load(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
         self.encoder.load("encoder", tensors)?;
         self.decoder.load("decoder", tensors)
     }

@@ -17,12 +17,13 @@ use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
-use crate::train::Report;
+use crate::train::{Regression, Report};
 
 pub struct Classifier {
     /// Hidden layers, then the new one, which gives logits or one value.
     net: Net,
-    regresses: bool,
+    /// Of a regressor; a classifier has none.
+    regression: Option<Regression>,
 }
 
 pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
@@ -40,31 +41,18 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
 }
 
 impl Classifier {
-    pub fn new(net: Net, regresses: bool) -> Self {
-        Self { net, regresses }
+    pub fn new(net: Net, regression: Option<Regression>) -> Self {
+        Self { net, regression }
     }
 
     fn hidden_layers(&self) -> usize {
         self.net.depth() - 1
     }
-
-    /// Cross-entropy in nats, or squared error; averaged over the batch.
-    fn loss_of(&self, output: &Tensor, labels: &Tensor) -> Tensor {
-        if self.regresses {
-            output.mse_loss(&numbers(labels), Reduction::Mean)
-        } else {
-            output.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
-        }
-    }
 }
 
-/// Labels as targets of a regression, `[batch, 1]`.
-fn numbers(labels: &Tensor) -> Tensor {
-    labels.to_kind(Kind::Float).unsqueeze(1)
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(Kind::Double).double_value(&[])
+/// Cross-entropy in nats, averaged over the batch.
+fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
+    logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, 0.0)
 }
 
 impl Tuned for Classifier {
@@ -85,33 +73,57 @@ impl Tuned for Classifier {
 
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
         let output = self.net.pass(&batch.x, &mut Pass::train(rng));
-        Some(self.loss_of(&output, batch.labels.as_ref()?))
+        match &self.regression {
+            None => Some(cross_entropy(&output, batch.labels.as_ref()?)),
+            Some(regression) => Some(regression.loss(&output, &regression.numbers(batch)?)),
+        }
     }
 
     fn report(&self, batch: &Batch) -> Report {
-        let Some(labels) = &batch.labels else {
-            return Report::default();
-        };
-        let output = self.net.forward(&batch.x);
-        let loss = ("loss", self.loss_of(&output, labels).double_value(&[]));
-        let wrong = if self.regresses {
-            let off = (output - numbers(labels)).abs();
-            ("mean_absolute_error", mean(&off))
-        } else {
-            let wrong = output.argmax(1, false).not_equal_tensor(labels);
-            ("error", mean(&wrong.to_kind(Kind::Float)))
-        };
-        Report(vec![loss, wrong])
+        let output = || self.net.forward(&batch.x);
+        match (&self.regression, &batch.labels) {
+            (Some(regression), _) => match regression.numbers(batch) {
+                Some(numbers) => regression.report(&output(), &numbers),
+                None => Report::default(),
+            },
+            (None, Some(labels)) => {
+                let output = output();
+                let wrong = output.argmax(1, false).not_equal_tensor(labels);
+                let error = wrong.to_kind(Kind::Double).mean(Kind::Double);
+                Report(vec![
+                    ("loss", cross_entropy(&output, labels).double_value(&[])),
+                    ("error", error.double_value(&[])),
+                ])
+            }
+            (None, None) => Report::default(),
+        }
     }
 
-    fn load(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+    fn regression(&self) -> Option<&Regression> {
+        self.regression.as_ref()
+    }
+
+    fn regression_mut(&mut self) -> Option<&mut Regression> {
+        self.regression.as_mut()
+    }
+
+    fn load(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        // Weights without a scale are of a net that gives the numbers as they are.
+        let regression = self.regression.as_mut();
+        if let Some(regression) = regression.filter(|_| tensors.contains_key("target.mean")) {
+            regression.load(tensors)?;
+        }
         self.net.load("net", tensors)
     }
 }
 
 impl Model for Classifier {
     fn tensors(&self) -> Tensors {
-        self.net_tensors()
+        let mut tensors = self.net_tensors();
+        if let Some(regression) = &self.regression {
+            regression.name_tensors(&mut tensors);
+        }
+        tensors
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
         let last = &self.net.blocks()[self.hidden_layers() - 1];
@@ -121,7 +133,7 @@ impl Model for Classifier {
         Some(self)
     }
     fn scorer(&self) -> Option<&dyn Scorer> {
-        (!self.regresses).then_some(self as &dyn Scorer)
+        self.regression.is_none().then_some(self as &dyn Scorer)
     }
     fn predictor(&self) -> Option<&dyn Predictor> {
         Some(self)
@@ -163,10 +175,9 @@ impl Scorer for Classifier {
 impl Predictor for Classifier {
     fn predict(&self, x: &Tensor) -> Prediction {
         let output = self.net.forward(x);
-        if self.regresses {
-            Prediction::Values(output)
-        } else {
-            Prediction::Classes(output.softmax(1, Kind::Float))
+        match &self.regression {
+            None => Prediction::Classes(output.softmax(1, Kind::Float)),
+            Some(regression) => Prediction::Values(regression.answers(&output)),
         }
     }
     fn features(&self, x: &Tensor) -> Tensor {

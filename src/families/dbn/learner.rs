@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::labeled::Labeled;
 use super::spec::{Head, Spec};
 use super::stack::Stack;
 use super::tuning::Tuner;
@@ -11,11 +12,12 @@ use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
 use crate::nn::model::{DataFacts, Model, error_per_row};
 use crate::nn::optimizer::{OptimizerConfig, Rule};
 use crate::nn::rng::Rng;
+use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Learner, Means, Phase, Regression, Report, StepContext};
 
 /// Steps between two looks at the reconstruction while an RBM is trained: a look costs as much as a step.
 const LOOK_EVERY: u64 = 20;
@@ -28,13 +30,8 @@ pub struct DbnLearner {
     tuner: Option<Tuner>,
     /// The RBM that is being trained, and how; none while fine-tuning.
     pretraining: Option<(usize, Contrastive)>,
+    /// The only rows whose labels or targets are learnt from, if they are few.
     labeled: Option<Labeled>,
-}
-
-/// The only rows whose labels are learnt from.
-struct Labeled {
-    x: Tensor,
-    labels: Tensor,
 }
 
 impl DbnLearner {
@@ -136,21 +133,6 @@ impl DbnLearner {
         let mse = error_per_row(x, &reconstruction).mean(Kind::Double);
         Report(vec![("reconstruction_mse", mse.double_value(&[]))])
     }
-
-    /// What fine-tuning learns from in place of the batch, where few labels are allowed.
-    fn labeled_batch(&self, rows: i64, rng: &mut Rng) -> Option<Batch> {
-        let Labeled { x, labels } = self.labeled.as_ref()?;
-        let all = u32::try_from(x.size()[0]).unwrap_or(u32::MAX);
-        let picked: Vec<i64> = rng.permutation(all).into_iter().map(i64::from).collect();
-        let count = usize::try_from(rows)
-            .unwrap_or(usize::MAX)
-            .min(picked.len());
-        let index = Tensor::from_slice(&picked[..count]).to_device(self.device);
-        Some(Batch {
-            x: x.index_select(0, &index),
-            labels: Some(labels.index_select(0, &index)),
-        })
-    }
 }
 
 /// `ln(p / (1 - p))` with `p` the share of `rows` in which a unit is on (Hinton, 2010, section 8.1);
@@ -188,16 +170,23 @@ impl Learner for DbnLearner {
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
         let mut sum: Option<Tensor> = None;
         let mut rows = 0;
-        let wanted = self.spec.labeled_rows.unwrap_or(0);
-        let mut kept = (Vec::new(), Vec::new());
+        let wanted = self.spec.labeled_rows;
+        let regression = self.tuner.as_ref().and_then(|t| t.net.regression());
+        let (mut kept, mut numbers) = (Vec::new(), Columns::default());
         for batch in batches {
-            let Batch { x, labels } = batch?;
-            let missing = (wanted - rows).clamp(0, x.size()[0]);
-            if let Some(labels) = labels.filter(|_| missing > 0) {
-                kept.0.push(x.narrow(0, 0, missing));
-                kept.1.push(labels.narrow(0, 0, missing));
+            let batch = batch?;
+            let size = batch.x.size()[0];
+            // Of the rows after these nothing but the values is looked at.
+            let learnt = wanted.map_or(size, |wanted| (wanted - rows).clamp(0, size));
+            if learnt > 0 {
+                let first = batch.map(|tensor| tensor.narrow(0, 0, learnt));
+                if let Some(more) = regression.and_then(|r| r.numbers(&first)) {
+                    numbers.add(&more);
+                }
+                kept.extend(wanted.map(|_| first));
             }
-            rows += x.size()[0];
+            rows += size;
+            let x = batch.x;
             let v = match self.spec.binarize {
                 Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
                 Binarize::None | Binarize::Dynamic => x,
@@ -208,11 +197,9 @@ impl Learner for DbnLearner {
         if let Some(sum) = sum {
             self.start_from(0, &sum, rows);
         }
-        if wanted > 0 {
-            self.labeled = Some(Labeled {
-                x: Tensor::cat(&kept.0, 0),
-                labels: Tensor::cat(&kept.1, 0),
-            });
+        self.labeled = (!kept.is_empty()).then(|| Labeled::of(&kept));
+        if let Some(regression) = self.tuner.as_mut().and_then(|t| t.net.regression_mut()) {
+            regression.fit(&numbers);
         }
         self.unroll();
         Ok(())
@@ -230,7 +217,9 @@ impl Learner for DbnLearner {
         if let Some((layer, _)) = self.pretraining {
             return self.pretraining_step(layer, batch, context);
         }
-        let few = self.labeled_batch(batch.x.size()[0], &mut context.rng);
+        // An epoch has as many steps as with the labels of all rows.
+        let labeled = self.labeled.as_ref();
+        let few = labeled.map(|rows| rows.draw(batch.x.size()[0], &mut context.rng));
         match &mut self.tuner {
             Some(tuner) => tuner.step(few.as_ref().unwrap_or(batch), context),
             None => Report::default(),
@@ -270,19 +259,25 @@ impl Learner for DbnLearner {
         report
     }
 
+    fn summary(&self, means: &Means) -> Vec<(String, f64)> {
+        match self.tuner.as_ref().and_then(|t| t.net.regression()) {
+            None => means.told(),
+            Some(_) => Regression::summary(means),
+        }
+    }
+
     fn state(&self) -> Tensors {
         let mut state = match &self.tuner {
             Some(tuner) if self.pretraining.is_none() => tuner.state(),
-            Some(tuner) => tuner.net.net_tensors(),
+            Some(tuner) => tuner.net.tensors(),
             None => Tensors::new(),
         };
         if let Some((_, contrastive)) = &self.pretraining {
             state.extend(self.stack.named_tensors());
             state.extend(contrastive.state());
         }
-        if let Some(Labeled { x, labels }) = &self.labeled {
-            state.insert("labeled.rows".to_owned(), x.shallow_clone());
-            state.insert("labeled.labels".to_owned(), labels.shallow_clone());
+        if let Some(labeled) = &self.labeled {
+            labeled.name_tensors(&mut state);
         }
         state
     }
@@ -291,20 +286,14 @@ impl Learner for DbnLearner {
         if let Some((_, contrastive)) = &mut self.pretraining {
             self.stack.load(state)?;
             contrastive.restore(state)?;
-            if let Some(tuner) = &self.tuner {
+            if let Some(tuner) = &mut self.tuner {
                 tuner.net.load(state)?;
             }
         } else if let Some(tuner) = &mut self.tuner {
             tuner.restore(state)?;
         }
         if self.spec.labeled_rows.is_some() {
-            let take = |name: &str| {
-                let tensor = state.get(name);
-                let tensor = tensor.ok_or_else(|| TensorMismatch::Missing(name.to_owned()))?;
-                Ok(tensor.to_device(self.device))
-            };
-            let (x, labels) = (take("labeled.rows")?, take("labeled.labels")?);
-            self.labeled = Some(Labeled { x, labels });
+            self.labeled = Some(Labeled::restored(state, self.device)?);
         }
         Ok(())
     }

@@ -115,6 +115,7 @@ mod tests {
             shape: vec![5],
             range: (0.0, 1.0),
             classes,
+            targets: 0,
         };
         let mut rng = Rng::at(8, &[]);
         let mut stack = Stack::init(&spec, &facts, Kind::Float, &mut rng, Device::Cpu);

@@ -3,12 +3,13 @@
 //! Salakhutdinov, 2006).
 //!
 //! `spec` what a client writes; `stack` the RBMs; `generative` what the stack answers;
-//! `classifier` and `autoencoder` the nets it is unrolled to; `tuning` and `learner` how they
-//! learn.
+//! `classifier` and `autoencoder` the nets it is unrolled to; `tuning`, `labeled` and `learner` how
+//! they learn.
 
 mod autoencoder;
 mod classifier;
 mod generative;
+mod labeled;
 mod learner;
 mod likelihood;
 mod spec;
@@ -32,8 +33,8 @@ use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
-use crate::train::Learner;
 use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
+use crate::train::{Learner, Regression};
 
 pub struct DeepBelief;
 
@@ -89,7 +90,7 @@ impl Define for DeepBelief {
         device: Device,
     ) -> Result<Box<dyn Model>, TensorMismatch> {
         let mut rng = Rng::at(0, &[]);
-        if let Some(net) = tuned(spec, data, Kind::Float, &mut rng, device) {
+        if let Some(mut net) = tuned(spec, data, Kind::Float, &mut rng, device) {
             net.load(tensors)?;
             return Ok(net);
         }
@@ -111,8 +112,12 @@ fn tuned(
         Head::Generative => None,
         Head::Classifier | Head::Regressor => {
             let net = classifier::config(spec, data).init(rng, device);
-            let net = Classifier::new(net.computing_in(compute), spec.head == Head::Regressor);
-            Some(Box::new(net))
+            let regresses = spec.head == Head::Regressor;
+            let regression = regresses.then(|| Regression::new(data, device));
+            Some(Box::new(Classifier::new(
+                net.computing_in(compute),
+                regression,
+            )))
         }
         Head::Autoencoder => {
             let nets = autoencoder::configs(spec, data)

@@ -29,7 +29,7 @@ pub enum Head {
     Generative,
     /// A softmax layer on top, all layers fine-tuned by back-propagation.
     Classifier,
-    /// One linear unit on top, which learns the label as a number.
+    /// One linear unit on top, which learns the target; where the data set has none, the label as a number.
     Regressor,
     /// The stack and its mirror image, fine-tuned end to end; the last layer is the code.
     Autoencoder,
@@ -113,7 +113,7 @@ pub struct Spec {
     #[schema(minimum = 0.0, maximum = 0.9)]
     pub dropout: Option<f64>,
     /// Fine-tune on the first so many rows only (`classifier`, `regressor`); the RBMs see all rows, without
-    /// labels.
+    /// labels or targets.
     #[schema(minimum = 1, maximum = 10_000)]
     pub labeled_rows: Option<i64>,
     /// Units of the code (`autoencoder`). Default `linear`.
@@ -260,10 +260,20 @@ impl Spec {
     /// The settings that only some heads have.
     fn check_head(&self, data: &DataFacts, rules: &mut Rules) {
         let supervised = matches!(self.head, Head::Classifier | Head::Regressor);
+        let (labels, targets) = (data.classes.is_some(), data.targets > 0);
         rules.require(
-            !supervised || data.classes.is_some(),
+            self.head != Head::Classifier || labels,
             "/model/head",
-            "a classifier or a regressor learns from labels; this data set has none",
+            if targets {
+                "'classifier' learns labels, and the training rows of this data set have targets only; 'regressor' learns those"
+            } else {
+                "'classifier' learns labels, and the training rows of this data set have none"
+            },
+        );
+        rules.require(
+            self.head != Head::Regressor || labels || targets,
+            "/model/head",
+            "'regressor' learns targets or labels, and the training rows of this data set have neither",
         );
         rules.require(
             self.joint_labels != Some(true) || data.classes.is_some(),

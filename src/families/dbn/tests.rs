@@ -20,6 +20,7 @@ fn facts() -> DataFacts {
         shape: vec![4],
         range: (0.0, 1.0),
         classes: Some(2),
+        targets: 0,
     }
 }
 
@@ -40,6 +41,7 @@ fn patterns() -> Batch {
     Batch {
         x: x.repeat([10, 1]),
         labels: Some(Tensor::from_slice(&[0_i64, 1]).repeat([10])),
+        targets: None,
     }
 }
 
@@ -156,6 +158,74 @@ fn labels_of_other_rows_are_not_looked_at() {
 }
 
 #[test]
+fn targets_of_other_rows_are_not_looked_at_and_answers_are_in_their_unit() {
+    let facts = DataFacts {
+        classes: None,
+        targets: 1,
+        ..facts()
+    };
+    let model = json!({"hidden": [6], "head": "regressor", "labeled_rows": 4});
+    // The first pattern is worth 3000, the second 7000; from the fifth row on `others`.
+    let rows = |others: f64| {
+        let truth = [[3000.0, 7000.0].repeat(2), vec![others; 16]].concat();
+        Batch {
+            labels: None,
+            targets: Some(Tensor::from_slice(&truth)),
+            ..patterns()
+        }
+    };
+    let train = |others: f64| {
+        let mut dbn = DbnLearner::new(&spec(model.clone()), &training(), &facts, Device::Cpu);
+        dbn.prepare(&mut [Ok(rows(others))].into_iter())
+            .expect("rows");
+        dbn.enter(1);
+        for step in 0..300 {
+            let mut context = StepContext {
+                rng: Rng::at(1, &[step]),
+                learning_rate: 0.02,
+                epoch: 0,
+                step,
+                time: 0.0,
+            };
+            dbn.step(&rows(others), &mut context);
+        }
+        dbn
+    };
+    let (honest, other) = (train(5.0), train(-1e9));
+    for (name, tensor) in honest.model().tensors() {
+        assert!(tensor.equal(&other.model().tensors()[&name]), "{name}");
+    }
+    let Some(Prediction::Values(values)) = honest
+        .model()
+        .predictor()
+        .map(|p| p.predict(&patterns().x.narrow(0, 0, 2)))
+    else {
+        panic!("a regressor predicts values");
+    };
+    for (at, truth) in [(0, 3000.0), (1, 7000.0)] {
+        let found = values.double_value(&[at, 0]);
+        assert!((found - truth).abs() < 100.0, "{found}, not {truth}");
+    }
+}
+
+#[test]
+fn weights_without_a_scale_answer_as_they_are() {
+    let model = json!({"hidden": [6], "head": "regressor"});
+    let dbn = learner(model.clone());
+    let mut tensors = dbn.model().tensors();
+    tensors.retain(|name, _| !name.starts_with("target."));
+    let loaded = DeepBelief::load(&spec(model), &facts(), &tensors, Device::Cpu).expect("loads");
+    let predict = |model: &dyn crate::nn::model::Model| match model
+        .predictor()
+        .map(|p| p.predict(&patterns().x))
+    {
+        Some(Prediction::Values(values)) => values,
+        _ => panic!("a regressor predicts values"),
+    };
+    assert!(predict(loaded.as_ref()).equal(&predict(dbn.model())));
+}
+
+#[test]
 fn layers_at_rate_zero_stay_and_the_head_learns() {
     let mut dbn = learner(json!({"hidden": [6], "head": "classifier", "layer_rate": 0.0}));
     dbn.enter(1);
@@ -250,14 +320,20 @@ fn what_it_cannot_honour_is_refused_by_name() {
             "{model}"
         );
     }
-    let unlabelled = DataFacts {
+    let without = |targets| DataFacts {
         classes: None,
+        targets,
         ..facts()
     };
-    assert_eq!(
-        broken(json!({"head": "regressor"}), training(), unlabelled),
-        ["/model/head"]
-    );
+    for (head, targets, expected) in [
+        ("regressor", 0, &["/model/head"][..]),
+        ("classifier", 0, &["/model/head"]),
+        ("classifier", 1, &["/model/head"]),
+        ("regressor", 1, &[]),
+    ] {
+        let found = broken(json!({"head": head}), training(), without(targets));
+        assert_eq!(found, expected, "{head}, {targets}");
+    }
     let wide = DataFacts {
         range: (-1.0, 1.0),
         ..facts()

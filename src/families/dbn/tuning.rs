@@ -9,7 +9,7 @@ use crate::nn::model::Model;
 use crate::nn::optimizer::{Optimizer, OptimizerConfig};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
-use crate::train::{Report, StepContext};
+use crate::train::{Regression, Report, StepContext};
 
 /// A net that a stack of RBMs is unrolled to.
 pub trait Tuned: Model {
@@ -19,10 +19,17 @@ pub trait Tuned: Model {
     fn is_new(&self, name: &str) -> bool;
     /// Takes over the stack's weights.
     fn unroll(&self, stack: &Stack);
-    /// What fine-tuning descends, averaged over the batch; none without labels to learn from.
+    /// What fine-tuning descends, averaged over the batch; none for rows that lack what is learnt.
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor>;
     fn report(&self, batch: &Batch) -> Report;
-    fn load(&self, tensors: &Tensors) -> Result<(), TensorMismatch>;
+    /// The numbers it learns, of a regressor.
+    fn regression(&self) -> Option<&Regression> {
+        None
+    }
+    fn regression_mut(&mut self) -> Option<&mut Regression> {
+        None
+    }
+    fn load(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch>;
 }
 
 pub fn copy_into(target: &Tensor, source: &Tensor) {
@@ -100,7 +107,7 @@ impl Tuner {
 
     /// The net and the moments of its optimisers.
     pub fn state(&self) -> Tensors {
-        let mut state = self.net.net_tensors();
+        let mut state = self.net.tensors();
         for group in &self.groups {
             state.extend(group.optimizer.state(&format!("optimizer.{}", group.name)));
         }

@@ -19,6 +19,7 @@ fn facts(shape: &[i64]) -> DataFacts {
         shape: shape.to_vec(),
         range: (0.0, 1.0),
         classes: Some(3),
+        targets: 0,
     }
 }
 
@@ -50,6 +51,7 @@ fn batch(n: i64, data: &DataFacts, seed: u64) -> Batch {
     Batch {
         x: rows(n, data, seed),
         labels: Some(labels(n)),
+        targets: None,
     }
 }
 
@@ -384,6 +386,7 @@ fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     let batch = Batch {
         x: ends + rows(32, &data, 1) * 1e-2,
         labels: None,
+        targets: None,
     };
     let ended = (0..2000).find(|&step| {
         learner.step(&batch, &mut context(step, settings.learning_rate));

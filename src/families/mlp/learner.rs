@@ -1,4 +1,4 @@
-//! How the net learns: cross-entropy of the labels, or squared error of a number.
+//! How the net learns: cross-entropy of the labels, or squared error of a number for each row.
 
 use tch::{Kind, Reduction, Tensor};
 
@@ -9,11 +9,11 @@ use crate::nn::augment::shifted;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
-use crate::nn::standardize::{Columns, Standardizer};
+use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Learner, Means, Phase, Regression, Report, StepContext};
 
 pub(super) struct MlpLearner {
     mlp: Mlp,
@@ -59,38 +59,36 @@ impl MlpLearner {
         let mask = rng.uniform(&x.size(), x.device()).less(kept);
         x * mask.to_kind(Kind::Float) / kept
     }
+}
 
-    /// Cross-entropy in nats of `[batch, classes]` logits, averaged over the batch.
-    fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
-        logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, smoothing)
-    }
+/// What a batch is to come out as.
+enum Truth<'a> {
+    Classes(&'a Tensor),
+    Numbers(&'a Regression, Tensor),
+}
 
-    fn report(&self, outputs: &Tensor, labels: &Tensor, loss: &Tensor) -> Report {
-        let loss = ("loss", loss.double_value(&[]));
-        Report(match self.mlp.target() {
-            None => vec![loss, ("error", error(outputs, labels))],
-            Some(target) => vec![
-                loss,
-                ("rmse", squared_error(target, outputs, labels).sqrt()),
-            ],
-        })
+impl<'a> Truth<'a> {
+    /// None for rows that lack what the net learns.
+    fn of(mlp: &'a Mlp, batch: &'a Batch) -> Option<Self> {
+        match mlp.regression() {
+            None => batch.labels.as_ref().map(Self::Classes),
+            Some(regression) => {
+                let numbers = regression.numbers(batch)?;
+                Some(Self::Numbers(regression, numbers))
+            }
+        }
     }
+}
+
+/// Cross-entropy in nats of `[batch, classes]` logits, averaged over the batch.
+fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
+    logits.cross_entropy_loss::<Tensor>(labels, None, Reduction::Mean, -100, smoothing)
 }
 
 /// Share of the rows whose greatest logit is not their label's.
 fn error(logits: &Tensor, labels: &Tensor) -> f64 {
     let wrong = logits.argmax(1, false).not_equal_tensor(labels);
     mean(&wrong.to_kind(Kind::Float))
-}
-
-/// Mean squared error of a regressor, in the labels' own units.
-fn squared_error(target: &Standardizer, outputs: &Tensor, labels: &Tensor) -> f64 {
-    mean(&(target.undo(outputs) - column(labels)).square())
-}
-
-/// Labels as numbers, `[batch, 1]`.
-fn column(labels: &Tensor) -> Tensor {
-    labels.to_kind(Kind::Float).view([-1, 1])
 }
 
 fn mean(x: &Tensor) -> f64 {
@@ -104,9 +102,9 @@ impl Learner for MlpLearner {
 
     /// Mean and deviation of what is standardised.
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
-        let (mut inputs, mut targets) = (Columns::default(), Columns::default());
+        let (mut inputs, mut numbers) = (Columns::default(), Columns::default());
         let mlp = &mut self.mlp;
-        if mlp.input_mut().is_none() && mlp.target().is_none() {
+        if mlp.input_mut().is_none() && mlp.regression().is_none() {
             return Ok(());
         }
         for batch in batches {
@@ -114,59 +112,68 @@ impl Learner for MlpLearner {
             if mlp.input_mut().is_some() {
                 inputs.add(&batch.x);
             }
-            if let Some(labels) = &batch.labels {
-                targets.add(&labels.to_kind(Kind::Double).view([-1, 1]));
+            if let Some(more) = mlp.regression().and_then(|r| r.numbers(&batch)) {
+                numbers.add(&more);
             }
         }
         if let Some(input) = mlp.input_mut() {
             input.fit(&inputs);
         }
-        if let Some(target) = mlp.target_mut() {
-            target.fit(&targets);
+        if let Some(regression) = mlp.regression_mut() {
+            regression.fit(&numbers);
         }
         Ok(())
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
-        let Some(labels) = &batch.labels else {
+        let Some(truth) = Truth::of(&self.mlp, batch) else {
             return Report::default();
         };
         let x = self.seen(&batch.x, &mut context.rng);
         let outputs = self.mlp.train_pass(&x, &mut context.rng);
-        let loss = match self.mlp.target() {
-            None => Self::cross_entropy(&outputs, labels, self.label_smoothing),
-            Some(target) => outputs.mse_loss(&target.apply(&column(labels)), Reduction::Mean),
+        let loss = match &truth {
+            Truth::Classes(labels) => cross_entropy(&outputs, labels, self.label_smoothing),
+            Truth::Numbers(regression, numbers) => regression.loss(&outputs, numbers),
         };
         self.optimizer
             .descend(&loss, context.learning_rate, self.gradient_clip);
-        tch::no_grad(|| self.report(&outputs, labels, &loss))
+        tch::no_grad(|| match &truth {
+            Truth::Classes(labels) => Report(vec![
+                ("loss", loss.double_value(&[])),
+                ("error", error(&outputs, labels)),
+            ]),
+            Truth::Numbers(regression, numbers) => regression.step_report(&outputs, numbers, &loss),
+        })
     }
 
     /// `loss` is the cross-entropy without smoothing, or the squared error of the standardised number.
-    /// The test split may have no labels: then there is nothing to compare with.
+    /// The test split may lack what is learnt: then there is nothing to compare with.
     fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
-        let Some(labels) = &batch.labels else {
+        let Some(truth) = Truth::of(&self.mlp, batch) else {
             return Report::default();
         };
         let outputs = self.mlp.outputs(&batch.x);
-        let Some(target) = self.mlp.target() else {
-            let loss = Self::cross_entropy(&outputs, labels, 0.0);
-            let error = error(&outputs, labels);
-            return Report(vec![
-                ("loss", loss.double_value(&[])),
-                ("error", error),
-                ("accuracy", 1.0 - error),
-            ]);
-        };
-        let mse = squared_error(target, &outputs, labels);
-        // Against the variance of the training labels: that of a small batch would be noise.
-        let share = mse / target.deviation().double_value(&[0]).powi(2);
-        Report(vec![
-            ("loss", share),
-            ("mse", mse),
-            ("rmse", mse.sqrt()),
-            ("r2", 1.0 - share),
-        ])
+        match truth {
+            Truth::Classes(labels) => {
+                let error = error(&outputs, labels);
+                Report(vec![
+                    (
+                        "loss",
+                        cross_entropy(&outputs, labels, 0.0).double_value(&[]),
+                    ),
+                    ("error", error),
+                    ("accuracy", 1.0 - error),
+                ])
+            }
+            Truth::Numbers(regression, numbers) => regression.report(&outputs, &numbers),
+        }
+    }
+
+    fn summary(&self, means: &Means) -> Vec<(String, f64)> {
+        match self.mlp.regression() {
+            None => means.told(),
+            Some(_) => Regression::summary(means),
+        }
     }
 
     fn state(&self) -> Tensors {

@@ -1,4 +1,4 @@
-//! Multilayer perceptron: a feed-forward net that learns the labels (Rumelhart et al., 1986), with
+//! Multilayer perceptron: a feed-forward net that learns labels or targets (Rumelhart et al., 1986), with
 //! convolutions in front of it where `channels` asks for them (LeCun et al., 1998).
 //!
 //! `spec` is what a client writes, `net` the trained model, `learner` how it learns.

@@ -12,13 +12,14 @@ use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Standardizer;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::train::Regression;
 
 pub struct Mlp {
     net: Net,
     /// Of the input values.
     input: Option<Standardizer>,
-    /// Of the number to be learnt, for a regressor; a classifier has none.
-    target: Option<Standardizer>,
+    /// Of a regressor; a classifier has none.
+    regression: Option<Regression>,
     /// Values in the output of the last hidden layer.
     code: i64,
 }
@@ -34,9 +35,9 @@ impl Mlp {
             input: spec
                 .standardizes(data)
                 .then(|| Standardizer::identity(data.features(), device)),
-            target: match spec.task {
+            regression: match spec.task {
                 Task::Classification => None,
-                Task::Regression => Some(Standardizer::identity(1, device)),
+                Task::Regression => Some(Regression::new(data, device)),
             },
             code,
         }
@@ -47,8 +48,8 @@ impl Mlp {
         if let Some(input) = &mut self.input {
             input.load("input", tensors)?;
         }
-        if let Some(target) = &mut self.target {
-            target.load("target", tensors)?;
+        if let Some(regression) = &mut self.regression {
+            regression.load(tensors)?;
         }
         Ok(())
     }
@@ -62,12 +63,12 @@ impl Mlp {
         self.input.as_mut()
     }
 
-    pub(super) fn target(&self) -> Option<&Standardizer> {
-        self.target.as_ref()
+    pub(super) fn regression(&self) -> Option<&Regression> {
+        self.regression.as_ref()
     }
 
-    pub(super) fn target_mut(&mut self) -> Option<&mut Standardizer> {
-        self.target.as_mut()
+    pub(super) fn regression_mut(&mut self) -> Option<&mut Regression> {
+        self.regression.as_mut()
     }
 
     /// The rows as the first layer wants them, `[batch, features]`.
@@ -104,8 +105,8 @@ impl Model for Mlp {
         if let Some(input) = &self.input {
             input.name_tensors("input", &mut tensors);
         }
-        if let Some(target) = &self.target {
-            target.name_tensors("target", &mut tensors);
+        if let Some(regression) = &self.regression {
+            regression.name_tensors(&mut tensors);
         }
         tensors
     }
@@ -116,7 +117,7 @@ impl Model for Mlp {
         (self.hidden_layers() > 0).then_some(self)
     }
     fn scorer(&self) -> Option<&dyn Scorer> {
-        self.target.is_none().then_some(self)
+        self.regression.is_none().then_some(self)
     }
     fn predictor(&self) -> Option<&dyn Predictor> {
         Some(self)
@@ -160,9 +161,9 @@ impl Scorer for Mlp {
 impl Predictor for Mlp {
     fn predict(&self, x: &Tensor) -> Prediction {
         let outputs = self.outputs(x);
-        match &self.target {
+        match &self.regression {
             None => Prediction::Classes(outputs.softmax(1, Kind::Float)),
-            Some(target) => Prediction::Values(target.undo(&outputs)),
+            Some(regression) => Prediction::Values(regression.answers(&outputs)),
         }
     }
 

@@ -19,14 +19,14 @@ pub enum Kind {
     Mlp,
 }
 
-/// What the net learns of the labels.
+/// What the net learns of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[schema(as = MlpTask)]
 pub enum Task {
-    /// A probability for each class.
+    /// The label: a probability for each class.
     Classification,
-    /// The label itself, read as a number.
+    /// The target; where the data set has none, the label read as a number.
     Regression,
 }
 
@@ -95,7 +95,10 @@ impl Default for Spec {
 impl Spec {
     pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
         self.check_layers(data, rules);
-        self.check_labels(data, rules);
+        match self.task {
+            Task::Classification => check_classes(data, rules),
+            Task::Regression => self.check_numbers(data, rules),
+        }
         let shares = [
             ("dropout", self.dropout),
             ("input_dropout", self.input_dropout),
@@ -136,28 +139,14 @@ impl Spec {
         );
     }
 
-    fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
-        let Some(classes) = data.classes else {
-            let rule = "has no labels on its training rows; an mlp learns labels";
-            rules.require(false, "/dataset", rule);
-            return;
-        };
-        let classifies = self.task == Task::Classification;
+    fn check_numbers(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
-            !classifies || classes >= 2,
+            data.targets > 0 || data.classes.is_some(),
             "/dataset",
-            format!("has {classes} class of labels; classification needs two or more"),
+            "has neither targets nor labels on its training rows; the task 'regression' learns the one or the other",
         );
         rules.require(
-            !classifies || classes <= 1 << 24,
-            "/dataset",
-            format!(
-                "has labels up to {}: too many classes; did you mean the task 'regression'?",
-                classes - 1
-            ),
-        );
-        rules.require(
-            classifies || self.label_smoothing == 0.0,
+            self.label_smoothing == 0.0,
             "/model/label_smoothing",
             "spreads a target over classes; the task 'regression' has none",
         );
@@ -216,6 +205,31 @@ impl Spec {
     }
 }
 
+fn check_classes(data: &DataFacts, rules: &mut Rules) {
+    let Some(classes) = data.classes else {
+        let rule = if data.targets > 0 {
+            "has targets but no labels on its training rows; the task 'classification' learns labels, 'regression' targets"
+        } else {
+            "has no labels on its training rows; the task 'classification' learns labels"
+        };
+        rules.require(false, "/dataset", rule);
+        return;
+    };
+    rules.require(
+        classes >= 2,
+        "/dataset",
+        format!("has {classes} class of labels; classification needs two or more"),
+    );
+    rules.require(
+        classes <= 1 << 24,
+        "/dataset",
+        format!(
+            "has labels up to {}: too many classes; did you mean the task 'regression'?",
+            classes - 1
+        ),
+    );
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -232,6 +246,7 @@ mod tests {
             shape: vec![1, 8, 8],
             range: (0.0, 1.0),
             classes: Some(10),
+            targets: 0,
         };
         let table = DataFacts {
             shape: vec![12],
@@ -241,9 +256,21 @@ mod tests {
             classes: None,
             ..images.clone()
         };
+        let of_targets = DataFacts {
+            targets: 1,
+            ..unlabelled.clone()
+        };
         let usual = Spec::default();
         assert!(broken(&usual, &images).is_empty());
         assert_eq!(broken(&usual, &unlabelled), ["/dataset"]);
+        assert_eq!(broken(&usual, &of_targets), ["/dataset"]);
+        let regressor = Spec {
+            task: Task::Regression,
+            ..Spec::default()
+        };
+        assert!(broken(&regressor, &images).is_empty());
+        assert!(broken(&regressor, &of_targets).is_empty());
+        assert_eq!(broken(&regressor, &unlabelled), ["/dataset"]);
         let conv = Spec {
             channels: vec![8],
             augment: Some(Augment { shift: 2 }),

@@ -275,6 +275,7 @@ mod tests {
             shape: vec![3],
             range: (-203.0, 303.0),
             classes: None,
+            targets: 0,
         };
         let mut pca = Pca::zero(spec, &data, Device::Cpu);
         let mut moments = Moments::new(3, Device::Cpu);
@@ -329,6 +330,7 @@ mod tests {
             shape: vec![2],
             range: (0.0, 1.0),
             classes: None,
+            targets: 0,
         };
         let spec = Spec {
             code: 2,

@@ -264,6 +264,7 @@ mod tests {
             shape: vec![1, 8, 8],
             range: (0.0, 1.0),
             classes: None,
+            targets: 0,
         };
         let broken = |change: Change| -> Vec<String> {
             let mut spec = Spec::default();

@@ -183,6 +183,7 @@ mod tests {
             shape: vec![4],
             range,
             classes: Some(3),
+            targets: 0,
         };
         let net = Vae::init(&spec, &facts, &mut Rng::at(3, &[]), Device::Cpu);
         // As if trained: codes matter, and `q` is wide enough to sample the integral from.

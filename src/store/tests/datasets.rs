@@ -1,7 +1,7 @@
 //! Datasets, and the jobs that hold on to them.
 
 use super::{Fixture, ROOM, dataset};
-use crate::store::StoreError;
+use crate::store::{Split, StoreError};
 
 #[tokio::test]
 async fn by_id_by_name_and_once_per_name() {
@@ -16,6 +16,30 @@ async fn by_id_by_name_and_once_per_name() {
         Err(StoreError::NotFound(_))
     ));
     assert_eq!(f.store.dataset_ids().await.expect("ids"), [f.dataset.id]);
+}
+
+#[tokio::test]
+async fn targets_are_told_of_and_what_was_stored_without_has_none() {
+    let f = Fixture::new().await;
+    let mut prices = dataset("prices");
+    prices.classes = None;
+    prices.splits.train.labels = false;
+    prices.splits.train.target_range = Some([-2.5, 1e6]);
+    prices.splits.test = Some(Split {
+        rows: 10,
+        labels: false,
+        target_range: Some([-3.0, 0.5]),
+    });
+    f.store.insert_dataset(&prices).await.expect("inserts");
+    let found = f.store.dataset("prices").await.expect("found");
+    assert_eq!(found, prices);
+    assert_eq!(found.target_range(), Some([-3.0, 1e6]));
+    assert_eq!(found.facts().targets, 1);
+    // Targets of the test rows alone teach nothing.
+    prices.splits.train.target_range = None;
+    assert_eq!(prices.facts().targets, 0);
+    let older: Split = serde_json::from_str(r#"{"rows": 5, "labels": true}"#).expect("reads");
+    assert_eq!(older.targets(), 0);
 }
 
 #[tokio::test]

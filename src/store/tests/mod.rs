@@ -124,6 +124,7 @@ pub(super) fn dataset(name: &str) -> Dataset {
             train: Split {
                 rows: 1437,
                 labels: true,
+                target_range: None,
             },
             test: None,
         },
