@@ -12,6 +12,7 @@ pub mod families;
 pub mod inference;
 pub mod jobs;
 pub mod leave;
+pub mod machine;
 pub mod nn;
 pub mod spec;
 pub mod store;

@@ -53,6 +53,11 @@ pub trait Define: 'static {
     fn check(spec: &Self::Spec, training: &Training, data: &DataFacts, rules: &mut Rules);
     /// How many numbers the model will have, computed without making them.
     fn parameters(spec: &Self::Spec, data: &DataFacts) -> u128;
+    /// Numbers that a training step of `rows` rows keeps at once beside weights, gradients and moments;
+    /// rather too few than too many.
+    fn working(_spec: &Self::Spec, data: &DataFacts, rows: u128) -> u128 {
+        rows.saturating_mul(data.features().unsigned_abs().into())
+    }
     /// A learner with fresh weights, drawn from the training seed.
     fn learner(
         spec: &Self::Spec,
@@ -82,6 +87,7 @@ pub struct Family {
     pub normalise: fn(&Value) -> Result<Value, FieldError>,
     pub check: fn(&Value, &Training, &DataFacts) -> Vec<FieldError>,
     pub parameters: fn(&Value, &DataFacts) -> Result<u128, FamilyError>,
+    pub working: fn(&Value, &DataFacts, u128) -> Result<u128, FamilyError>,
     pub learner: Reader<Box<dyn Learner>>,
     pub load: Loader,
     pub schema: fn() -> FamilySchema,
@@ -122,6 +128,7 @@ impl Family {
                 rules.broken()
             },
             parameters: |value, data| Ok(D::parameters(&stored::<D>(value)?, data)),
+            working: |value, data, rows| Ok(D::working(&stored::<D>(value)?, data, rows)),
             learner: |value, training, data, device| {
                 Ok(D::learner(&stored::<D>(value)?, training, data, device))
             },

@@ -94,6 +94,17 @@ impl NetConfig {
         sum
     }
 
+    /// Numbers that one row leaves in a training step: what each block puts out, before and after its
+    /// activation, and the gradient.
+    pub fn working(&self) -> u128 {
+        let shapes = self.shapes().unwrap_or_default();
+        let sizes = shapes.iter().map(|shape| {
+            let size = shape.iter().map(|&d| u128::from(d.unsigned_abs()));
+            size.fold(1, u128::saturating_mul)
+        });
+        sizes.fold(0, u128::saturating_add).saturating_mul(3)
+    }
+
     /// Fresh weights on `device`. The shapes must fit; `shapes` tells beforehand.
     pub fn init(&self, rng: &mut Rng, device: Device) -> Net {
         let mut shape = self.input.clone();

@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::footprint::Footprint;
 use super::model::ModelSpec;
 use super::training::TrainingRequest;
 use crate::document::{FieldError, Rules};
-use crate::families::{Family, MAX_PARAMETERS};
+use crate::families::{Family, FamilyError, MAX_PARAMETERS};
 use crate::jobs::check_name;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
@@ -112,6 +113,16 @@ impl JobRequest {
     }
 }
 
+impl JobSpec {
+    /// What it will need to train on `rows` rows.
+    pub fn footprint(&self, data: &DataFacts, rows: u64) -> Result<Footprint, Vec<FieldError>> {
+        let parameters = (self.family.parameters)(&self.model, data).map_err(unreadable)?;
+        let rows = rows.min(self.training.batch_size.into());
+        let working = (self.family.working)(&self.model, data, rows.into()).map_err(unreadable)?;
+        Ok(Footprint::of(parameters, working, &self.training))
+    }
+}
+
 pub(super) fn check_priority(priority: i64, rules: &mut Rules) {
     rules.require(
         (-100..=100).contains(&priority),
@@ -130,8 +141,7 @@ pub(super) fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {
 }
 
 fn check_size(family: &Family, model: &Value, data: &DataFacts) -> Result<(), Vec<FieldError>> {
-    let parameters = (family.parameters)(model, data)
-        .map_err(|e| vec![FieldError::new("/model", e.to_string())])?;
+    let parameters = (family.parameters)(model, data).map_err(unreadable)?;
     let mut rules = Rules::default();
     rules.require(
         parameters <= MAX_PARAMETERS,
@@ -139,4 +149,8 @@ fn check_size(family: &Family, model: &Value, data: &DataFacts) -> Result<(), Ve
         format!("would have {parameters} weights and biases on this data set; at most {MAX_PARAMETERS} are allowed"),
     );
     rules.outcome()
+}
+
+fn unreadable(error: FamilyError) -> Vec<FieldError> {
+    vec![FieldError::new("/model", error.to_string())]
 }

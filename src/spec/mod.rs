@@ -2,6 +2,7 @@
 //! fields that are wrong. Pure: no files, no SQL, no tensors.
 
 pub mod evaluation;
+pub mod footprint;
 pub mod job;
 pub mod model;
 pub mod training;

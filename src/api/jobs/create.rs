@@ -10,6 +10,7 @@ use crate::api::models::find_version;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
+use crate::machine;
 use crate::spec::job::InitFrom;
 use crate::spec::training::place_of;
 use crate::spec::{JobRequest, JobSpec};
@@ -41,6 +42,14 @@ pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJ
         .validate(&dataset.facts(), &app.here)
         .map_err(Problem::fields)?;
     let place = place_of(&spec.training.device, &app.here);
+    let rows = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
+    let footprint = spec
+        .footprint(&dataset.facts(), rows)
+        .map_err(Problem::fields)?;
+    let lacking = footprint.check(machine::room(&app.layout.root), place == "cpu");
+    if !lacking.is_empty() {
+        return Err(Problem::fields(lacking));
+    }
     let mut new = new_job(spec, &dataset)?;
     new.priority = request.priority;
     new.place = place;

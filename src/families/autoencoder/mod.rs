@@ -57,6 +57,14 @@ impl Define for Autoencoder {
         layout::parameters(spec, data)
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        let decoder = layout::decoder(spec, data).working();
+        let nets = layout::encoder(spec, data)
+            .working()
+            .saturating_add(decoder);
+        rows.saturating_mul(nets)
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

@@ -74,6 +74,13 @@ impl Define for DeepBelief {
         }
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        let units = widths(spec, data).iter().fold(0, |sum: u128, w| {
+            sum.saturating_add(w.unsigned_abs().into())
+        });
+        rows.saturating_mul(units)
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

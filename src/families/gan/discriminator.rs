@@ -90,6 +90,11 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
 }
 
 impl Config {
+    /// Numbers that one row leaves in a training step.
+    pub fn working(&self) -> u128 {
+        self.body.working().saturating_add(self.head.working())
+    }
+
     pub fn parameters(&self) -> u128 {
         let table = match self.labels {
             Some((Conditioning::Projection, classes)) => {

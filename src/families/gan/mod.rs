@@ -53,6 +53,12 @@ impl Define for Gan {
         generator.saturating_add(discriminator::config(spec, data).parameters())
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        let generator = generator::config(spec, data).working();
+        let discriminator = discriminator::config(spec, data).working();
+        rows.saturating_mul(generator.saturating_add(discriminator))
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

@@ -52,6 +52,10 @@ impl Define for Mlp {
         spec.net(data).parameters()
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        rows.saturating_mul(spec.net(data).working())
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

@@ -51,6 +51,13 @@ impl Define for Pca {
         features * code + features + code + 1
     }
 
+    fn working(_spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        // The covariance is summed up in f64, and its eigenvectors are as large.
+        let features = u128::from(data.features().unsigned_abs());
+        let square = features.saturating_mul(features).saturating_mul(4);
+        square.saturating_add(rows.saturating_mul(features))
+    }
+
     fn learner(
         spec: &Spec,
         _training: &Training,

@@ -55,6 +55,11 @@ impl Define for Rbm {
         visible * hidden + visible + hidden
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        let units = data.features().saturating_add(spec.hidden).unsigned_abs();
+        rows.saturating_mul(units.into()).saturating_mul(2)
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

@@ -60,6 +60,11 @@ impl Define for Vae {
         nets.saturating_add(mixture)
     }
 
+    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+        let codes = u128::from(spec.samples.max(1));
+        rows.saturating_mul(net::Plan::new(spec, data).working(codes))
+    }
+
     fn learner(
         spec: &Spec,
         training: &Training,

@@ -80,6 +80,12 @@ impl Plan {
         self.front.shapes().err()
     }
 
+    /// Numbers that one row leaves in a training step, with so many codes drawn for it.
+    pub fn working(&self, codes: u128) -> u128 {
+        let down = self.front.working().saturating_add(self.encoder.working());
+        down.saturating_add(self.decoder.working().saturating_mul(codes))
+    }
+
     pub fn parameters(&self) -> u128 {
         let nets = [&self.front, &self.encoder, &self.decoder];
         nets.iter()

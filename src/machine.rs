@@ -1,0 +1,65 @@
+//! What the machine has: memory and disk.
+
+use std::fs;
+use std::path::Path;
+
+use crate::spec::footprint::Room;
+
+/// What a job can have here; the data directory's disk is looked at anew each time.
+pub fn room(data_dir: &Path) -> Room {
+    Room {
+        memory: memory(),
+        disk: free_disk(data_dir),
+    }
+}
+
+/// Memory of the machine or, where that is less, of the container, in bytes.
+fn memory() -> Option<u64> {
+    let machine = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| total_of(&text));
+    // cgroup v2, then v1; "max" and v1's huge number mean no limit.
+    let container = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ]
+    .iter()
+    .find_map(|path| fs::read_to_string(path).ok()?.trim().parse().ok());
+    match (machine, container) {
+        (Some(machine), Some(container)) => Some(u64::min(machine, container)),
+        (one, other) => one.or(other),
+    }
+}
+
+/// The line `MemTotal:  24000000 kB` of `/proc/meminfo`, in bytes.
+fn total_of(meminfo: &str) -> Option<u64> {
+    let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1024)
+}
+
+fn free_disk(folder: &Path) -> Option<u64> {
+    let about = rustix::fs::statvfs(folder).ok()?;
+    Some(about.f_bavail.saturating_mul(about.f_frsize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_kernels_text() {
+        let text = "MemTotal:       24612345 kB\nMemFree:        1 kB\n";
+        assert_eq!(total_of(text), Some(24_612_345 * 1024));
+        assert_eq!(total_of("nothing"), None);
+    }
+
+    #[test]
+    fn there_is_some_room_here() {
+        let room = room(Path::new("."));
+        assert!(
+            room.memory > Some(64 << 20) && room.disk.is_some(),
+            "{room:?}"
+        );
+    }
+}
