@@ -55,6 +55,10 @@ check: fmt-check scripts-check clippy doc deny openapi-check docker-check test #
 test: ## run all tests
 	RUST_TEST_THREADS=2 $(CARGO) test --release
 
+.PHONY: test-faults
+test-faults: ## kill, stop, fill, damage, lock and misdate: LATENTD_FAULT_ROUNDS rounds (200) from LATENTD_FAULT_SEED (1)
+	LATENTD_FAULT_ROUNDS=$${LATENTD_FAULT_ROUNDS:-200} $(CARGO) test --release --test it -- --nocapture faults
+
 .PHONY: fmt
 fmt: ## format the source
 	cargo fmt

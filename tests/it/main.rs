@@ -4,6 +4,7 @@ mod crash;
 mod datasets;
 mod evaluations;
 mod families;
+mod faults;
 mod fixtures;
 mod hostile_requests;
 mod hostile_targets;

@@ -28,30 +28,67 @@ pub struct Service {
     child: Child,
     url: String,
     folder: Arc<TempDir>,
-    flags: Vec<String>,
+    settings: Settings,
     client: Client,
     _places: SemaphorePermit<'static>,
+}
+
+/// How the binary is started.
+#[derive(Clone)]
+struct Settings {
+    flags: Vec<String>,
+    environment: Vec<(String, String)>,
+    data_dir: PathBuf,
 }
 
 impl Service {
     /// A service with nothing in it.
     pub async fn start(flags: &[&str]) -> Self {
-        Self::start_in(1, flags).await
+        Self::start_in(1, flags, &[], None).await
     }
 
     /// As `with_digits`, while no other test trains.
     pub async fn with_digits_alone(flags: &[&str]) -> Self {
-        Self::start_in(ALL_PLACES, flags).await.given_digits().await
+        Self::start_in(ALL_PLACES, flags, &[], None)
+            .await
+            .given_digits()
+            .await
     }
 
-    async fn start_in(places: u32, flags: &[&str]) -> Self {
+    /// As `with_digits`, with these variables in its environment.
+    pub async fn with_digits_in(flags: &[&str], environment: &[(String, String)]) -> Self {
+        Self::start_in(1, flags, environment, None)
+            .await
+            .given_digits()
+            .await
+    }
+
+    /// As `with_digits`, on a data directory of the caller's; it counts as part of a test that has
+    /// a place.
+    pub async fn with_digits_on(flags: &[&str], data_dir: &Path) -> Self {
+        Self::start_in(0, flags, &[], Some(data_dir))
+            .await
+            .given_digits()
+            .await
+    }
+
+    async fn start_in(
+        places: u32,
+        flags: &[&str],
+        environment: &[(String, String)],
+        data_dir: Option<&Path>,
+    ) -> Self {
         let places = PLACES
             .acquire_many(places)
             .await
             .expect("the semaphore is never closed");
         let folder = Arc::new(tempfile::tempdir().expect("a temporary folder"));
-        let flags: Vec<String> = flags.iter().map(|&flag| flag.to_owned()).collect();
-        let (child, url) = launch(Arc::clone(&folder), flags.clone()).await;
+        let settings = Settings {
+            flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
+            environment: environment.to_vec(),
+            data_dir: data_dir.map_or_else(|| folder.path().join("data"), Path::to_owned),
+        };
+        let (child, url) = launch(Arc::clone(&folder), settings.clone()).await;
         let client = Client::builder()
             .timeout(PATIENCE)
             .build()
@@ -60,7 +97,7 @@ impl Service {
             child,
             url,
             folder,
-            flags,
+            settings,
             client,
             _places: places,
         }
@@ -83,7 +120,7 @@ impl Service {
 
     /// Starts again on the same data directory, after a `kill` or a `stop`.
     pub async fn restart(&mut self) {
-        let flags = self.flags.clone();
+        let flags = self.settings.flags.clone();
         self.restart_with(&flags).await;
     }
 
@@ -92,8 +129,11 @@ impl Service {
             self.child.try_wait().expect("a status").is_some(),
             "the service still runs"
         );
-        let flags = flags.iter().map(|flag| flag.as_ref().to_owned()).collect();
-        (self.child, self.url) = launch(Arc::clone(&self.folder), flags).await;
+        let settings = Settings {
+            flags: flags.iter().map(|flag| flag.as_ref().to_owned()).collect(),
+            ..self.settings.clone()
+        };
+        (self.child, self.url) = launch(Arc::clone(&self.folder), settings).await;
     }
 
     pub fn pid(&self) -> u32 {
@@ -105,7 +145,7 @@ impl Service {
     }
 
     pub fn data_dir(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.settings.data_dir.clone()
     }
 
     /// What lies in the folder of data sets.
@@ -243,14 +283,14 @@ fn log_file(folder: &Path) -> PathBuf {
 }
 
 /// Starts the binary and waits for the line that tells its address.
-async fn launch(folder: Arc<TempDir>, flags: Vec<String>) -> (Child, String) {
+async fn launch(folder: Arc<TempDir>, settings: Settings) -> (Child, String) {
     let started = tokio::task::spawn_blocking(move || {
         let log = OpenOptions::new()
             .create(true)
             .append(true)
             .open(log_file(folder.path()))
             .expect("a log file");
-        let mut child = spawn(folder.path(), &flags, log);
+        let mut child = spawn(&settings, log);
         let mut line = String::new();
         let stdout = child.stdout.take().expect("standard output is piped");
         BufReader::new(stdout).read_line(&mut line).expect("a line");
@@ -271,7 +311,7 @@ async fn launch(folder: Arc<TempDir>, flags: Vec<String>) -> (Child, String) {
         .expect("the service starts")
 }
 
-fn spawn(folder: &Path, flags: &[String], log: File) -> Child {
+fn spawn(settings: &Settings, log: File) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
     // Settings of whoever runs the tests must not reach the service.
     for (name, _) in std::env::vars_os() {
@@ -290,8 +330,9 @@ fn spawn(folder: &Path, flags: &[String], log: File) -> Child {
             "1",
             "--data-dir",
         ])
-        .arg(folder.join("data"))
-        .args(flags)
+        .arg(&settings.data_dir)
+        .args(&settings.flags)
+        .envs(settings.environment.iter().cloned())
         .stdout(Stdio::piped())
         .stderr(log)
         .spawn()
