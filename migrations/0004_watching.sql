@@ -11,3 +11,6 @@ CREATE TABLE samples (
 );
 
 CREATE INDEX samples_by_sha256 ON samples (sha256);
+
+-- The least and the greatest value of a stretch of steps, without a look at the rows.
+CREATE INDEX metrics_by_value ON metrics (job_id, key, step, value);

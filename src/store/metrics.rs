@@ -79,12 +79,24 @@ impl Store {
     }
 }
 
+/// Every part is a look into an index: the names by skipping from one to the next, and of each stretch its
+/// last step, its least and its greatest value. A million points are read in a fraction of a second, where
+/// grouping them would sort them first.
 fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuilder<Sqlite> {
-    let mut query = QueryBuilder::new(
-        "WITH span AS (
-             SELECT key, MIN(step) AS low, MAX(step) AS high FROM metrics WHERE job_id = ",
-    );
+    let mut query = QueryBuilder::new("WITH RECURSIVE job (id, points) AS (SELECT ");
     query.push_bind(job_id.to_owned());
+    query.push(", ").push_bind(i64::from(max_points.max(1)));
+    query.push(
+        "), names (key) AS (
+             SELECT MIN(m.key) FROM job JOIN metrics m ON m.job_id = job.id
+             UNION ALL
+             SELECT (SELECT MIN(m.key) FROM metrics m WHERE m.job_id = job.id AND m.key > names.key)
+             FROM names, job WHERE names.key IS NOT NULL
+         ), span (key, low, width) AS (
+             SELECT key, (SELECT MIN(step) FROM metrics m WHERE m.job_id = job.id AND m.key = names.key),
+                    (SELECT MAX(step) FROM metrics m WHERE m.job_id = job.id AND m.key = names.key)
+             FROM names, job WHERE key IS NOT NULL",
+    );
     if let Some(keys) = keys {
         query.push(" AND key IN (");
         let mut list = query.separated(", ");
@@ -93,23 +105,28 @@ fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuild
         }
         query.push(")");
     }
+    // The i-th stretch begins at the first step whose (step - low) * points / width is at least i.
     query.push(
-        " GROUP BY key
-         ), kept AS (
-             SELECT m.key AS key, MAX(m.step) AS step, MIN(m.value) AS low, MAX(m.value) AS high
-             FROM span JOIN metrics m ON m.key = span.key AND m.job_id = ",
-    );
-    query.push_bind(job_id.to_owned());
-    query.push(" GROUP BY m.key, (m.step - span.low) * ");
-    query.push_bind(i64::from(max_points.max(1)));
-    query.push(
-        " / (span.high - span.low + 1)
+        "), stretch (key, low, width, i) AS (
+             SELECT key, low, width - low + 1, 0 FROM span
+             UNION ALL
+             SELECT key, low, width, i + 1 FROM stretch, job WHERE i + 1 < MIN(points, width)
+         ), edge (key, first, last) AS (
+             SELECT key, low + (i * width + parts - 1) / parts,
+                    low + ((i + 1) * width + parts - 1) / parts - 1
+             FROM (SELECT *, MIN(points, width) AS parts FROM stretch, job)
          )
-         SELECT m.key, m.step, m.epoch, m.value, kept.low, kept.high, m.at
-         FROM kept JOIN metrics m ON m.key = kept.key AND m.step = kept.step AND m.job_id = ",
+         SELECT m.key, m.step, m.epoch, m.value, m.at,
+                (SELECT MIN(value) FROM metrics x
+                 WHERE x.job_id = job.id AND x.key = edge.key AND x.step BETWEEN first AND last) AS low,
+                (SELECT MAX(value) FROM metrics x
+                 WHERE x.job_id = job.id AND x.key = edge.key AND x.step BETWEEN first AND last) AS high
+         FROM job CROSS JOIN edge CROSS JOIN metrics m
+              ON m.job_id = job.id AND m.key = edge.key AND m.step =
+                 (SELECT MAX(step) FROM metrics x
+                  WHERE x.job_id = job.id AND x.key = edge.key AND x.step BETWEEN first AND last)
+         ORDER BY m.key, m.step",
     );
-    query.push_bind(job_id.to_owned());
-    query.push(" ORDER BY m.key, m.step");
     query
 }
 

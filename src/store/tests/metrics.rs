@@ -134,3 +134,25 @@ async fn no_peak_is_lost_in_thinning() {
         [(50, Some(-5.0), Some(90.0)), (100, Some(1.0), Some(1.0))]
     );
 }
+
+/// Grouping them took a minute once; a look into the index for each stretch takes a moment.
+#[tokio::test]
+async fn a_million_points_are_thinned_by_looks_into_an_index() {
+    let f = Fixture::new().await;
+    let (job, _) = f.running("a").await;
+    let fill = "INSERT INTO metrics (job_id, key, step, epoch, value, at)
+                WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < 250000)
+                SELECT $1, k.column1, i, i / 100, i * 0.5, i FROM n, (VALUES ('a'), ('b'), ('c'), ('d')) k";
+    sqlx::query(fill)
+        .bind(&job.id)
+        .execute(f.store.writer())
+        .await
+        .expect("fills");
+    let series = f.store.series(&job.id, None, 1000).await.expect("series");
+    assert_eq!(series.len(), 4);
+    for points in series.values() {
+        assert_eq!(points.len(), 1000);
+        assert_eq!(points[999].step, 249_999);
+        assert_eq!((points[1].min, points[1].max), (Some(125.0), Some(249.5)));
+    }
+}
