@@ -59,6 +59,10 @@ test: ## run all tests
 test-faults: ## kill, stop, fill, damage, lock and misdate: LATENTD_FAULT_ROUNDS rounds (200) from LATENTD_FAULT_SEED (1)
 	LATENTD_FAULT_ROUNDS=$${LATENTD_FAULT_ROUNDS:-200} $(CARGO) test --release --test it -- --nocapture faults
 
+.PHONY: test-soak
+test-soak: ## LATENTD_SOAK_JOBS short jobs (500) in a row; prints memory, file handles and the database's size
+	LATENTD_SOAK_JOBS=$${LATENTD_SOAK_JOBS:-500} $(CARGO) test --release --test it -- --nocapture soak
+
 .PHONY: fmt
 fmt: ## format the source
 	cargo fmt

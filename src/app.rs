@@ -154,7 +154,12 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let address = listener.local_addr()?;
     let (drain, draining) = watch::channel(false);
     let queued = Arc::new(Notify::new());
-    tokio::spawn(keep_house(store.clone(), options.keep_events));
+    tokio::spawn(keep_house(
+        store.clone(),
+        artifacts.clone(),
+        options.keep_events,
+        options.keep_jobs,
+    ));
     let workers = start_workers(options, &store, &layout, &queued, &draining);
     let here = surroundings();
     let state = AppState {
@@ -215,8 +220,8 @@ async fn finish_within(
     Ok(())
 }
 
-/// Drops old events now and then, for as long as the service runs.
-async fn keep_house(store: Store, keep_events: u32) {
+/// Drops old events and old jobs now and then, for as long as the service runs.
+async fn keep_house(store: Store, artifacts: Artifacts, keep_events: u32, keep_jobs: u32) {
     const EVERY: Duration = Duration::from_secs(10);
     let mut since = now_ms();
     loop {
@@ -225,6 +230,13 @@ async fn keep_house(store: Store, keep_events: u32) {
         match store.prune_events(keep_events, since).await {
             Ok(_) => since = now,
             Err(error) => tracing::warn!(%error, "old events could not be dropped"),
+        }
+        if keep_jobs == 0 {
+            continue;
+        }
+        match store.prune_jobs(keep_jobs).await {
+            Ok(orphans) => artifacts.remove(&orphans),
+            Err(error) => tracing::warn!(%error, "old jobs could not be dropped"),
         }
     }
 }

@@ -83,6 +83,9 @@ pub struct Serve {
     /// Events that are kept of each job; of what is older, streams tell a `gap`.
     #[arg(long, env = "LATENTD_KEEP_EVENTS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
     pub keep_events: u32,
+    /// Ended jobs that are kept; of older ones everything but their published models is removed. 0 keeps all.
+    #[arg(long, env = "LATENTD_KEEP_JOBS", default_value_t = 0)]
+    pub keep_jobs: u32,
     /// Largest data set upload, in MiB as sent.
     #[arg(long, env = "LATENTD_MAX_UPLOAD_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub max_upload_mib: u64,

@@ -17,6 +17,7 @@ mod process;
 mod reply;
 mod service;
 mod shutdown;
+mod soak;
 mod targets;
 mod training;
 mod watching;

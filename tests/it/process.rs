@@ -27,6 +27,16 @@ pub fn peak_memory(pid: u32) -> u64 {
     number(pid, "VmHWM:").expect("the process runs") * 1024
 }
 
+/// Its resident memory now, in bytes.
+pub fn memory(pid: u32) -> u64 {
+    number(pid, "VmRSS:").expect("the process runs") * 1024
+}
+
+/// How many files it has open.
+pub fn open_files(pid: u32) -> usize {
+    fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)
+}
+
 fn number(pid: u32, field: &str) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     status

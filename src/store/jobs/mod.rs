@@ -4,6 +4,7 @@ mod admission;
 mod leases;
 mod moves;
 mod reports;
+mod retention;
 mod rows;
 
 use std::collections::BTreeMap;

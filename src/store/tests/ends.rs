@@ -2,7 +2,7 @@
 
 use serde_json::{Map, json};
 
-use super::{Fixture, version};
+use super::{Fixture, checkpoint, version};
 use crate::jobs::{JobError, ModelRef, Move, Selector, Status};
 use crate::store::StoreError;
 
@@ -153,4 +153,45 @@ async fn a_running_job_has_no_cancel_to_finish() {
     let refused = f.store.finish_cancel(&lease, 20).await;
     assert!(matches!(refused, Err(StoreError::Transition(_))));
     assert_eq!(f.job(&job.id).await.status, Status::Running);
+}
+
+#[tokio::test]
+async fn of_ended_jobs_the_last_are_kept_and_the_models_of_all() {
+    let f = Fixture::new().await;
+    let mut ids = Vec::new();
+    for (i, name) in ["a", "b", "c"].into_iter().enumerate() {
+        let (job, lease) = f.running(name).await;
+        let digest = format!("c{i}");
+        f.store
+            .record_checkpoint(&lease, &checkpoint(10, &digest, false), 1, 20)
+            .await
+            .expect("records");
+        f.store
+            .succeed(&lease, &version(&format!("m{i}")), &Map::new(), 30)
+            .await
+            .expect("succeeds");
+        ids.push(job.id);
+    }
+    let queued = f.queued("d").await;
+    let orphans = f.store.prune_jobs(1).await.expect("prunes");
+    assert_eq!(orphans, ["c0", "c1"]);
+    for id in &ids[..2] {
+        assert!(matches!(
+            f.store.job(id).await,
+            Err(StoreError::NotFound(_))
+        ));
+        let page = f.store.events(id, 0, 10).await.expect("reads");
+        assert!(page.events.is_empty(), "its events went with it");
+    }
+    assert_eq!(f.job(&ids[2]).await.status, Status::Succeeded);
+    assert_eq!(f.job(&queued.id).await.status, Status::Queued);
+    let newest = ModelRef {
+        name: "a".into(),
+        selector: Selector::Newest,
+    };
+    assert!(
+        f.store.model_version(&newest).await.is_ok(),
+        "its model stays"
+    );
+    assert!(f.store.prune_jobs(1).await.expect("prunes").is_empty());
 }
