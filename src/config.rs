@@ -93,7 +93,7 @@ pub struct Serve {
     #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
     /// Let webhooks point to this machine and to private networks.
-    #[arg(long, env = "LATENTD_WEBHOOK_ALLOW_PRIVATE")]
+    #[arg(long, env = "LATENTD_WEBHOOK_ALLOW_PRIVATE", value_parser = clap::builder::BoolishValueParser::new())]
     pub webhook_allow_private: bool,
     /// Wait so long, in milliseconds, before each further attempt of a webhook: for tests.
     #[arg(long, hide = true)]
