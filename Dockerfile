@@ -62,6 +62,8 @@ RUN groupadd --gid 10001 latentd \
     && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin latentd \
     && install -d -o latentd -g latentd -m 0750 /data
 COPY --from=build /out/latentd /opt/latentd
+# The slim image has none, and webhooks over https are checked against them.
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
 COPY LICENSE-MIT LICENSE-APACHE /opt/latentd/licenses/
 # Starting it once while building shows a missing library here, and not at the first start.
 RUN ln -s /opt/latentd/bin/latentd /usr/local/bin/latentd && latentd --version

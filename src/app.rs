@@ -22,6 +22,7 @@ use crate::jobs::LeasePolicy;
 use crate::spec::Surroundings;
 use crate::store::Store;
 use crate::telemetry;
+use crate::webhooks::{self, Backoff, Reach};
 use crate::worker::supervisor::{Supervisor, termination};
 use crate::worker::{Layout, now_ms, process};
 
@@ -160,7 +161,8 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         options.keep_events,
         options.keep_jobs,
     ));
-    let workers = start_workers(options, &store, &layout, &queued, &draining);
+    let mut workers = start_workers(options, &store, &layout, &queued, &draining);
+    let reach = reach(options);
     let here = surroundings();
     let state = AppState {
         engine: start_engine(options, &artifacts, here)?,
@@ -174,10 +176,20 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
             queued_jobs: i64::from(options.max_queued_jobs),
         },
         here,
+        webhook_reach: reach,
         queued,
         draining: draining.clone(),
         metrics: PrometheusBuilder::new().install_recorder()?,
     };
+    let sender = webhooks::Sender {
+        store: store.clone(),
+        client: webhooks::Client::new(reach, webhooks::Times::default())?,
+        backoff: Backoff {
+            every: options.webhook_backoff_ms.map(Duration::from_millis),
+        },
+        draining: draining.clone(),
+    };
+    workers.spawn(sender.run());
     let router = api::router(state);
     // The one line on standard output: scripts wait for it.
     writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
@@ -220,12 +232,33 @@ async fn finish_within(
     Ok(())
 }
 
-/// Drops old events and old jobs now and then, for as long as the service runs.
+fn reach(options: &Serve) -> Reach {
+    if options.webhook_allow_private {
+        Reach::Anywhere
+    } else {
+        Reach::Public
+    }
+}
+
+/// Drops old events, deliveries and jobs now and then, for as long as the service runs.
 async fn keep_house(store: Store, artifacts: Artifacts, keep_events: u32, keep_jobs: u32) {
     const EVERY: Duration = Duration::from_secs(10);
+    const DELIVERIES_EVERY: Duration = Duration::from_secs(600);
+    const KEEP_DELIVERIES_MS: i64 = 7 * 24 * 60 * 60 * 1000;
+    const KEEP_DELIVERIES: u32 = 2000;
     let mut since = now_ms();
+    let mut deliveries = tokio::time::interval(DELIVERIES_EVERY);
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            _ = deliveries.tick() => {
+                let before = now_ms() - KEEP_DELIVERIES_MS;
+                if let Err(error) = store.prune_deliveries(before, KEEP_DELIVERIES).await {
+                    tracing::warn!(%error, "old deliveries could not be dropped");
+                }
+                continue;
+            }
+        }
         let now = now_ms();
         match store.prune_events(keep_events, since).await {
             Ok(_) => since = now,

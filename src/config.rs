@@ -95,6 +95,12 @@ pub struct Serve {
     /// Largest body of any other request, in MiB.
     #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
+    /// Let webhooks point to this machine and to private networks.
+    #[arg(long, env = "LATENTD_WEBHOOK_ALLOW_PRIVATE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub webhook_allow_private: bool,
+    /// Wait so long, in milliseconds, before each further attempt of a webhook: for tests.
+    #[arg(long, hide = true)]
+    pub webhook_backoff_ms: Option<u64>,
     /// Seconds that requests and jobs get to finish at shutdown.
     #[arg(long, env = "LATENTD_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub shutdown_seconds: u64,

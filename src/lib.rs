@@ -18,4 +18,5 @@ pub mod spec;
 pub mod store;
 pub mod telemetry;
 pub mod train;
+pub mod webhooks;
 pub mod worker;

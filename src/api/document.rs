@@ -15,6 +15,7 @@ use utoipa::OpenApi;
         (name = "datasets", description = "Data to train on and to feed to models"),
         (name = "jobs", description = "Asynchronous training"),
         (name = "models", description = "Trained models and what they answer"),
+        (name = "webhooks", description = "Telling others of jobs, as Standard Webhooks"),
     ),
     components(schemas(super::problem::ProblemBody))
 )]

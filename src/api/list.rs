@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, Result};
+pub use crate::jobs::rfc3339;
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -57,9 +58,4 @@ impl<T> List<T> {
             has_more,
         }
     }
-}
-
-/// Epoch milliseconds as RFC 3339, UTC.
-pub fn rfc3339(epoch_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(epoch_ms).map_or_else(|_| String::new(), |at| at.to_string())
 }

@@ -13,6 +13,7 @@ pub mod service;
 pub mod state;
 pub mod telemetry;
 pub mod unread;
+pub mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -74,6 +75,11 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(models::verbs::inpaint))
         .routes(routes!(models::verbs::interpolate))
         .routes(routes!(models::verbs::predict))
+        .routes(routes!(webhooks::create::create, webhooks::list::list))
+        .routes(routes!(webhooks::item::get, webhooks::item::delete))
+        .routes(routes!(webhooks::test::test))
+        .routes(routes!(webhooks::deliveries::list))
+        .routes(routes!(webhooks::redeliver::redeliver))
 }
 
 /// The whole service.

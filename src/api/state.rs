@@ -9,6 +9,7 @@ use crate::artifacts::Artifacts;
 use crate::inference::Engine;
 use crate::spec::Surroundings;
 use crate::store::Store;
+use crate::webhooks::Reach;
 use crate::worker::Layout;
 
 /// Bounds on what clients send.
@@ -28,6 +29,8 @@ pub struct AppState {
     pub engine: Engine,
     pub limits: Limits,
     pub here: Surroundings,
+    /// How far webhooks may point.
+    pub webhook_reach: Reach,
     /// Knocks on the supervisors' door when a job was queued.
     pub queued: Arc<Notify>,
     /// Turns true when the service shuts down: long answers end then.

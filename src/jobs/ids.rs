@@ -34,6 +34,16 @@ pub fn dataset_id() -> String {
     format!("ds_{}", Uuid::now_v7().simple())
 }
 
+/// A fresh webhook id, `wh_…`.
+pub fn webhook_id() -> String {
+    format!("wh_{}", Uuid::now_v7().simple())
+}
+
+/// A fresh id of a webhook's delivery, `msg_…`: every attempt to deliver it carries the same.
+pub fn delivery_id() -> String {
+    format!("msg_{}", Uuid::now_v7().simple())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

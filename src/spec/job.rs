@@ -131,7 +131,7 @@ pub(super) fn check_priority(priority: i64, rules: &mut Rules) {
     );
 }
 
-pub(super) fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {
+pub fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {
     let bytes = serde_json::to_vec(metadata).map_or(0, |json| json.len());
     rules.require(
         bytes <= MAX_METADATA_BYTES,

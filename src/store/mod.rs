@@ -9,6 +9,7 @@ mod artifacts;
 mod checkpoints;
 mod columns;
 mod datasets;
+mod deliveries;
 mod error;
 mod events;
 mod jobs;
@@ -20,9 +21,11 @@ mod samples;
 #[cfg(test)]
 mod tests;
 mod transitions;
+mod webhooks;
 
 pub use checkpoints::{Checkpoint, NewCheckpoint, Recorded};
 pub use datasets::{Dataset, Split, Splits};
+pub use deliveries::{Attempt, Delivery, Due, Verdict};
 pub use error::{Result, StoreError};
 pub use events::{Event, EventKind, EventPage, NewEvent};
 pub use jobs::{Admitted, Expired, Holding, Idempotency, JobFilter, Report};
@@ -31,3 +34,4 @@ pub use models::{Model, ModelVersion, NewVersion};
 pub use open::Store;
 pub use page::Page;
 pub use samples::Sample;
+pub use webhooks::Webhook;

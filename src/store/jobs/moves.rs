@@ -6,11 +6,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, SqliteConnection};
 
 use super::{no_job, rows};
-use crate::jobs::{Job, JobError, Lease, Move, Status, Task, apply};
+use crate::jobs::{Job, JobError, Lease, Move, Status, Task, WebhookEvent, apply, message, told};
 use crate::store::columns::{status, to_json_opt};
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::models::{self, NewVersion};
-use crate::store::{Result, Store, StoreError, transitions};
+use crate::store::{Result, Store, StoreError, deliveries, transitions, webhooks};
 
 /// What a move needs to know of a job, read under the write lock.
 #[derive(Clone, Debug)]
@@ -277,7 +277,7 @@ pub(super) async fn shift(
     Ok(to)
 }
 
-/// A new status, for the record and for the watchers; the last one is followed by `end`.
+/// A new status, for the record, the watchers and the webhooks; the last one is followed by `end`.
 pub(super) async fn announce(
     conn: &mut SqliteConnection,
     job_id: &str,
@@ -299,7 +299,26 @@ pub(super) async fn announce(
             at,
         });
     }
-    events::append(conn, job_id, &news).await
+    events::append(conn, job_id, &news).await?;
+    notify(conn, job_id, to, at).await
+}
+
+/// Writes down what webhooks are to be told, in the transaction of the change itself: whatever happens
+/// after its commit, they will be told.
+async fn notify(conn: &mut SqliteConnection, job_id: &str, to: Status, at: i64) -> Result<()> {
+    let Some(event) = WebhookEvent::of(to) else {
+        return Ok(());
+    };
+    let listeners = webhooks::listening(conn, event).await?;
+    if listeners.is_empty() {
+        return Ok(());
+    }
+    let job = rows::load(conn, job_id).await?;
+    let body = message(event.as_str(), &told(&job), at);
+    for webhook in &listeners {
+        deliveries::queue(conn, webhook, (event.as_str(), Some(job_id)), &body, at).await?;
+    }
+    Ok(())
 }
 
 /// Of a guarded update: the row it was meant for, or the job is not this caller's to change.

@@ -10,6 +10,7 @@ mod models;
 mod moves;
 mod queue;
 mod scale;
+mod webhooks;
 
 use serde_json::{Map, json};
 use tempfile::TempDir;

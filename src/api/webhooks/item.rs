@@ -1,0 +1,38 @@
+//! `GET|DELETE /v1/webhooks/{webhook}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::Webhook;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// One webhook, without its secret.
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook", tag = "webhooks", summary = "Get a webhook",
+    params(("webhook" = String, Path, description = "Id")),
+    responses(
+        (status = 200, description = "The webhook", body = Webhook),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(
+    State(app): State<AppState>,
+    Path(webhook): Path<String>,
+) -> Result<Json<Webhook>> {
+    Ok(Json(Webhook::of(app.store.webhook(&webhook).await?)))
+}
+
+/// Deletes a webhook with its log of deliveries. What still waited to be sent is not sent.
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook", tag = "webhooks", summary = "Delete a webhook",
+    params(("webhook" = String, Path, description = "Id")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn delete(
+    State(app): State<AppState>,
+    Path(webhook): Path<String>,
+) -> Result<StatusCode> {
+    app.store.delete_webhook(&webhook).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,32 @@
+//! `GET /v1/webhooks`.
+
+use axum::Json;
+use axum::extract::State;
+
+use super::Webhook;
+use crate::api::extract::Query;
+use crate::api::list::{List, PageQuery, page_limit};
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// Lists webhooks, newest first.
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", summary = "List webhooks",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = List<Webhook>),
+        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn list(
+    State(app): State<AppState>,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<Webhook>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let page = app
+        .store
+        .list_webhooks(limit, query.after.as_deref())
+        .await?;
+    let data = page.items.into_iter().map(Webhook::of).collect();
+    Ok(Json(List::of(data, page.has_more, |w: &Webhook| {
+        w.id.clone()
+    })))
+}

@@ -1,0 +1,27 @@
+//! `POST /v1/webhooks/{webhook}/deliveries/{delivery}/redeliver`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::WebhookDelivery;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::worker::now_ms;
+
+/// Sends a message again, now, whatever came of it: the same id and the same body, and all its attempts
+/// before it again.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", operation_id = "redeliver_webhook", tag = "webhooks", summary = "Send a message again",
+    params(("webhook" = String, Path, description = "Id"), ("delivery" = String, Path, description = "Id")),
+    responses(
+        (status = 202, description = "Queued", body = WebhookDelivery),
+        (status = 404, description = "There is no such webhook or delivery", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The webhook is disabled, or a thousand messages wait for it", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn redeliver(
+    State(app): State<AppState>,
+    Path((webhook, delivery)): Path<(String, String)>,
+) -> Result<(StatusCode, Json<WebhookDelivery>)> {
+    let delivery = app.store.redeliver(&webhook, &delivery, now_ms()).await?;
+    Ok((StatusCode::ACCEPTED, Json(delivery.into())))
+}

@@ -1,0 +1,26 @@
+//! `POST /v1/webhooks/{webhook}/test`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+
+use super::WebhookDelivery;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::worker::now_ms;
+
+/// Sends the receiver a `webhook.test`, signed and retried like any other message.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook", tag = "webhooks", summary = "Try a webhook out",
+    params(("webhook" = String, Path, description = "Id")),
+    responses(
+        (status = 202, description = "Queued", body = WebhookDelivery),
+        (status = 404, description = "There is no such webhook", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It is disabled, or a thousand messages wait for it", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn test(
+    State(app): State<AppState>,
+    Path(webhook): Path<String>,
+) -> Result<(StatusCode, Json<WebhookDelivery>)> {
+    let delivery = app.store.queue_test(&webhook, now_ms()).await?;
+    Ok((StatusCode::ACCEPTED, Json(delivery.into())))
+}
