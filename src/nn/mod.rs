@@ -15,6 +15,8 @@ pub mod contrastive;
 pub mod conv;
 pub mod corruption;
 pub mod gibbs;
+#[cfg(test)]
+pub mod golden;
 pub mod latent;
 pub mod loss;
 pub mod machine;

@@ -1,8 +1,9 @@
 //! Gradient descent rules whose whole state can be saved, so that a resumed run takes the same steps.
 //!
 //! `momentum` and `nesterov` follow Sutskever et al. (2013), `rmsprop` Hinton's lecture 6e (2012),
-//! `adam` Kingma and Ba (2015), `adamw` Loshchilov and Hutter (2019). On the CPU every rule is one
-//! pass over the numbers; the tensor form would be one pass for each operation in the formula.
+//! `adam` Kingma and Ba (2015), `adamw` Loshchilov and Hutter (2019), each in PyTorch's form: the rate
+//! multiplies the velocity and is not part of it. On the CPU every rule is one pass over the numbers;
+//! the tensor form would be one pass for each operation in the formula.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
@@ -259,4 +260,73 @@ fn update_tensors(slot: &mut Slot, gradient: &Tensor, f: &Factors) {
         }
     };
     let _ = w.g_sub_(&(direction * f64::from(f.rate)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{assert_close, list, number, read, tensors};
+    use super::*;
+    use serde_json::Value;
+
+    const GOLDEN: &str = include_str!("../../tests/golden/optimizers.json");
+
+    fn of_case(case: &Value, start: &Value) -> Optimizer {
+        let config = OptimizerConfig {
+            rule: serde_json::from_value(case["rule"].clone()).expect("a rule"),
+            momentum: number(&case["momentum"]),
+            decay: number(&case["decay"]),
+            weight_decay: number(&case["weight_decay"]),
+        };
+        Optimizer::new(config, tensors(start))
+    }
+
+    fn in_name_order(gradient: &Value) -> Vec<Tensor> {
+        tensors(gradient).into_values().collect()
+    }
+
+    /// One step by the kernel for accelerators.
+    fn step_by_tensors(optimizer: &mut Optimizer, gradients: &[Tensor], rate: f64) {
+        optimizer.steps += 1;
+        for (slot, gradient) in optimizer.slots.iter_mut().zip(gradients) {
+            let config = &optimizer.config;
+            let factors = Factors::new(config, slot.decayed, rate, 1.0, optimizer.steps);
+            update_tensors(slot, gradient, &factors);
+        }
+    }
+
+    #[test]
+    fn every_rule_takes_the_steps_of_pytorch() {
+        let golden = read(GOLDEN);
+        let rates = list(&golden["rates"]);
+        for case in list(&golden["cases"]) {
+            for by_tensors in [false, true] {
+                let mut optimizer = of_case(case, &golden["start"]);
+                for (i, rate) in rates.iter().enumerate() {
+                    let gradients = in_name_order(&golden["gradients"][i]);
+                    if by_tensors {
+                        step_by_tensors(&mut optimizer, &gradients, number(rate));
+                    } else {
+                        optimizer.step(&gradients, number(rate), None);
+                    }
+                    for slot in &optimizer.slots {
+                        let what = format!("{} {} after {i}", case["rule"], slot.name);
+                        assert_close(&slot.parameter, &case[&slot.name][i], &what);
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn gradients_are_clipped_as_by_pytorch() {
+        let golden = read(GOLDEN);
+        let gradients = in_name_order(&golden["gradients"][0]);
+        for clipped in list(&golden["clipped"]) {
+            let scale = clip_scale(&gradients, number(&clipped["limit"]));
+            for (gradient, name) in gradients.iter().zip(["b", "faint", "w"]) {
+                let what = format!("{name} up to {}", clipped["limit"]);
+                assert_close(&(gradient * scale), &clipped[name], &what);
+            }
+        }
+    }
 }
