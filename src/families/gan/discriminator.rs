@@ -219,8 +219,8 @@ impl Discriminator {
     }
 }
 
-/// `mean (‖∇D(x̂)‖ - 1)²` at random points between the data's rows and generated ones
-/// (Gulrajani et al., 2017). Differentiable in the critic's weights.
+/// The slope's penalty at random points between the data's rows and generated ones
+/// (Gulrajani et al., 2017).
 pub fn gradient_penalty(
     critic: &Discriminator,
     real: &Tensor,
@@ -229,11 +229,14 @@ pub fn gradient_penalty(
     rng: &mut Rng,
 ) -> Tensor {
     let share = rng.uniform(&[real.size()[0], 1], real.device());
-    let between = (fake + share * (real - fake))
-        .detach()
-        .set_requires_grad(true);
-    let height = critic.logits(&between, labels, None).sum(Kind::Float);
-    let slope = Tensor::run_backward(&[height], &[&between], true, true).remove(0);
+    slope_penalty(critic, &(fake + share * (real - fake)), labels)
+}
+
+/// `mean (‖∇D(x)‖ - 1)²` over the rows of `x`. Differentiable in the critic's weights.
+pub fn slope_penalty(critic: &Discriminator, x: &Tensor, labels: Option<&Tensor>) -> Tensor {
+    let x = x.detach().set_requires_grad(true);
+    let height = critic.logits(&x, labels, None).sum(Kind::Float);
+    let slope = Tensor::run_backward(&[height], &[&x], true, true).remove(0);
     let squares = slope.square().sum_dim_intlist(1, false, Kind::Float);
     // The root has no slope at zero.
     ((squares + 1e-12).sqrt() - 1.0).square().mean(Kind::Float)

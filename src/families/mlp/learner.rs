@@ -191,3 +191,24 @@ impl Learner for MlpLearner {
         &self.mlp
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::golden::{assert_close, labels, leaf, list, number, read};
+
+    #[test]
+    fn the_cross_entropy_and_its_slope_are_those_of_pytorch() {
+        let golden = &read(include_str!("../../../tests/golden/losses.json"))["classes"];
+        let labels = labels(&golden["labels"]);
+        for case in list(&golden["cases"]) {
+            let logits = leaf(&golden["logits"]);
+            let smoothing = number(&case["smoothing"]);
+            let loss = cross_entropy(&logits, &labels, smoothing);
+            let what = format!("smoothing {smoothing}");
+            assert_close(&loss, &case["mean"], &what);
+            loss.backward();
+            assert_close(&logits.grad(), &case["slope"], &what);
+        }
+    }
+}
