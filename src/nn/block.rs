@@ -1,10 +1,14 @@
 //! One block of a net: an affine map (a matrix or a convolution), then what follows it in this order:
 //! normalisation, gate or nonlinearity, dropout.
 
+#[cfg(test)]
+mod golden_tests;
+
 use tch::{Device, Kind, Tensor};
 
 use super::Tensors;
 use super::activation::Activation;
+use super::frozen::{CannotFreeze, Frozen};
 use super::net::{Init, Pass};
 use super::norm::{BatchNorm, SpectralNorm};
 use super::rng::Rng;
@@ -321,6 +325,17 @@ impl Block {
         h.to_kind(Kind::Float)
     }
 
+    /// Statistics of these names stay as they are.
+    pub(super) fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        if let Some(norm) = &mut self.norm {
+            norm.freeze(&format!("{prefix}.norm"), frozen)?;
+        }
+        if let Some(spectral) = &mut self.spectral {
+            spectral.freeze(prefix, frozen)?;
+        }
+        Ok(())
+    }
+
     pub(super) fn name_parameters(&self, prefix: &str, into: &mut Tensors) {
         into.insert(format!("{prefix}.weight"), self.weight.shallow_clone());
         into.insert(format!("{prefix}.bias"), self.bias.shallow_clone());
@@ -343,57 +358,4 @@ impl Block {
 /// twice as fast. What comes out of one lies so already.
 fn channels_last(x: &Tensor) -> Tensor {
     x.permute([0, 2, 3, 1]).contiguous().permute([0, 3, 1, 2])
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::golden::{assert_close, cubes, leaf, read};
-    use super::*;
-
-    /// The value and every slope of a block of no nonlinearity of its own.
-    fn check(name: &str, config: &BlockConfig, input: &[i64]) {
-        let golden = &read(include_str!("../../tests/golden/layers.json"))[name];
-        let mut rng = Rng::at(0, &[]);
-        let fresh = Block::init(config, input, Init::FanIn, &mut rng, Device::Cpu);
-        let block = Block {
-            weight: leaf(&golden["weight"]),
-            bias: leaf(&golden["bias"]),
-            ..fresh
-        };
-        let x = leaf(&golden["x"]);
-        let y = block.forward(&x, &mut Pass::default());
-        assert_eq!(y.size()[1..], block.output, "{name}");
-        assert_close(&y, &golden["y"], name);
-        cubes(&y).backward();
-        for (tensor, part) in [(&x, "x"), (&block.weight, "weight"), (&block.bias, "bias")] {
-            let slope = &golden["slopes"][part];
-            assert_close(&tensor.grad(), slope, &format!("{name}: slope of {part}"));
-        }
-    }
-
-    #[test]
-    fn maps_and_their_slopes_are_those_of_pytorch() {
-        let (channels, stride, padding) = (3, 2, 1);
-        let down = Map::Conv {
-            channels,
-            kernel: 3,
-            stride,
-            padding,
-        };
-        let up = Map::ConvTranspose {
-            channels,
-            kernel: 4,
-            stride,
-            padding,
-            crop: [1, 0],
-        };
-        let linear = |map| BlockConfig::new(map, Activation::Linear);
-        check("conv", &linear(down), &[2, 5, 6]);
-        check("conv_transpose", &linear(up), &[2, 3, 2]);
-        let gated = BlockConfig {
-            gated: true,
-            ..linear(Map::linear(3))
-        };
-        check("gated", &gated, &[4]);
-    }
 }

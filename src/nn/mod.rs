@@ -14,6 +14,7 @@ pub mod categorical;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;
+pub mod frozen;
 pub mod gibbs;
 #[cfg(test)]
 pub mod golden;
@@ -34,6 +35,7 @@ pub mod standardize;
 pub mod tempered;
 pub mod tempering;
 pub mod tied;
+pub mod unroll;
 
 use std::collections::BTreeMap;
 

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Tensors;
+use super::frozen::{CannotFreeze, Frozen};
 use super::net::Pass;
 use super::rng::Rng;
 
@@ -19,6 +20,8 @@ pub struct BatchNorm {
     mean: Tensor,
     variance: Tensor,
     conditional: bool,
+    /// The running averages are used in training too, and follow no batch.
+    fixed: bool,
 }
 
 impl BatchNorm {
@@ -31,7 +34,17 @@ impl BatchNorm {
             mean: Tensor::zeros([channels], options),
             variance: Tensor::ones([channels], options),
             conditional: classes.is_some(),
+            fixed: false,
         }
+    }
+
+    /// Frozen moments are what the layer goes by in training as in use: what is learnt above it then
+    /// sees what it will see later.
+    pub fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        let (mean, variance) = (format!("{prefix}.mean"), format!("{prefix}.variance"));
+        let reason = "they are the moments of the same batches";
+        self.fixed = frozen.all_or_none(&[&mean, &variance], reason)?;
+        Ok(())
     }
 
     /// `[batch, channels, …]` to the same.
@@ -39,7 +52,7 @@ impl BatchNorm {
         let size = x.size();
         // The variance of a single value is unknown; the running moments stand in.
         let values = x.numel() as i64 / size[1].max(1);
-        let training = pass.training.is_some() && values > 1;
+        let training = pass.training.is_some() && values > 1 && !self.fixed;
         let affine = (!self.conditional).then_some((&self.scale, &self.shift));
         let normal = x.batch_norm(
             affine.map(|(scale, _)| scale),
@@ -78,20 +91,38 @@ impl BatchNorm {
 pub struct SpectralNorm {
     /// The left singular vector so far, `[rows]`.
     left: Tensor,
+    /// The vector stays as it is.
+    fixed: bool,
 }
 
 impl SpectralNorm {
     pub fn init(rows: i64, rng: &mut Rng, device: Device) -> Self {
         Self {
             left: unit(&rng.normal(&[rows], device)),
+            fixed: false,
         }
+    }
+
+    /// `prefix` is that of the weights, `<prefix>.weight`.
+    pub fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        let (left, weight) = (
+            format!("{prefix}.spectral.left"),
+            format!("{prefix}.weight"),
+        );
+        self.fixed = frozen.holds(&left);
+        if self.fixed && !frozen.holds(&weight) {
+            return Err(CannotFreeze(format!(
+                "'{left}' follows '{weight}', so it can only be frozen together with it"
+            )));
+        }
+        Ok(())
     }
 
     pub fn normalised(&self, weight: &Tensor, training: bool) -> Tensor {
         let matrix = weight.view([weight.size()[0], -1]);
         let right = tch::no_grad(|| {
             let right = unit(&matrix.transpose(0, 1).mv(&self.left));
-            if training {
+            if training && !self.fixed {
                 self.left.shallow_clone().copy_(&unit(&matrix.mv(&right)));
             }
             right
@@ -177,6 +208,7 @@ mod tests {
         let weight = leaf(&golden["weight"]);
         let norm = SpectralNorm {
             left: unit(&tensor(&golden["left"])),
+            fixed: false,
         };
         for pass in list(&golden["passes"]) {
             assert_close(&norm.normalised(&weight, true), &pass["weight"], "weight");
