@@ -11,6 +11,7 @@ use super::spec::{Conditioning, Spec};
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
+use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::model::DataFacts;
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::norm::SpectralNorm;
@@ -185,6 +186,16 @@ impl Discriminator {
             labels = planes.expand([-1, -1, height * width], false).flatten(1, 2);
         }
         Tensor::cat(&[x, &labels], 1)
+    }
+
+    pub fn freeze_statistics(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        if let Some(spectral) = self.embedding.as_mut().and_then(|e| e.spectral.as_mut()) {
+            spectral.freeze(&format!("{prefix}.classes"), frozen)?;
+        }
+        let body = format!("{prefix}.body");
+        self.body.freeze_statistics(&body, frozen)?;
+        let head = format!("{prefix}.head");
+        self.head.freeze_statistics(&head, frozen)
     }
 
     /// What gradients change.

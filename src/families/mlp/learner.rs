@@ -6,6 +6,7 @@ use super::net::Mlp;
 use super::spec::Spec;
 use crate::data::split::Batch;
 use crate::nn::augment::shifted;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
@@ -13,7 +14,7 @@ use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Means, Phase, Regression, Report, StepContext};
+use crate::train::{Adopted, Learner, Means, Phase, Regression, Report, StepContext};
 
 pub(super) struct MlpLearner {
     mlp: Mlp,
@@ -185,6 +186,11 @@ impl Learner for MlpLearner {
     fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
         self.mlp.restore(state)?;
         self.optimizer.restore("optimizer", state)
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        self.optimizer.freeze(&adopted.frozen);
+        self.mlp.freeze_statistics(&adopted.frozen)
     }
 
     fn model(&self) -> &dyn Model {
