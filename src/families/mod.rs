@@ -45,6 +45,8 @@ pub trait Define: 'static {
     const KIND: &'static str;
     /// One line for people.
     const SUMMARY: &'static str;
+    /// Whether what is learnt depends on the weights at the start, so that they can be another model's.
+    const LEARNS_FROM_A_START: bool = true;
     /// The `model` object of a job, its `kind` included. `Default` is what `{"kind": …}` trains.
     type Spec: Serialize + DeserializeOwned + Default + ToSchema;
 
@@ -82,6 +84,7 @@ type Reader<T> = fn(&Value, &Training, &DataFacts, Device) -> Result<T, FamilyEr
 pub struct Family {
     pub kind: &'static str,
     pub summary: &'static str,
+    pub learns_from_a_start: bool,
     pub training_defaults: fn() -> TrainingDefaults,
     /// The spec with every default filled in.
     pub normalise: fn(&Value) -> Result<Value, FieldError>,
@@ -114,6 +117,7 @@ impl Family {
         Self {
             kind: D::KIND,
             summary: D::SUMMARY,
+            learns_from_a_start: D::LEARNS_FROM_A_START,
             training_defaults: D::training_defaults,
             normalise: |value| {
                 let spec: D::Spec = document::read(value, "/model")?;

@@ -44,3 +44,23 @@ impl Activation {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{assert_close, leaf, list, read};
+    use super::*;
+
+    #[test]
+    fn values_and_slopes_are_those_of_pytorch() {
+        let golden = &read(include_str!("../../tests/golden/layers.json"))["activations"];
+        for case in list(&golden["cases"]) {
+            let name = &case["name"];
+            let activation: Activation = serde_json::from_value(name.clone()).expect("known");
+            let x = leaf(&golden["x"]);
+            let y = activation.apply(&x);
+            assert_close(&y, &case["y"], &format!("{name}"));
+            y.sum(tch::Kind::Float).backward();
+            assert_close(&x.grad(), &case["slope"], &format!("slope of {name}"));
+        }
+    }
+}

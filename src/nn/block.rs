@@ -1,10 +1,14 @@
 //! One block of a net: an affine map (a matrix or a convolution), then what follows it in this order:
 //! normalisation, gate or nonlinearity, dropout.
 
+#[cfg(test)]
+mod golden_tests;
+
 use tch::{Device, Kind, Tensor};
 
 use super::Tensors;
 use super::activation::Activation;
+use super::frozen::{CannotFreeze, Frozen};
 use super::net::{Init, Pass};
 use super::norm::{BatchNorm, SpectralNorm};
 use super::rng::Rng;
@@ -319,6 +323,17 @@ impl Block {
             }
         };
         h.to_kind(Kind::Float)
+    }
+
+    /// Statistics of these names stay as they are.
+    pub(super) fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        if let Some(norm) = &mut self.norm {
+            norm.freeze(&format!("{prefix}.norm"), frozen)?;
+        }
+        if let Some(spectral) = &mut self.spectral {
+            spectral.freeze(prefix, frozen)?;
+        }
+        Ok(())
     }
 
     pub(super) fn name_parameters(&self, prefix: &str, into: &mut Tensors) {

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use utoipa::ToSchema;
 
+use super::frozen::Frozen;
 use super::machine::Machine;
 use super::optimizer::{Optimizer, OptimizerConfig};
 use super::rng::Rng;
@@ -94,6 +95,11 @@ impl Contrastive {
             let hidden = machine.hidden(&p);
             (p, hidden)
         }
+    }
+
+    /// Leaves the machine's parts of these names as they are.
+    pub fn freeze(&mut self, frozen: &Frozen) {
+        self.optimizer.freeze(frozen);
     }
 
     /// Everything the next step depends on beside the machine itself.

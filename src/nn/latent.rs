@@ -77,6 +77,22 @@ mod tests {
     }
 
     #[test]
+    fn the_divergence_and_its_slopes_are_those_of_pytorch() {
+        use super::super::golden::{assert_close, leaf, read};
+        let golden = &read(include_str!("../../tests/golden/losses.json"))["divergence"];
+        let q = DiagonalGaussian {
+            mean: leaf(&golden["mean"]),
+            log_variance: leaf(&golden["log_variance"]),
+        };
+        let rows = q.kl_from_standard();
+        assert_close(&rows, &golden["rows"], "rows");
+        rows.sum(Kind::Float).backward();
+        assert_close(&q.mean.grad(), &golden["mean_slope"], "slope by the mean");
+        let slope = &golden["log_variance_slope"];
+        assert_close(&q.log_variance.grad(), slope, "slope by the log-variance");
+    }
+
+    #[test]
     fn the_divergence_in_closed_form_is_that_of_samples() {
         let q = posterior();
         let n = 200_000;

@@ -12,6 +12,9 @@ const RIDGE: f64 = 1e-3;
 /// Least share of a component; its logarithm stays finite.
 const LEAST_WEIGHT: f64 = 1e-9;
 
+/// Of the parts of a mixture.
+pub const NAMES: [&str; 3] = ["weights", "means", "covariances"];
+
 pub struct Mixture {
     /// `[components]`, summing to 1.
     weights: Tensor,
@@ -40,17 +43,18 @@ impl Mixture {
     }
 
     pub fn name_tensors(&self, prefix: &str, into: &mut Tensors) {
-        into.insert(format!("{prefix}.weights"), self.weights.shallow_clone());
-        into.insert(format!("{prefix}.means"), self.means.shallow_clone());
-        let covariances = self.covariances.shallow_clone();
-        into.insert(format!("{prefix}.covariances"), covariances);
+        let parts = [&self.weights, &self.means, &self.covariances];
+        for (name, part) in NAMES.iter().zip(parts) {
+            into.insert(format!("{prefix}.{name}"), part.shallow_clone());
+        }
     }
 
     pub fn load(&mut self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        copy_named(source, &format!("{prefix}.weights"), &mut self.weights)?;
-        copy_named(source, &format!("{prefix}.means"), &mut self.means)?;
-        let name = format!("{prefix}.covariances");
-        copy_named(source, &name, &mut self.covariances)
+        let parts = [&mut self.weights, &mut self.means, &mut self.covariances];
+        for (name, part) in NAMES.iter().zip(parts) {
+            copy_named(source, &format!("{prefix}.{name}"), part)?;
+        }
+        Ok(())
     }
 
     /// Starts over: the means at points spread evenly over `points`, each component as wide as all.

@@ -14,7 +14,10 @@ pub mod categorical;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;
+pub mod frozen;
 pub mod gibbs;
+#[cfg(test)]
+pub mod golden;
 pub mod latent;
 pub mod loss;
 pub mod machine;
@@ -32,6 +35,7 @@ pub mod standardize;
 pub mod tempered;
 pub mod tempering;
 pub mod tied;
+pub mod unroll;
 
 use std::collections::BTreeMap;
 

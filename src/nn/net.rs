@@ -9,6 +9,7 @@ use std::ops::Range;
 use tch::{Device, Kind, Tensor};
 
 use super::block::{Block, BlockConfig};
+use super::frozen::{CannotFreeze, Frozen};
 use super::rng::Rng;
 use super::{TensorMismatch, Tensors};
 
@@ -197,6 +198,15 @@ impl Net {
             let _ = parameter.set_requires_grad(true);
         }
         self
+    }
+
+    /// Running statistics and spectral vectors of these names stay as they are; parameters are the
+    /// optimiser's to leave alone.
+    pub fn freeze_statistics(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        for (i, block) in self.blocks.iter_mut().enumerate() {
+            block.freeze(&format!("{prefix}.{i}"), frozen)?;
+        }
+        Ok(())
     }
 
     /// What gradients change: `<prefix>.<block>.weight`, `.bias`, `.norm.weight`, `.norm.bias`. The

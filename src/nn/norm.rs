@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::Tensors;
+use super::frozen::{CannotFreeze, Frozen};
 use super::net::Pass;
 use super::rng::Rng;
 
@@ -19,6 +20,8 @@ pub struct BatchNorm {
     mean: Tensor,
     variance: Tensor,
     conditional: bool,
+    /// The running averages are used in training too, and follow no batch.
+    fixed: bool,
 }
 
 impl BatchNorm {
@@ -31,7 +34,17 @@ impl BatchNorm {
             mean: Tensor::zeros([channels], options),
             variance: Tensor::ones([channels], options),
             conditional: classes.is_some(),
+            fixed: false,
         }
+    }
+
+    /// Frozen moments are what the layer goes by in training as in use: what is learnt above it then
+    /// sees what it will see later.
+    pub fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        let (mean, variance) = (format!("{prefix}.mean"), format!("{prefix}.variance"));
+        let reason = "they are the moments of the same batches";
+        self.fixed = frozen.all_or_none(&[&mean, &variance], reason)?;
+        Ok(())
     }
 
     /// `[batch, channels, …]` to the same.
@@ -39,7 +52,7 @@ impl BatchNorm {
         let size = x.size();
         // The variance of a single value is unknown; the running moments stand in.
         let values = x.numel() as i64 / size[1].max(1);
-        let training = pass.training.is_some() && values > 1;
+        let training = pass.training.is_some() && values > 1 && !self.fixed;
         let affine = (!self.conditional).then_some((&self.scale, &self.shift));
         let normal = x.batch_norm(
             affine.map(|(scale, _)| scale),
@@ -71,25 +84,45 @@ impl BatchNorm {
     }
 }
 
-/// `W / σ(W)` with σ the greatest singular value, followed by one step of power iteration each time the
-/// weights are used in training (Miyato et al., 2018).
+/// `W / σ(W)` with σ the greatest singular value, estimated by one step of power iteration each time the
+/// weights are used in training: `v ← Wᵀ u`, `u ← W v`, both of length 1, and `σ = uᵀ W v` (Miyato et
+/// al., 2018, algorithm 1). PyTorch renews `v` once more before it takes σ; the `u` are the same, and so
+/// are the weights in use.
 pub struct SpectralNorm {
     /// The left singular vector so far, `[rows]`.
     left: Tensor,
+    /// The vector stays as it is.
+    fixed: bool,
 }
 
 impl SpectralNorm {
     pub fn init(rows: i64, rng: &mut Rng, device: Device) -> Self {
         Self {
             left: unit(&rng.normal(&[rows], device)),
+            fixed: false,
         }
+    }
+
+    /// `prefix` is that of the weights, `<prefix>.weight`.
+    pub fn freeze(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        let (left, weight) = (
+            format!("{prefix}.spectral.left"),
+            format!("{prefix}.weight"),
+        );
+        self.fixed = frozen.holds(&left);
+        if self.fixed && !frozen.holds(&weight) {
+            return Err(CannotFreeze(format!(
+                "'{left}' follows '{weight}', so it can only be frozen together with it"
+            )));
+        }
+        Ok(())
     }
 
     pub fn normalised(&self, weight: &Tensor, training: bool) -> Tensor {
         let matrix = weight.view([weight.size()[0], -1]);
         let right = tch::no_grad(|| {
             let right = unit(&matrix.transpose(0, 1).mv(&self.left));
-            if training {
+            if training && !self.fixed {
                 self.left.shallow_clone().copy_(&unit(&matrix.mv(&right)));
             }
             right
@@ -106,4 +139,85 @@ impl SpectralNorm {
 
 fn unit(x: &Tensor) -> Tensor {
     x / (x.norm() + 1e-12)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::golden::{assert_close, cubes, labels, leaf, list, read, tensor};
+    use super::*;
+    use serde_json::Value;
+
+    const GOLDEN: &str = include_str!("../../tests/golden/layers.json");
+
+    /// With the scale and the shift of a golden case, ready for gradients.
+    fn batch_norm(golden: &Value, channels: i64, classes: Option<i64>) -> BatchNorm {
+        BatchNorm {
+            scale: leaf(&golden["scale"]),
+            shift: leaf(&golden["shift"]),
+            ..BatchNorm::init(channels, classes, Device::Cpu)
+        }
+    }
+
+    #[test]
+    fn batches_are_normalised_as_by_pytorch_and_the_running_moments_follow() {
+        for (name, channels) in [("batch_norm", 2), ("batch_norm_of_rows", 3)] {
+            let golden = &read(GOLDEN)[name];
+            let mut norm = batch_norm(golden, channels, None);
+            let mut rng = Rng::at(0, &[]);
+            for batch in list(&golden["batches"]) {
+                norm.scale.zero_grad();
+                norm.shift.zero_grad();
+                let x = leaf(&batch["x"]);
+                let y = norm.forward(&x, &Pass::train(&mut rng));
+                cubes(&y).backward();
+                for (found, key) in [
+                    (&y, "y"),
+                    (&x.grad(), "slope"),
+                    (&norm.scale.grad(), "scale_slope"),
+                    (&norm.shift.grad(), "shift_slope"),
+                    (&norm.mean, "mean"),
+                    (&norm.variance, "variance"),
+                ] {
+                    assert_close(found, &batch[key], &format!("{name}: {key}"));
+                }
+            }
+            let x = tensor(&golden["batches"][0]["x"]);
+            let y = norm.forward(&x, &Pass::default());
+            assert_close(&y, &golden["in_use"], &format!("{name} in use"));
+        }
+    }
+
+    #[test]
+    fn scales_and_shifts_are_those_of_the_class() {
+        let golden = &read(GOLDEN)["conditional_batch_norm"];
+        let norm = batch_norm(golden, 2, Some(3));
+        let (x, labels) = (leaf(&golden["x"]), labels(&golden["labels"]));
+        let mut rng = Rng::at(0, &[]);
+        let pass = Pass::train(&mut rng).with_labels(Some(&labels));
+        let y = norm.forward(&x, &pass);
+        assert_close(&y, &golden["y"], "y");
+        cubes(&y).backward();
+        for (tensor, name) in [(&x, "x"), (&norm.scale, "scale"), (&norm.shift, "shift")] {
+            assert_close(&tensor.grad(), &golden["slopes"][name], name);
+        }
+    }
+
+    #[test]
+    fn weights_are_divided_by_their_greatest_singular_value() {
+        let golden = &read(GOLDEN)["spectral_norm"];
+        let weight = leaf(&golden["weight"]);
+        let norm = SpectralNorm {
+            left: unit(&tensor(&golden["left"])),
+            fixed: false,
+        };
+        for pass in list(&golden["passes"]) {
+            assert_close(&norm.normalised(&weight, true), &pass["weight"], "weight");
+            assert_close(&norm.left, &pass["left"], "left singular vector");
+        }
+        let in_use = norm.normalised(&weight, false);
+        assert_close(&in_use, &golden["in_use"], "weight in use");
+        let by = Tensor::arange_start(1, 13, (Kind::Float, Device::Cpu)).view([3, 2, 2, 1]);
+        (in_use * by).sum(Kind::Float).backward();
+        assert_close(&weight.grad(), &golden["slope"], "slope");
+    }
 }

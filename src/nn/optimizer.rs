@@ -1,13 +1,18 @@
 //! Gradient descent rules whose whole state can be saved, so that a resumed run takes the same steps.
 //!
 //! `momentum` and `nesterov` follow Sutskever et al. (2013), `rmsprop` Hinton's lecture 6e (2012),
-//! `adam` Kingma and Ba (2015), `adamw` Loshchilov and Hutter (2019). On the CPU every rule is one
-//! pass over the numbers; the tensor form would be one pass for each operation in the formula.
+//! `adam` Kingma and Ba (2015), `adamw` Loshchilov and Hutter (2019), each in PyTorch's form: the rate
+//! multiplies the velocity and is not part of it. On the CPU every rule is one pass over the numbers;
+//! the tensor form would be one pass for each operation in the formula.
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 use utoipa::ToSchema;
 
+use super::frozen::Frozen;
 use super::rng::{values, values_mut};
 use super::{TensorMismatch, Tensors, copy_named};
 
@@ -43,6 +48,8 @@ struct Slot {
     second: Tensor,
     /// Biases are not decayed: they hold no capacity worth taking away (Hinton, 2010, section 10).
     decayed: bool,
+    /// Never changed.
+    frozen: bool,
 }
 
 pub struct Optimizer {
@@ -66,6 +73,7 @@ impl Optimizer {
                 first: moment(uses_first, &parameter),
                 second: moment(uses_second, &parameter),
                 decayed: parameter.dim() > 1,
+                frozen: false,
                 name,
                 parameter,
             })
@@ -77,28 +85,63 @@ impl Optimizer {
         }
     }
 
+    /// Leaves the parameters of these names as they are from now on: they are neither moved nor
+    /// decayed, count in no norm, keep no moments, and no gradient of theirs is computed.
+    pub fn freeze(&mut self, frozen: &Frozen) {
+        for slot in self.slots.iter_mut().filter(|s| frozen.holds(&s.name)) {
+            let none = || Tensor::zeros([0], (Kind::Float, slot.parameter.device()));
+            (slot.first, slot.second) = (none(), none());
+            slot.frozen = true;
+            let _ = slot.parameter.set_requires_grad(false);
+        }
+    }
+
     /// One step down the gradients that `backward` left on the parameters, which are then cleared.
     /// With `clip`, the gradient is first scaled to at most that norm (Pascanu et al., 2013).
     pub fn descend(&mut self, loss: &Tensor, learning_rate: f64, clip: Option<f64>) {
         for slot in &mut self.slots {
             slot.parameter.zero_grad();
         }
-        loss.backward();
+        // Where all that it depends on is frozen there is nothing to go back through.
+        if loss.requires_grad() {
+            loss.backward();
+        }
         let gradients: Vec<Tensor> = self.slots.iter().map(|s| s.parameter.grad()).collect();
         self.step(&gradients, learning_rate, clip);
     }
 
-    /// One step down `gradients`, given in the name order of the parameters.
+    /// The same for a loss that depends on parameters of another optimiser too: no gradients but those
+    /// of these parameters are computed.
+    pub fn descend_alone(&mut self, loss: &Tensor, learning_rate: f64, clip: Option<f64>) {
+        let learning = self.slots.iter().filter(|slot| !slot.frozen);
+        let learning: Vec<&Tensor> = learning.map(|slot| &slot.parameter).collect();
+        if learning.is_empty() {
+            return;
+        }
+        let mut found = Tensor::run_backward(&[loss], &learning, false, false).into_iter();
+        let slots = self.slots.iter();
+        let gradients: Vec<Tensor> = slots
+            .map(|slot| if slot.frozen { None } else { found.next() })
+            .map(Option::unwrap_or_default)
+            .collect();
+        self.step(&gradients, learning_rate, clip);
+    }
+
+    /// One step down `gradients`, given in the name order of the parameters, the frozen ones among
+    /// them.
     pub fn step(&mut self, gradients: &[Tensor], learning_rate: f64, clip: Option<f64>) {
         tch::no_grad(|| {
             self.steps += 1;
-            let scale = clip.map_or(1.0, |limit| clip_scale(gradients, limit));
-            for (slot, gradient) in self.slots.iter_mut().zip(gradients) {
-                if !gradient.defined() {
-                    continue;
-                }
-                let factors =
-                    Factors::new(&self.config, slot.decayed, learning_rate, scale, self.steps);
+            let (config, steps) = (self.config, self.steps);
+            let moves = self.slots.iter_mut().zip(gradients);
+            let moves: Vec<_> = moves
+                .filter(|(slot, gradient)| !slot.frozen && gradient.defined())
+                .collect();
+            let scale = clip.map_or(1.0, |limit| {
+                clip_scale(moves.iter().map(|(_, gradient)| *gradient), limit)
+            });
+            for (slot, gradient) in moves {
+                let factors = Factors::new(&config, slot.decayed, learning_rate, scale, steps);
                 if slot.parameter.device() == Device::Cpu {
                     update_values(slot, gradient, &factors);
                 } else {
@@ -137,10 +180,9 @@ impl Optimizer {
     }
 }
 
-fn clip_scale(gradients: &[Tensor], limit: f64) -> f64 {
+/// PyTorch adds 1e-6 to the norm; the difference is lost in the rounding of the steps.
+fn clip_scale<'a>(gradients: impl Iterator<Item = &'a Tensor>, limit: f64) -> f64 {
     let squares: f64 = gradients
-        .iter()
-        .filter(|g| g.defined())
         .map(|g| g.square().sum(Kind::Double).double_value(&[]))
         .sum();
     (limit / squares.sqrt().max(1e-12)).min(1.0)

@@ -4,6 +4,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::frozen::Frozen;
 use super::gibbs::BernoulliPair;
 use super::optimizer::{Optimizer, OptimizerConfig, Rule};
 use super::rng::Rng;
@@ -72,6 +73,11 @@ impl RbmLayer {
     /// What the layer has learnt.
     pub fn pair(&self) -> &BernoulliPair {
         &self.pair
+    }
+
+    /// Leaves the parts of these names as they are.
+    pub fn freeze(&mut self, frozen: &Frozen) {
+        self.optimizer.freeze(frozen);
     }
 
     /// The weights in the kind that products are computed in.

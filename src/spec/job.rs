@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 
 use super::footprint::Footprint;
 use super::model::ModelSpec;
+use super::source::{InitFrom, check_source};
 use super::training::TrainingRequest;
 use crate::document::{FieldError, Rules};
 use crate::families::{Family, FamilyError, MAX_PARAMETERS};
@@ -29,8 +30,8 @@ pub struct JobRequest {
     pub model: ModelSpec,
     #[serde(default)]
     pub training: TrainingRequest,
-    /// Weights to start from: layers whose names and shapes agree are copied, the rest start fresh, and
-    /// the job's result says which.
+    /// Weights to start from: tensors whose names and shapes agree are copied, the rest start fresh, and
+    /// the job's result says which. With `freeze`, copied ones stay as they are.
     #[serde(default)]
     pub init_from: Option<InitFrom>,
     /// Of two jobs that wait, that of the higher number starts first, and of equal ones the older.
@@ -40,28 +41,6 @@ pub struct JobRequest {
     /// Anything of the client's own; at most 16 KiB.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-}
-
-/// Where weights come from: a model ref, or a checkpoint of a job.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(
-    untagged,
-    expecting = "expected a model ref or {\"job\": …, \"checkpoint\": …}"
-)]
-pub enum InitFrom {
-    /// `name`, `name:3` or `name@alias`.
-    Model(String),
-    Checkpoint(CheckpointRef),
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CheckpointRef {
-    /// The job's id.
-    pub job: String,
-    /// The checkpoint's number.
-    #[schema(minimum = 1)]
-    pub checkpoint: i64,
 }
 
 /// What the machine offers.
@@ -100,6 +79,9 @@ impl JobRequest {
             rules.require(false, "/name", rule.to_string());
         }
         check_metadata(&self.metadata, &mut rules);
+        if let Some(source) = &self.init_from {
+            check_source(source, family, &mut rules);
+        }
         check_priority(self.priority, &mut rules);
         rules.outcome()?;
         check_size(family, &model, data)?;

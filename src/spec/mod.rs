@@ -5,7 +5,9 @@ pub mod evaluation;
 pub mod footprint;
 pub mod job;
 pub mod model;
+pub mod source;
 pub mod training;
 
 pub use evaluation::{Evaluation, EvaluationRequest};
 pub use job::{JobRequest, JobSpec, Surroundings};
+pub use source::InitFrom;

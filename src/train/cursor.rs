@@ -4,6 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::adopt::Adopted;
+use super::learner::Learner;
+use super::observer::Halt;
+use crate::nn::Tensors;
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
     pub phase: usize,
@@ -18,6 +23,17 @@ pub struct Cursor {
     /// The least value of the early-stopping metric so far, and the epochs since.
     pub best: Option<f64>,
     pub epochs_since_best: u32,
+    /// What the run started with of another model, which may be gone by now.
+    #[serde(default)]
+    pub adopted: Adopted,
+}
+
+/// Puts a learner where a checkpoint left it.
+pub fn take_up(learner: &mut dyn Learner, cursor: &Cursor, state: &Tensors) -> Result<(), Halt> {
+    learner.hold(&cursor.adopted)?;
+    learner.enter(cursor.phase);
+    learner.restore(state)?;
+    Ok(())
 }
 
 /// Row-weighted means of metrics; a metric that is not in every report counts the rows of those it

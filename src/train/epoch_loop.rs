@@ -3,13 +3,14 @@
 
 use tch::Device;
 
+use super::adopt::{Adopted, Start, adopt};
 use super::cursor::{Cursor, Means};
 use super::forecast::PlannedPhase;
+use super::hold_out::divide;
 use super::learner::{Learner, Phase, StepContext};
+use super::observer::{Halt, Observer, Progress, Request, Snapshot};
 use super::settings::Training;
 use crate::data::split::Split;
-use crate::nn::Tensors;
-use crate::nn::model::Model;
 use crate::nn::rng::Rng;
 
 /// First coordinates of the random streams of a run; `INIT` is the families' own.
@@ -28,18 +29,7 @@ const EVALUATION_BATCH: usize = 1000;
 /// Looks at the model in its last phase, at most.
 const LOOKS: u32 = 100;
 
-/// What the world outside wants of a run; asked before every step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    Continue,
-    /// End now, as if this were the last step.
-    Stop,
-    /// Stop and throw away.
-    Cancel,
-    /// Write a checkpoint now and leave, to be taken up later.
-    Release,
-}
-
+/// How a run ended.
 #[derive(Debug, PartialEq)]
 pub enum Outcome {
     /// The weights are trained.
@@ -48,69 +38,11 @@ pub enum Outcome {
         metrics: Vec<(String, f64)>,
         /// Whether a `Request::Stop` ended it before its last epoch.
         stopped: bool,
+        /// What it started with of another model.
+        adopted: Adopted,
     },
     Canceled,
     Released,
-}
-
-/// Why a run cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum Halt {
-    #[error(
-        "training diverged: {metric} is {value} at step {step}; a lower learning_rate or a gradient_clip may help"
-    )]
-    Diverged {
-        metric: &'static str,
-        value: f64,
-        step: u64,
-    },
-    #[error("training stopped at step {step}: {reason}")]
-    Collapsed { reason: String, step: u64 },
-    #[error("early_stopping.metric '{metric}' is not reported; this model reports: {reported}")]
-    NoSuchMetric { metric: String, reported: String },
-    #[error("a row could not be read: {0}")]
-    Data(#[from] std::io::Error),
-    #[error("{0}")]
-    Observer(String),
-}
-
-/// How far a run is.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Progress {
-    /// Epochs done, over all phases.
-    pub epoch: u32,
-    pub epochs: u32,
-    pub step: u64,
-    pub total_steps: u64,
-}
-
-/// What a checkpoint holds.
-pub struct Snapshot<'a> {
-    pub cursor: &'a Cursor,
-    pub progress: Progress,
-    pub state: Tensors,
-    /// Latest validation (else training) metrics.
-    pub metrics: &'a [(String, f64)],
-    pub best: bool,
-}
-
-/// The outside of a run.
-pub trait Observer {
-    /// Once, before the first step.
-    fn plan(&mut self, _phases: Vec<PlannedPhase>) {}
-    fn request(&mut self) -> Request;
-    fn phase(&mut self, name: &str);
-    /// The tensors that were copied from another model at the start.
-    fn adopted(&mut self, _names: &[String]) {}
-    /// After every step; cheap, called often.
-    fn step(&mut self, progress: Progress, rows: u64, report: &super::Report);
-    /// The model after some epochs of the last phase, to look at.
-    fn look(&mut self, _epoch: u32, _model: &dyn Model) {}
-    /// After every epoch, with its means.
-    fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]);
-    fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt>;
-    /// The state of the best checkpoint so far.
-    fn recall_best(&mut self) -> Result<Option<Tensors>, Halt>;
 }
 
 /// All that a run works on.
@@ -123,53 +55,34 @@ pub struct Run<'a> {
     pub cursor: Cursor,
     /// Seconds of a step in each phase, from a trial; empty where nobody tried.
     pub step_costs: &'a [f64],
-    /// Tensors of another model, for a run that starts; those that agree are copied.
-    pub start_from: Option<&'a Tensors>,
+    /// Another model, for a run that starts: tensors that agree are copied.
+    pub start_from: Option<Start<'a>>,
 }
 
 /// Trains from `run.cursor` to the end. The learner's state must be that of the cursor.
 pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
     let (rows, held_out) = divide(run.train, run.training);
-    let phases = run.learner.phases();
     let steps_per_epoch = rows.len().div_ceil(run.training.batch_size as usize) as u64;
     let mut fit = Fit {
         run,
         rows,
         held_out,
-        phases,
+        phases: Vec::new(),
         steps_per_epoch,
         latest: Vec::new(),
     };
     if fit.run.cursor == Cursor::default() {
         fit.prepare()?;
-        if let Some(source) = fit.run.start_from {
-            let copied = fit.run.learner.adopt(source);
-            observer.adopted(&copied);
+        if let Some(start) = fit.run.start_from {
+            let adopted = adopt(fit.run.learner, start)?;
+            observer.adopted(&adopted);
+            fit.run.cursor.adopted = adopted;
         }
     }
+    // Layers that were copied may need no phase of their own.
+    fit.phases = fit.run.learner.phases();
     observer.plan(fit.plan());
     fit.run_phases(observer)
-}
-
-/// Row numbers to learn from and, held out by a seeded draw, to validate on.
-fn divide(train: &Split, training: &Training) -> (Vec<u32>, Vec<u32>) {
-    let limit = training
-        .max_rows
-        .map_or(u32::MAX, |m| u32::try_from(m).unwrap_or(u32::MAX));
-    let n = train.len().min(limit);
-    if training.validation_fraction <= 0.0 {
-        return ((0..n).collect(), Vec::new());
-    }
-    let mut order = Rng::at(training.seed, &[stream::HOLD_OUT]).permutation(n);
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "below n"
-    )]
-    let held_out = ((f64::from(n) * training.validation_fraction).round() as usize)
-        .clamp(1, order.len().saturating_sub(1).max(1));
-    let learnt = order.split_off(held_out);
-    (learnt, order)
 }
 
 struct Fit<'a> {
@@ -218,7 +131,7 @@ impl Fit<'_> {
         Ok(tch::no_grad(|| learner.prepare(&mut batches))?)
     }
 
-    fn run_phases(&mut self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
+    fn run_phases(mut self, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
         let mut stopped = false;
         while let Some(phase) = self.phases.get(self.run.cursor.phase).cloned() {
             observer.phase(&phase.name);
@@ -240,13 +153,14 @@ impl Fit<'_> {
         if self.run.training.early_stopping.is_some()
             && let Some(best) = observer.recall_best()?
         {
-            self.run
-                .learner
-                .restore(&best)
-                .map_err(|e| Halt::Observer(e.to_string()))?;
+            self.run.learner.restore(&best)?;
         }
         let metrics = self.finish(observer)?;
-        Ok(Outcome::Finished { metrics, stopped })
+        Ok(Outcome::Finished {
+            metrics,
+            stopped,
+            adopted: self.run.cursor.adopted,
+        })
     }
 
     fn run_phase(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {

@@ -1,10 +1,10 @@
 //! What the epoch loop asks of a family: steps that learn, evaluations that do not, and a state
 //! that holds everything the next step depends on.
 
-use tch::Tensor;
-
+use super::adopt::{Adopted, copy_agreeing};
 use super::cursor::Means;
 use crate::data::split::Batch;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::Model;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
@@ -98,71 +98,15 @@ pub trait Learner {
     fn adopt(&mut self, source: &Tensors) -> Vec<String> {
         copy_agreeing(source, &self.model().tensors())
     }
-}
 
-/// Tensors that say in what unit a regressor answers: always those of its own training rows.
-const UNIT: &str = "target.";
-
-/// Nets that lead from an input to a code or a prediction; a layer may pass from one to the other.
-const FORWARD: [&str; 2] = ["net", "encoder"];
-
-/// The tensor of `source` that belongs at `name`, if one of that shape does.
-fn counterpart<'a>(source: &'a Tensors, name: &str, tensor: &Tensor) -> Option<&'a Tensor> {
-    let other = || {
-        let (net, rest) = name.split_once('.')?;
-        let mut names = FORWARD.iter().map(|other| format!("{other}.{rest}"));
-        FORWARD
-            .contains(&net)
-            .then(|| names.find_map(|other| source.get(&other)))?
-    };
-    source
-        .get(name)
-        .or_else(other)
-        .filter(|found| found.size() == tensor.size() && !name.starts_with(UNIT))
-}
-
-/// Names in `target` that have a counterpart in `source`.
-pub fn agreeing(source: &Tensors, target: &Tensors) -> Vec<String> {
-    let agrees = |(name, tensor): &(&String, &Tensor)| counterpart(source, name, tensor).is_some();
-    target
-        .iter()
-        .filter(agrees)
-        .map(|(name, _)| name.clone())
-        .collect()
-}
-
-/// Copies each counterpart; answers the names that were copied.
-pub fn copy_agreeing(source: &Tensors, target: &Tensors) -> Vec<String> {
-    for (name, tensor) in target {
-        if let Some(found) = counterpart(source, name, tensor) {
-            tch::no_grad(|| tensor.shallow_clone().copy_(found));
+    /// Told what the model took over from another one: after `adopt` in a run that starts, before `enter`
+    /// and `restore` in one that is taken up. From then on the frozen tensors must stay as they are, to
+    /// the last bit, and a learner that cannot keep to that says why.
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        if adopted.frozen.is_empty() {
+            return Ok(());
         }
-    }
-    agreeing(source, target)
-}
-
-#[cfg(test)]
-mod tests {
-    use tch::{Device, Kind};
-
-    use super::*;
-
-    #[test]
-    fn layers_are_copied_where_they_fit_and_the_unit_of_the_answers_never() {
-        let tensors = |of: &[(&str, i64)]| -> Tensors {
-            let full = |size: i64| Tensor::full([size], size, (Kind::Float, Device::Cpu));
-            of.iter()
-                .map(|(n, s)| ((*n).to_owned(), full(*s)))
-                .collect()
-        };
-        let source = tensors(&[
-            ("encoder.0.weight", 3),
-            ("net.1.weight", 2),
-            ("target.mean", 1),
-        ]);
-        let target = tensors(&[("net.0.weight", 3), ("net.1.weight", 4), ("target.mean", 1)]);
-        let _ = tch::no_grad(|| target["target.mean"].shallow_clone().zero_());
-        assert_eq!(copy_agreeing(&source, &target), ["net.0.weight"]);
-        assert!(target["target.mean"].double_value(&[0]).abs() < f64::EPSILON);
+        let reason = "this family cannot keep some of its tensors as they are while others learn";
+        Err(CannotFreeze(reason.to_owned()))
     }
 }

@@ -2,16 +2,21 @@
 //!
 //! It knows no family, no SQL and no HTTP. What a run needs from outside it asks of an `Observer`.
 
+pub mod adopt;
 pub mod cursor;
 pub mod epoch_loop;
 pub mod forecast;
+mod hold_out;
 pub mod learner;
+pub mod observer;
 pub mod regression;
 pub mod settings;
 pub mod trial;
 
-pub use cursor::{Cursor, Means};
-pub use epoch_loop::{Halt, Observer, Outcome, Request, Run, Snapshot, fit};
+pub use adopt::{Adopted, Freeze, Start};
+pub use cursor::{Cursor, Means, take_up};
+pub use epoch_loop::{Outcome, Run, fit};
 pub use learner::{Learner, Phase, Report, StepContext};
+pub use observer::{Halt, Observer, Progress, Request, Snapshot};
 pub use regression::Regression;
 pub use settings::Training;

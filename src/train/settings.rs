@@ -177,6 +177,26 @@ mod tests {
     }
 
     #[test]
+    fn schedules_are_those_of_pytorch() {
+        use crate::nn::golden::{list, number, read};
+        let golden = &read(include_str!("../../tests/golden/optimizers.json"))["schedules"];
+        for kind in ["constant", "linear", "cosine", "step"] {
+            let schedule = Schedule {
+                kind: serde_json::from_value(kind.into()).expect("a kind"),
+                warmup: 0.0,
+            };
+            for (epoch, expected) in list(&golden[kind]).iter().enumerate() {
+                let found = schedule.factor(epoch as f64, number(&golden["epochs"]));
+                let expected = number(expected);
+                assert!(
+                    (found - expected).abs() < 1e-7,
+                    "{kind} at {epoch}: {found}, {expected}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn warmup_climbs_in_a_straight_line_to_the_full_rate() {
         let schedule = Schedule {
             kind: ScheduleKind::Linear,

@@ -15,9 +15,8 @@ use crate::jobs::{Job, parse_ref};
 use crate::nn::model::{DataFacts, Model};
 use crate::spec::Evaluation;
 use crate::store;
-use crate::train::epoch_loop::Progress;
 use crate::train::forecast::PlannedPhase;
-use crate::train::{Observer, Request};
+use crate::train::{Observer, Progress, Request};
 
 /// Parts of a metric's work that progress is told in.
 const PARTS: f64 = 1000.0;

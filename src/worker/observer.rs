@@ -12,9 +12,8 @@ use super::now_ms;
 use crate::nn::Tensors;
 use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
-use crate::train::epoch_loop::Progress;
 use crate::train::forecast::{Forecast, PlannedPhase};
-use crate::train::{Halt, Observer, Report, Request, Snapshot};
+use crate::train::{Adopted, Halt, Observer, Progress, Report, Request, Snapshot};
 
 /// SQLite has one writer: a progress row costs more than many steps.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -176,12 +175,17 @@ impl Observer for JobObserver {
         });
     }
 
-    fn adopted(&mut self, names: &[String]) {
-        let message = format!("{} tensors were copied from init_from", names.len());
+    fn adopted(&mut self, adopted: &Adopted) {
+        let Adopted { copied, frozen } = adopted;
+        let mut message = format!("{} tensors were copied from init_from", copied.len());
+        let held = frozen.names().count();
+        if held > 0 {
+            message += &format!(", {held} of them stay as they are");
+        }
         self.report(&StoreReport {
             events: vec![NewEvent {
                 kind: EventKind::Log,
-                data: json!({ "level": "info", "message": message, "copied": names }),
+                data: json!({ "level": "info", "message": message, "copied": copied, "frozen": frozen }),
                 at: now_ms(),
             }],
             ..StoreReport::default()

@@ -16,12 +16,14 @@ use crate::data::SplitFiles;
 use crate::data::split::Split;
 use crate::families::{self, Family, FamilyError};
 use crate::jobs::Job;
+use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::store::{self, NewVersion};
-use crate::train::learner::agreeing;
+use crate::train::adopt::adopt;
 use crate::train::trial::step_costs;
-use crate::train::{Cursor, Halt, Learner, Outcome, Run, Training, fit};
+use crate::train::{
+    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, take_up,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
@@ -33,8 +35,6 @@ pub enum TrainingError {
     Family(String),
     #[error(transparent)]
     Build(#[from] FamilyError),
-    #[error("the checkpoint does not fit the model: {0}")]
-    Restore(#[from] TensorMismatch),
     #[error(transparent)]
     Checkpoint(#[from] CheckpointError),
     #[error("a model that is needed cannot be read: {0}")]
@@ -54,7 +54,7 @@ impl TrainingError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Halted(Halt::Diverged { .. } | Halt::Collapsed { .. }) => "diverged",
-            Self::Halted(Halt::NoSuchMetric { .. }) => "invalid_setting",
+            Self::Halted(Halt::NoSuchMetric { .. } | Halt::Freeze(_)) => "invalid_setting",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
             Self::Evaluation(crate::evaluate::EvaluationError::Data(_)) => "data_unreadable",
             Self::Evaluation(_) => "unsuited",
@@ -136,11 +136,26 @@ pub fn run(
         .map(|split| open_split(&folder, "test", split))
         .transpose()?;
     let build = || (family.learner)(&job.model, &training, &facts, device);
-    let step_costs = try_phases(build()?, &train, &training, device)?;
     let mut learner = build()?;
-    let cursor = take_up(learner.as_mut(), observer)?;
-    let fresh = cursor == Cursor::default();
-    let source = source(job, fresh, &observer.checkpoints.artifacts)?;
+    let cursor = go_on(learner.as_mut(), observer)?;
+    let source = match &job.init_from {
+        Some(value) if cursor == Cursor::default() => {
+            let source: Source = serde_json::from_value(value.clone())?;
+            let tensors = source.tensors(&observer.checkpoints.artifacts);
+            Some((tensors.map_err(TrainingError::Source)?, source.freeze))
+        }
+        _ => None,
+    };
+    let start_from = source
+        .as_ref()
+        .map(|(tensors, freeze)| Start { tensors, freeze });
+    let mut tried = build()?;
+    // A start that is refused is refused again, and said, by the run itself.
+    let _ = match start_from {
+        Some(start) => adopt(tried.as_mut(), start).map(drop),
+        None => tried.hold(&cursor.adopted),
+    };
+    let step_costs = try_phases(tried, &train, &training, device)?;
     observer.gallery = Gallery::open(
         &facts,
         training.seed,
@@ -155,12 +170,16 @@ pub fn run(
         device,
         cursor,
         step_costs: &step_costs,
-        start_from: source.as_ref(),
+        start_from,
     };
     match fit(run, observer)? {
         Outcome::Canceled => Ok(Ended::Canceled),
         Outcome::Released => Ok(Ended::Released),
-        Outcome::Finished { metrics, stopped } => {
+        Outcome::Finished {
+            metrics,
+            stopped,
+            adopted,
+        } => {
             let published = publish(
                 job,
                 &facts,
@@ -168,7 +187,7 @@ pub fn run(
                 metrics,
                 &observer.checkpoints.artifacts,
             )?;
-            let mut notes = notes(source.as_ref(), learner.as_ref());
+            let mut notes = notes(job, &adopted, learner.as_ref());
             if stopped {
                 notes.insert("stopped".to_owned(), true.into());
             }
@@ -194,40 +213,32 @@ fn try_phases(
 /// Weights to start from, as a job's row names them.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Source {
-    /// As the client wrote it.
+    /// As the client wrote it, the version settled.
     pub from: Value,
     pub sha256: String,
+    #[serde(default)]
+    pub freeze: Freeze,
 }
 
-/// The tensors that the job starts from, if it names any. Once it has started they are needed only for
-/// the report, so that it does not matter if they were deleted meanwhile.
-fn source(job: &Job, fresh: bool, artifacts: &Artifacts) -> Result<Option<Tensors>, TrainingError> {
-    let Some(value) = &job.init_from else {
-        return Ok(None);
-    };
-    let source: Source = serde_json::from_value(value.clone())?;
-    let read = || -> Result<Tensors, String> {
-        let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
+impl Source {
+    /// Read only where the job starts: later it does not matter if they were deleted meanwhile.
+    fn tensors(&self, artifacts: &Artifacts) -> Result<Tensors, String> {
+        let bytes = artifacts.get(&self.sha256).map_err(|e| e.to_string())?;
         let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
         Ok(tensors)
-    };
-    match read() {
-        Ok(tensors) => Ok(Some(tensors)),
-        Err(_) if !fresh => Ok(None),
-        Err(reason) => Err(TrainingError::Source(reason)),
     }
 }
 
-/// Which of the model's tensors the run started with were another's.
-fn notes(source: Option<&Tensors>, learner: &dyn Learner) -> Map<String, Value> {
+/// Which of the model's tensors the run started with were another's, and which of these are so still.
+fn notes(job: &Job, adopted: &Adopted, learner: &dyn Learner) -> Map<String, Value> {
     let mut notes = Map::new();
-    if let Some(source) = source {
+    if job.init_from.is_some() {
+        let Adopted { copied, frozen } = adopted;
         let own = learner.model().tensors();
-        let copied = agreeing(source, &own);
         let fresh: Vec<&String> = own.keys().filter(|name| !copied.contains(name)).collect();
         notes.insert(
             "init_from".to_owned(),
-            json!({"copied": copied, "fresh": fresh}),
+            json!({"copied": copied, "fresh": fresh, "frozen": frozen}),
         );
     }
     notes
@@ -239,13 +250,12 @@ pub(super) fn open_split(folder: &Path, name: &str, split: store::Split) -> io::
 }
 
 /// Puts the learner where the newest readable checkpoint left it; at the start if there is none.
-fn take_up(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, TrainingError> {
+fn go_on(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, TrainingError> {
     let Some((cursor, state)) = observer.checkpoints.newest()? else {
         truncate_metrics(observer, 0)?;
         return Ok(Cursor::default());
     };
-    learner.enter(cursor.phase);
-    learner.restore(&state)?;
+    take_up(learner, &cursor, &state)?;
     truncate_metrics(observer, cursor.total_step)?;
     tracing::info!(
         epoch = cursor.epoch,

@@ -6,6 +6,7 @@ mod evaluations;
 mod families;
 mod faults;
 mod fixtures;
+mod freezing;
 mod hostile_requests;
 mod hostile_targets;
 mod hostile_uploads;

@@ -2,7 +2,7 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::Job;
 use super::admit::{self, find_dataset};
@@ -11,10 +11,10 @@ use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::machine;
-use crate::spec::job::InitFrom;
+use crate::spec::source::ModelSource;
 use crate::spec::training::place_of;
-use crate::spec::{JobRequest, JobSpec};
-use crate::store::{Dataset, StoreError};
+use crate::spec::{InitFrom, JobRequest, JobSpec};
+use crate::store::{Dataset, ModelVersion, StoreError};
 use crate::worker::training::Source;
 
 /// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
@@ -66,23 +66,31 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         StoreError::NotFound(text) => Problem::field("/init_from", format!("there is no {text}")),
         other => other.into(),
     };
-    let source = match from {
-        InitFrom::Model(reference) => {
-            let version = find_version(app, reference)
-                .await
-                .map_err(|problem| problem.at("/init_from"))?;
-            Source {
-                from: format!("{}:{}", version.name, version.version).into(),
-                sha256: version.sha256,
-            }
+    let named = |version: &ModelVersion| format!("{}:{}", version.name, version.version);
+    let (settled, sha256) = match from {
+        InitFrom::Ref(reference) => {
+            let version = find_version(app, reference).await;
+            let version = version.map_err(|problem| problem.at("/init_from"))?;
+            (InitFrom::Ref(named(&version)), version.sha256)
         }
-        InitFrom::Checkpoint(at) => {
-            let found = app.store.checkpoint(&at.job, at.checkpoint).await;
-            Source {
-                from: json!(at),
-                sha256: found.map_err(missing)?.sha256,
-            }
+        InitFrom::Model(source) => {
+            let version = find_version(app, &source.model).await;
+            let version = version.map_err(|problem| problem.at("/init_from/model"))?;
+            let settled = ModelSource {
+                model: named(&version),
+                freeze: source.freeze.clone(),
+            };
+            (InitFrom::Model(settled), version.sha256)
         }
+        InitFrom::Checkpoint(source) => {
+            let found = app.store.checkpoint(&source.job, source.checkpoint).await;
+            (from.clone(), found.map_err(missing)?.sha256)
+        }
+    };
+    let source = Source {
+        freeze: settled.freeze(),
+        from: serde_json::to_value(settled).map_err(|e| Problem::internal(&e))?,
+        sha256,
     };
     serde_json::to_value(source).map_err(|e| Problem::internal(&e))
 }

@@ -21,8 +21,8 @@ use super::list::rfc3339;
 use super::problem::Result;
 use super::state::AppState;
 use crate::jobs::{self, JobError, Progress, Status, Task};
+use crate::spec::InitFrom;
 use crate::spec::evaluation::Evaluation;
-use crate::spec::job::InitFrom;
 use crate::spec::model::ModelSpec;
 use crate::train::Training;
 
@@ -86,14 +86,17 @@ pub struct JobResult {
     pub stopped: Option<bool>,
     /// An evaluation's figures.
     pub metrics: Option<std::collections::HashMap<String, f64>>,
-    /// With `init_from`: which tensors were copied, and which started fresh.
+    /// With `init_from`: which tensors were copied, which of these were frozen, and which started fresh.
     pub init_from: Option<Adopted>,
 }
 
+/// Names of the tensors of a model that started from another one.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Adopted {
     pub copied: Vec<String>,
     pub fresh: Vec<String>,
+    /// Those of the copied that stayed as they were.
+    pub frozen: Vec<String>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]

@@ -7,19 +7,22 @@ use super::objective::Objective;
 use super::pretraining::{self, LayerTraining};
 use super::spec::Spec;
 use crate::data::split::Batch;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
+use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 
 pub struct AutoencoderLearner {
     net: Autoencoder,
     objective: Objective,
     spec: Spec,
     training: Training,
+    adopted: Adopted,
     stage: Stage,
 }
 
@@ -29,29 +32,37 @@ enum Stage {
     Whole(Optimizer),
 }
 
-impl Stage {
-    fn at(phase: usize, net: &Autoencoder, spec: &Spec, training: &Training) -> Self {
-        match &spec.pretraining {
-            Some(pretraining) if phase < net.depth() => {
-                Self::Layer(LayerTraining::new(net, spec, pretraining, training, phase))
-            }
-            _ => Self::Whole(Optimizer::new(training.optimizer_config(), net.tensors())),
-        }
-    }
-}
-
 impl AutoencoderLearner {
     pub fn new(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Self {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
         let compute = training.compute_kind();
         let net = Autoencoder::init(spec, data, &mut rng, device, compute).trainable();
-        Self {
-            stage: Stage::at(0, &net, spec, training),
+        let whole = Optimizer::new(training.optimizer_config(), net.tensors());
+        let mut learner = Self {
+            stage: Stage::Whole(whole),
             net,
             objective: Objective::new(spec, data),
             spec: spec.clone(),
             training: training.clone(),
+            adopted: Adopted::default(),
+        };
+        learner.enter(0);
+        learner
+    }
+
+    /// The layers that are pretrained, in order: what was copied has been trained before.
+    fn pretrained(&self) -> Vec<usize> {
+        if self.spec.pretraining.is_none() {
+            return Vec::new();
         }
+        let depth = self.net.depth();
+        let copied = self.adopted.copied.iter();
+        let origins = copied.filter_map(|name| Origin::of(name, "encoder", depth));
+        let known: Vec<usize> = origins
+            .filter(|origin| origin.is_way_up())
+            .map(|origin| origin.layer)
+            .collect();
+        (0..depth).filter(|layer| !known.contains(layer)).collect()
     }
 }
 
@@ -61,13 +72,27 @@ impl Learner for AutoencoderLearner {
         let Some(pretraining) = &self.spec.pretraining else {
             return vec![Phase::training(epochs)];
         };
-        let mut phases = pretraining::phases(&self.spec, pretraining);
+        let mut phases = pretraining::phases(&self.spec, pretraining, &self.pretrained());
         phases.push(Phase::new("fine-tuning", epochs));
         phases
     }
 
     fn enter(&mut self, phase: usize) {
-        self.stage = Stage::at(phase, &self.net, &self.spec, &self.training);
+        let (net, spec, training) = (&self.net, &self.spec, &self.training);
+        let layer = self.pretrained().get(phase).copied();
+        self.stage = match (&spec.pretraining, layer) {
+            (Some(how), Some(layer)) => {
+                let mut layer = LayerTraining::new(net, spec, how, training, layer);
+                layer.start_from(net, &self.adopted);
+                Stage::Layer(layer)
+            }
+            _ => {
+                let config = training.optimizer_config();
+                let mut optimizer = Optimizer::new(config, net.tensors());
+                optimizer.freeze(&self.adopted.frozen);
+                Stage::Whole(optimizer)
+            }
+        };
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
@@ -85,7 +110,7 @@ impl Learner for AutoencoderLearner {
     /// What the layers have learnt so far is in the net that a checkpoint holds.
     fn close_epoch(&mut self, _phase: usize, _epoch: u32) {
         if let Stage::Layer(layer) = &self.stage {
-            layer.unroll(&self.net);
+            layer.unroll(&self.net, &self.adopted.frozen);
         }
     }
 
@@ -113,6 +138,12 @@ impl Learner for AutoencoderLearner {
             Stage::Layer(layer) => layer.restore(state),
             Stage::Whole(optimizer) => optimizer.restore("optimizer", state),
         }
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        self.adopted = adopted.clone();
+        self.enter(0);
+        Ok(())
     }
 
     fn model(&self) -> &dyn Model {

@@ -9,16 +9,18 @@ use super::objective::Objective;
 use super::spec::{Corruption, Pretraining, PretrainingKind, Spec};
 use crate::nn::activation::Activation;
 use crate::nn::corruption::CorruptionKind;
+use crate::nn::frozen::Frozen;
 use crate::nn::loss;
 use crate::nn::model::Model;
 use crate::nn::net::Pass;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::pretrain::{HiddenUnits, RbmLayer};
 use crate::nn::rng::Rng;
+use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
-use crate::train::{Phase, Report, StepContext};
+use crate::train::{Adopted, Phase, Report, StepContext};
 
 /// Learning rate of the machines (Hinton and Salakhutdinov, 2006, supporting material).
 const RBM_RATE: f64 = 0.1;
@@ -34,8 +36,8 @@ enum Trainer {
     Denoising(Corruption, Optimizer),
 }
 
-/// One phase a layer.
-pub fn phases(spec: &Spec, pretraining: &Pretraining) -> Vec<Phase> {
+/// One phase for each of these layers.
+pub fn phases(spec: &Spec, pretraining: &Pretraining, layers: &[usize]) -> Vec<Phase> {
     let depth = spec.depth();
     let rate = |layer| match pretraining.kind {
         PretrainingKind::Rbm => {
@@ -44,8 +46,9 @@ pub fn phases(spec: &Spec, pretraining: &Pretraining) -> Vec<Phase> {
         }
         PretrainingKind::Denoising => pretraining.learning_rate,
     };
-    (0..depth)
-        .map(|layer| Phase {
+    layers
+        .iter()
+        .map(|&layer| Phase {
             name: format!("pretraining layer {}/{depth}", layer + 1),
             epochs: pretraining.epochs,
             learning_rate: rate(layer),
@@ -149,23 +152,45 @@ impl LayerTraining {
         error.double_value(&[])
     }
 
-    /// Writes what a machine has learnt into the two layers that it is unrolled to: its weights, and
-    /// the hidden biases on the way down, the visible ones on the way up. Denoising trains the net's
-    /// own tensors.
-    pub fn unroll(&self, net: &Autoencoder) {
+    /// What the layer has of another model stays, as far as it is frozen, and is where a machine starts.
+    pub fn start_from(&mut self, net: &Autoencoder, adopted: &Adopted) {
+        let Adopted { copied, frozen } = adopted;
+        let layer = self.layer;
+        let machine = match &mut self.trainer {
+            Trainer::Machine(machine) => machine,
+            Trainer::Denoising(_, optimizer) => return optimizer.freeze(frozen),
+        };
+        let parts = machine.pair().tensors();
+        let mut parts_frozen = Vec::new();
+        for (name, tensor) in parameters(net, layer) {
+            let Some(origin) = Origin::of(&name, "encoder", net.depth()) else {
+                continue;
+            };
+            if copied.contains(&name) {
+                let mut part = parts[origin.part].shallow_clone();
+                tch::no_grad(|| part.copy_(&origin.turned(&tensor)));
+            }
+            if frozen.holds(&name) {
+                parts_frozen.push(origin.part.to_owned());
+            }
+        }
+        machine.freeze(&parts_frozen.into_iter().collect());
+    }
+
+    /// Writes what a machine has learnt into the two layers that it is unrolled to, but for what is
+    /// frozen: its weights, and the hidden biases on the way down, the visible ones on the way up.
+    /// Denoising trains the net's own tensors.
+    pub fn unroll(&self, net: &Autoencoder, frozen: &Frozen) {
         let Trainer::Machine(machine) = &self.trainer else {
             return;
         };
-        let pair = machine.pair();
+        let parts = machine.pair().tensors();
         for (name, mut tensor) in parameters(net, self.layer) {
-            let down = name.starts_with("encoder");
-            let learnt = match (down, name.ends_with("weight")) {
-                (true, true) => pair.weights.transpose(0, 1),
-                (false, true) => pair.weights.shallow_clone(),
-                (true, false) => pair.hidden_bias.shallow_clone(),
-                (false, false) => pair.visible_bias.shallow_clone(),
-            };
-            tch::no_grad(|| tensor.copy_(&learnt));
+            let origin = Origin::of(&name, "encoder", net.depth());
+            if let Some(origin) = origin.filter(|_| !frozen.holds(&name)) {
+                let learnt = origin.turned(&parts[origin.part]);
+                tch::no_grad(|| tensor.copy_(&learnt));
+            }
         }
     }
 

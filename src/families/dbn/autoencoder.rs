@@ -6,8 +6,7 @@ use tch::{Kind, Tensor};
 
 use super::generative::{checked_depth, on_the_way};
 use super::spec::Spec;
-use super::stack::Stack;
-use super::tuning::{Tuned, copy_into};
+use super::tuning::Tuned;
 use crate::data::split::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
@@ -19,6 +18,7 @@ use crate::nn::model::{
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use crate::nn::rng::Rng;
+use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Report;
 
@@ -82,25 +82,8 @@ impl Tuned for DeepAutoencoder {
         tensors
     }
 
-    fn is_new(&self, _name: &str) -> bool {
-        false
-    }
-
-    fn unroll(&self, stack: &Stack) {
-        let up = self.encoder.blocks().iter().zip(&stack.machines);
-        for (block, machine) in up {
-            copy_into(block.weight(), &machine.pair.weights.transpose(0, 1));
-            copy_into(block.bias(), &machine.pair.hidden_bias);
-        }
-        let down = self
-            .decoder
-            .blocks()
-            .iter()
-            .zip(stack.machines.iter().rev());
-        for (block, machine) in down {
-            copy_into(block.weight(), &machine.pair.weights);
-            copy_into(block.bias(), &machine.pair.visible_bias);
-        }
+    fn origin(&self, name: &str) -> Option<Origin> {
+        Origin::of(name, "encoder", self.encoder.depth())
     }
 
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {

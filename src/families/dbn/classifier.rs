@@ -5,8 +5,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::generative::checked_depth;
 use super::spec::{Head, Spec};
-use super::stack::Stack;
-use super::tuning::{Tuned, copy_into};
+use super::tuning::Tuned;
 use crate::data::split::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
@@ -16,6 +15,7 @@ use crate::nn::model::{
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
+use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::{Regression, Report};
 
@@ -60,15 +60,8 @@ impl Tuned for Classifier {
         self.net.tensors("net")
     }
 
-    fn is_new(&self, name: &str) -> bool {
-        name.starts_with(&format!("net.{}.", self.hidden_layers()))
-    }
-
-    fn unroll(&self, stack: &Stack) {
-        for (block, machine) in self.net.blocks().iter().zip(&stack.machines) {
-            copy_into(block.weight(), &machine.pair.weights.transpose(0, 1));
-            copy_into(block.bias(), &machine.pair.hidden_bias);
-        }
+    fn origin(&self, name: &str) -> Option<Origin> {
+        Origin::of(name, "net", self.hidden_layers())
     }
 
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {

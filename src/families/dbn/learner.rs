@@ -5,19 +5,22 @@ use tch::{Device, Kind, Tensor};
 use super::labeled::Labeled;
 use super::spec::{Head, Spec};
 use super::stack::Stack;
+use super::start::StackStart;
 use super::tuning::Tuner;
 use crate::data::split::Batch;
 use crate::nn::binarize::Binarize;
 use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model, error_per_row};
 use crate::nn::optimizer::{OptimizerConfig, Rule};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::train::adopt::copy_agreeing;
 use crate::train::epoch_loop::stream;
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Means, Phase, Regression, Report, StepContext};
+use crate::train::{Adopted, Learner, Means, Phase, Regression, Report, StepContext};
 
 /// Steps between two looks at the reconstruction while an RBM is trained: a look costs as much as a step.
 const LOOK_EVERY: u64 = 20;
@@ -32,6 +35,8 @@ pub struct DbnLearner {
     pretraining: Option<(usize, Contrastive)>,
     /// The only rows whose labels or targets are learnt from, if they are few.
     labeled: Option<Labeled>,
+    start: StackStart,
+    adopted: Adopted,
 }
 
 impl DbnLearner {
@@ -52,18 +57,22 @@ impl DbnLearner {
             tuner,
             pretraining: None,
             labeled: None,
+            start: StackStart::default(),
+            adopted: Adopted::default(),
         };
         learner.enter(0);
         learner
     }
 
-    /// How many RBMs are trained: all or none.
-    fn pretrained(&self) -> usize {
+    /// The RBMs that are trained, in order. Under a net that is tuned afterwards, none whose weights were
+    /// copied: pretraining is for layers that know nothing yet.
+    fn pretrained(&self) -> Vec<usize> {
         if self.spec.head != Head::Generative && self.spec.pretraining.epochs == Some(0) {
-            0
-        } else {
-            self.stack.depth()
+            return Vec::new();
         }
+        (0..self.stack.depth())
+            .filter(|layer| !self.start.done.contains(layer))
+            .collect()
     }
 
     fn contrastive(&self, layer: usize) -> Contrastive {
@@ -80,13 +89,23 @@ impl DbnLearner {
             },
         };
         let mut rng = Rng::at(self.training.seed, &[stream::INIT, 1 + layer as u64]);
-        config.init(&self.stack.machines[layer], &mut rng, self.device)
+        let mut contrastive = config.init(&self.stack.machines[layer], &mut rng, self.device);
+        contrastive.freeze(&self.start.frozen.under(&format!("layers.{layer}.")));
+        contrastive
     }
 
-    /// Puts the stack's weights into the net, so that a checkpoint is a whole model in any phase.
+    /// Puts the stack's weights into the net, so that a checkpoint is a whole model in any phase. What the
+    /// net has of another model stays, unless its layer is pretrained and free to move.
     fn unroll(&self) {
-        if let Some(tuner) = self.tuner.as_ref().filter(|_| self.pretrained() > 0) {
-            tuner.net.unroll(&self.stack);
+        if self.spec.pretraining.epochs == Some(0) {
+            return;
+        }
+        if let Some(tuner) = &self.tuner {
+            let Adopted { copied, frozen } = &self.adopted;
+            tuner.unroll(&self.stack, |name, origin| {
+                let done = self.start.done.contains(&origin.layer);
+                frozen.holds(name) || done && copied.iter().any(|c| c == name)
+            });
         }
     }
 
@@ -115,14 +134,20 @@ impl DbnLearner {
         }
     }
 
-    /// Visible biases from how active the layer below was, summed over `rows`: `[units]`.
+    /// Visible biases from how active the layer below was, summed over `rows`: `[units]`. Those that were
+    /// copied have a start already.
     fn start_from(&self, layer: usize, sum: &Tensor, rows: i64) {
         let bias = log_odds(sum, rows);
         let units = bias.size()[0];
+        let set = |name: &str, target: &Tensor| {
+            if !self.start.copied.contains(name) {
+                target.narrow(0, 0, units).copy_(&bias);
+            }
+        };
         let visible_bias = &self.stack.machines[layer].pair.visible_bias;
-        visible_bias.narrow(0, 0, units).copy_(&bias);
+        set(&format!("layers.{layer}.visible_bias"), visible_bias);
         if layer + 1 == self.stack.depth() {
-            self.stack.base_bias.narrow(0, 0, units).copy_(&bias);
+            set("base_bias", &self.stack.base_bias);
         }
     }
 
@@ -144,10 +169,12 @@ fn log_odds(sum: &Tensor, rows: i64) -> Tensor {
 
 impl Learner for DbnLearner {
     fn phases(&self) -> Vec<Phase> {
-        let depth = self.pretrained();
+        let depth = self.stack.depth();
         let rates = &self.spec.pretraining;
         let epochs = self.spec.pretraining_epochs(&self.training);
-        let mut phases: Vec<Phase> = (0..depth)
+        let mut phases: Vec<Phase> = self
+            .pretrained()
+            .into_iter()
             .map(|i| {
                 let linear = i + 1 == depth && self.spec.linear_code();
                 Phase {
@@ -207,10 +234,11 @@ impl Learner for DbnLearner {
 
     fn enter(&mut self, phase: usize) {
         let pretrained = self.pretrained();
-        if phase == pretrained {
+        if phase == pretrained.len() {
             self.unroll();
         }
-        self.pretraining = (phase < pretrained).then(|| (phase, self.contrastive(phase)));
+        let layer = pretrained.get(phase);
+        self.pretraining = layer.map(|&layer| (layer, self.contrastive(layer)));
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
@@ -295,6 +323,25 @@ impl Learner for DbnLearner {
         if self.spec.labeled_rows.is_some() {
             self.labeled = Some(Labeled::restored(state, self.device)?);
         }
+        Ok(())
+    }
+
+    /// The RBMs start as the layers of the net that were copied.
+    fn adopt(&mut self, source: &Tensors) -> Vec<String> {
+        let copied = copy_agreeing(source, &self.model().tensors());
+        if let Some(tuner) = &self.tuner {
+            tuner.roll_up(&self.stack, &copied);
+        }
+        copied
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        self.start = StackStart::of(adopted, self.tuner.as_ref(), self.stack.depth());
+        self.adopted = adopted.clone();
+        if let Some(tuner) = &mut self.tuner {
+            tuner.freeze(&adopted.frozen);
+        }
+        self.enter(0);
         Ok(())
     }
 

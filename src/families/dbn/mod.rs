@@ -14,6 +14,7 @@ mod learner;
 mod likelihood;
 mod spec;
 mod stack;
+mod start;
 #[cfg(test)]
 mod tests;
 mod tuning;

@@ -11,6 +11,7 @@ use super::spec::{Conditioning, Spec};
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
+use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::model::DataFacts;
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::norm::SpectralNorm;
@@ -187,6 +188,16 @@ impl Discriminator {
         Tensor::cat(&[x, &labels], 1)
     }
 
+    pub fn freeze_statistics(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        if let Some(spectral) = self.embedding.as_mut().and_then(|e| e.spectral.as_mut()) {
+            spectral.freeze(&format!("{prefix}.classes"), frozen)?;
+        }
+        let body = format!("{prefix}.body");
+        self.body.freeze_statistics(&body, frozen)?;
+        let head = format!("{prefix}.head");
+        self.head.freeze_statistics(&head, frozen)
+    }
+
     /// What gradients change.
     pub fn parameters(&self, prefix: &str) -> Tensors {
         let mut named = self.body.parameters(&format!("{prefix}.body"));
@@ -219,8 +230,8 @@ impl Discriminator {
     }
 }
 
-/// `mean (‖∇D(x̂)‖ - 1)²` at random points between the data's rows and generated ones
-/// (Gulrajani et al., 2017). Differentiable in the critic's weights.
+/// The slope's penalty at random points between the data's rows and generated ones
+/// (Gulrajani et al., 2017).
 pub fn gradient_penalty(
     critic: &Discriminator,
     real: &Tensor,
@@ -229,11 +240,14 @@ pub fn gradient_penalty(
     rng: &mut Rng,
 ) -> Tensor {
     let share = rng.uniform(&[real.size()[0], 1], real.device());
-    let between = (fake + share * (real - fake))
-        .detach()
-        .set_requires_grad(true);
-    let height = critic.logits(&between, labels, None).sum(Kind::Float);
-    let slope = Tensor::run_backward(&[height], &[&between], true, true).remove(0);
+    slope_penalty(critic, &(fake + share * (real - fake)), labels)
+}
+
+/// `mean (‖∇D(x)‖ - 1)²` over the rows of `x`. Differentiable in the critic's weights.
+pub fn slope_penalty(critic: &Discriminator, x: &Tensor, labels: Option<&Tensor>) -> Tensor {
+    let x = x.detach().set_requires_grad(true);
+    let height = critic.logits(&x, labels, None).sum(Kind::Float);
+    let slope = Tensor::run_backward(&[height], &[&x], true, true).remove(0);
     let squares = slope.square().sum_dim_intlist(1, false, Kind::Float);
     // The root has no slope at zero.
     ((squares + 1e-12).sqrt() - 1.0).square().mean(Kind::Float)

@@ -9,6 +9,7 @@ use super::spec::{Conditioning, Spec};
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
+use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::model::DataFacts;
 use crate::nn::net::{Init, Net, NetConfig, Pass};
 use crate::nn::rng::Rng;
@@ -147,6 +148,10 @@ impl Generator {
             }
             None => self.net.pass(noise, &mut pass),
         }
+    }
+
+    pub fn freeze_statistics(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        self.net.freeze_statistics(prefix, frozen)
     }
 
     pub fn tensors(&self, prefix: &str) -> Tensors {

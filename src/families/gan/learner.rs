@@ -10,13 +10,15 @@ use super::spec::Spec;
 use super::watch::{Watch, diversity};
 use crate::data::split::Batch;
 use crate::nn::average;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::train::adopt::copy_agreeing;
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 
 pub struct GanLearner {
     /// What is published: the averaged generator where there is one.
@@ -39,7 +41,6 @@ pub struct GanLearner {
 
 /// One player's weights and the way they are changed.
 struct Side {
-    parameters: Vec<Tensor>,
     optimizer: Optimizer,
     /// Its learning rate as a multiple of the step's.
     rate: f64,
@@ -49,7 +50,6 @@ struct Side {
 impl Side {
     fn new(parameters: Tensors, training: &Training, rate: f64) -> Self {
         Self {
-            parameters: parameters.values().map(Tensor::shallow_clone).collect(),
             optimizer: Optimizer::new(training.optimizer_config(), parameters),
             rate,
             gradient_clip: training.gradient_clip,
@@ -58,9 +58,8 @@ impl Side {
 
     /// Only this player's gradients are computed, though the loss depends on the other too.
     fn descend(&mut self, loss: &Tensor, learning_rate: f64) {
-        let gradients = Tensor::run_backward(&[loss], &self.parameters, false, false);
         let rate = learning_rate * self.rate;
-        self.optimizer.step(&gradients, rate, self.gradient_clip);
+        self.optimizer.descend_alone(loss, rate, self.gradient_clip);
     }
 }
 
@@ -257,6 +256,24 @@ impl Learner for GanLearner {
         copy_named(state, "steps", &mut steps)?;
         self.steps = steps.int64_value(&[0]);
         Ok(())
+    }
+
+    /// An average starts where the weights do that it follows.
+    fn adopt(&mut self, source: &Tensors) -> Vec<String> {
+        if let Some(trained) = &self.trained {
+            copy_agreeing(source, &trained.tensors("generator"));
+        }
+        copy_agreeing(source, &self.gan.tensors())
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        let frozen = &adopted.frozen;
+        self.generator_side.optimizer.freeze(frozen);
+        self.discriminator_side.optimizer.freeze(frozen);
+        if let Some(trained) = &mut self.trained {
+            trained.freeze_statistics("generator", frozen)?;
+        }
+        self.gan.freeze_statistics(frozen)
     }
 
     fn model(&self) -> &dyn Model {

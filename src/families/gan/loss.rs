@@ -146,6 +146,27 @@ mod tests {
     }
 
     #[test]
+    fn losses_and_their_slopes_are_those_of_pytorch() {
+        use crate::nn::golden::{assert_close, leaf, list, number, read};
+        let golden = &read(include_str!("../../../tests/golden/losses.json"))["adversarial"];
+        for case in list(&golden["cases"]) {
+            let what = format!("{} smoothed by {}", case["loss"], case["smoothing"]);
+            let loss: AdversarialLoss = serde_json::from_value(case["loss"].clone()).expect("one");
+            let (real, fake) = (leaf(&golden["real"]), leaf(&golden["fake"]));
+            let played = loss.of_discriminator(&real, &fake, number(&case["smoothing"]));
+            assert_close(&played, &case["discriminator"], &what);
+            played.backward();
+            assert_close(&real.grad(), &case["real_slope"], &what);
+            assert_close(&fake.grad(), &case["fake_slope"], &what);
+            let fake = leaf(&golden["fake"]);
+            let played = loss.of_generator(&fake);
+            assert_close(&played, &case["generator"], &what);
+            played.backward();
+            assert_close(&fake.grad(), &case["generator_slope"], &what);
+        }
+    }
+
+    #[test]
     fn smoothing_moves_the_best_logit_to_its_target() {
         let best = |loss: AdversarialLoss, target: f64| {
             let real = Tensor::from_slice(&[target]).set_requires_grad(true);

@@ -3,6 +3,8 @@
 
 mod discriminator;
 mod generator;
+#[cfg(test)]
+mod golden_tests;
 mod learner;
 mod loss;
 mod model;

@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 use super::discriminator::{self, Discriminator};
 use super::generator::{self, Generator, Interval};
 use super::spec::Spec;
+use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::latent::slerp;
 use crate::nn::model::{BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer};
 use crate::nn::options::{GenerateOptions, ScoreOptions};
@@ -34,6 +35,12 @@ impl Gan {
     pub(super) fn restore(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
         self.generator.load("generator", tensors)?;
         self.discriminator.load("discriminator", tensors)
+    }
+
+    pub(super) fn freeze_statistics(&mut self, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        self.generator.freeze_statistics("generator", frozen)?;
+        self.discriminator
+            .freeze_statistics("discriminator", frozen)
     }
 
     /// `[n, latent] -> [n, features]`, in the units of the data.

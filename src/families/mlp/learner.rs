@@ -6,6 +6,7 @@ use super::net::Mlp;
 use super::spec::Spec;
 use crate::data::split::Batch;
 use crate::nn::augment::shifted;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
@@ -13,7 +14,7 @@ use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Means, Phase, Regression, Report, StepContext};
+use crate::train::{Adopted, Learner, Means, Phase, Regression, Report, StepContext};
 
 pub(super) struct MlpLearner {
     mlp: Mlp,
@@ -187,7 +188,33 @@ impl Learner for MlpLearner {
         self.optimizer.restore("optimizer", state)
     }
 
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        self.optimizer.freeze(&adopted.frozen);
+        self.mlp.freeze_statistics(&adopted.frozen)
+    }
+
     fn model(&self) -> &dyn Model {
         &self.mlp
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::golden::{assert_close, labels, leaf, list, number, read};
+
+    #[test]
+    fn the_cross_entropy_and_its_slope_are_those_of_pytorch() {
+        let golden = &read(include_str!("../../../tests/golden/losses.json"))["classes"];
+        let labels = labels(&golden["labels"]);
+        for case in list(&golden["cases"]) {
+            let logits = leaf(&golden["logits"]);
+            let smoothing = number(&case["smoothing"]);
+            let loss = cross_entropy(&logits, &labels, smoothing);
+            let what = format!("smoothing {smoothing}");
+            assert_close(&loss, &case["mean"], &what);
+            loss.backward();
+            assert_close(&logits.grad(), &case["slope"], &what);
+        }
     }
 }

@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::spec::{Spec, Task};
 use crate::families::Define;
+use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
 };
@@ -57,6 +58,10 @@ impl Mlp {
     /// What gradients change.
     pub(super) fn parameters(&self) -> Tensors {
         self.net.parameters("net")
+    }
+
+    pub(super) fn freeze_statistics(&mut self, frozen: &Frozen) -> Result<(), CannotFreeze> {
+        self.net.freeze_statistics("net", frozen)
     }
 
     pub(super) fn input_mut(&mut self) -> Option<&mut Standardizer> {

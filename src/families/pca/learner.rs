@@ -5,11 +5,12 @@ use tch::{Device, Kind, Tensor};
 use super::model::Pca;
 use super::spec::Spec;
 use crate::data::split::Batch;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model, error_per_row};
 use crate::nn::moments::Moments;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 
 pub(super) struct PcaLearner {
     pca: Pca,
@@ -85,6 +86,14 @@ impl Learner for PcaLearner {
             None => {}
         }
         Ok(())
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        if adopted.copied.is_empty() {
+            return Ok(());
+        }
+        let reason = "the components are computed from the rows alone, whatever they started as";
+        Err(CannotFreeze(reason.to_owned()))
     }
 
     fn model(&self) -> &dyn Model {

@@ -24,6 +24,8 @@ use crate::train::settings::{Schedule, Training, TrainingDefaults};
 impl Define for Pca {
     const KIND: &'static str = "pca";
     const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
+    /// The solution does not depend on where it starts.
+    const LEARNS_FROM_A_START: bool = false;
     type Spec = Spec;
 
     fn training_defaults() -> TrainingDefaults {

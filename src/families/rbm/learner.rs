@@ -9,15 +9,17 @@ use super::spec::{Sparsity, Spec};
 use crate::data::split::Batch;
 use crate::nn::averaging::WeightAverage;
 use crate::nn::binarize::Binarize;
+use crate::nn::frozen::CannotFreeze;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::train::adopt::copy_agreeing;
 use crate::train::epoch_loop::stream;
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 
 pub struct RbmLearner {
     spec: Spec,
@@ -241,6 +243,30 @@ impl Learner for RbmLearner {
             copy_named(state, "learning.visible_bias", visible_bias)?;
             copy_named(state, "learning.hidden_bias", hidden_bias)?;
         }
+        Ok(())
+    }
+
+    /// The base rates are no part of what is averaged.
+    fn adopt(&mut self, source: &Tensors) -> Vec<String> {
+        let copied = copy_agreeing(source, &self.rbm.tensors());
+        if let Some(averaged) = &mut self.average {
+            averaged.rbm.base_bias.copy_(&self.rbm.base_bias);
+        }
+        copied
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        let frozen = &adopted.frozen;
+        if self.spec.centring {
+            let reason =
+                "with centring a step moves the weights and the biases by each other's gradients";
+            frozen.all_or_none(&["weights", "visible_bias", "hidden_bias"], reason)?;
+        }
+        if self.spec.sparsity.is_some() && frozen.holds("hidden_bias") {
+            let reason = "'hidden_bias' cannot be frozen: it is what sparsity moves";
+            return Err(CannotFreeze(reason.to_owned()));
+        }
+        self.optimizer.freeze(frozen);
         Ok(())
     }
 

@@ -8,14 +8,15 @@ use super::net::Vae;
 use super::spec::{KlScheduleKind, Spec};
 use super::visible::Visible;
 use crate::data::split::Batch;
-use crate::nn::mixture::RecentCodes;
+use crate::nn::frozen::CannotFreeze;
+use crate::nn::mixture::{self, RecentCodes};
 use crate::nn::model::Model;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
-use crate::train::{Learner, Phase, Report, StepContext};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 
 /// Steps between two looks at the reconstructions.
 const LOOK_EVERY: u64 = 20;
@@ -34,10 +35,19 @@ pub struct VaeLearner {
     optimizer: Optimizer,
     /// Codes of the epoch under way, where there is a mixture.
     recent: Option<RecentCodes>,
+    closed_form: ClosedForm,
     epochs: u32,
     gradient_clip: Option<f64>,
     image: bool,
     unit_interval: bool,
+}
+
+/// Which of the steps in closed form are taken.
+struct ClosedForm {
+    noise: bool,
+    mixture: bool,
+    /// Whether the mixture starts over from the codes of the first epoch.
+    fresh_mixture: bool,
 }
 
 impl VaeLearner {
@@ -53,6 +63,11 @@ impl VaeLearner {
         Self {
             optimizer: Optimizer::new(training.optimizer_config(), net.parameters()),
             recent: spec.mixture.map(|_| room()),
+            closed_form: ClosedForm {
+                noise: true,
+                mixture: true,
+                fresh_mixture: true,
+            },
             net,
             spec: spec.clone(),
             epochs: training.epochs,
@@ -72,10 +87,11 @@ impl VaeLearner {
     fn follow(&mut self, drawn: &Drawn, first: bool) {
         let _guard = tch::no_grad_guard();
         if let (Visible::Gaussian(noise), Some(squares)) = (&mut self.net.visible, drawn.squares())
+            && self.closed_form.noise
         {
             noise.follow(&squares);
         }
-        if let Some(recent) = &mut self.recent {
+        if let Some(recent) = self.recent.as_mut().filter(|_| self.closed_form.mixture) {
             if first {
                 recent.clear();
             }
@@ -189,8 +205,11 @@ impl Learner for VaeLearner {
         let (Some(mixture), Some(recent)) = (&mut self.net.mixture, &self.recent) else {
             return;
         };
+        if !self.closed_form.mixture {
+            return;
+        }
         let codes = recent.all();
-        if epoch == 0 {
+        if epoch == 0 && self.closed_form.fresh_mixture {
             mixture.start_at(&codes);
         }
         let last = epoch + 1 == self.epochs;
@@ -234,6 +253,20 @@ impl Learner for VaeLearner {
         if let Some(recent) = &mut self.recent {
             recent.load("recent", state)?;
         }
+        Ok(())
+    }
+
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        let Adopted { copied, frozen } = adopted;
+        let names = mixture::NAMES.map(|name| format!("mixture.{name}"));
+        let names = names.each_ref().map(String::as_str);
+        let reason = "the parts of a mixture are fitted to each other";
+        self.closed_form = ClosedForm {
+            noise: !frozen.holds("visible.variance"),
+            mixture: !frozen.all_or_none(&names, reason)?,
+            fresh_mixture: !names.iter().all(|name| copied.iter().any(|c| c == name)),
+        };
+        self.optimizer.freeze(frozen);
         Ok(())
     }
 

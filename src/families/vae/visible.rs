@@ -152,3 +152,53 @@ impl Noise {
         self.variance.copy_(&moved.clamp_min(LEAST_VARIANCE));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::golden::{assert_close, leaf, list, read, tensor};
+
+    #[test]
+    fn the_density_of_normal_noise_and_its_slope_are_those_of_pytorch() {
+        let golden = &read(include_str!("../../../tests/golden/losses.json"))["gaussian"];
+        for case in list(&golden["cases"]) {
+            let visible = Visible::Gaussian(Noise {
+                variance: tensor(&case["variance"]),
+                shift: tensor(&case["shift"]),
+                scale: tensor(&case["scale"]),
+                squashed: case["squashed"] == true,
+            });
+            let output = leaf(&golden["output"]);
+            let (rows, squares) = visible.log_density(&output, &tensor(&case["x"]));
+            let what = format!("squashed: {}", case["squashed"]);
+            assert_close(&rows, &case["rows"], &what);
+            rows.sum(Kind::Float).backward();
+            assert_close(&output.grad(), &case["slope"], &what);
+            assert!(squares.is_some(), "{what}");
+        }
+    }
+
+    #[test]
+    fn the_variance_goes_towards_the_mean_squared_error() {
+        let mut visible = Visible::gaussian(
+            &DataFacts {
+                shape: vec![2],
+                range: (0.0, 1.0),
+                classes: None,
+                targets: 0,
+            },
+            Device::Cpu,
+        );
+        let Visible::Gaussian(noise) = &mut visible else {
+            panic!("it is normal");
+        };
+        // Squared errors a row of two values: 0.2 a value on average.
+        let squares = Tensor::from_slice(&[0.6_f32, 0.2]);
+        noise.follow(&squares);
+        assert!((noise.variance.double_value(&[0]) - (0.95 + 0.05 * 0.2)).abs() < 1e-6);
+        for _ in 0..1000 {
+            noise.follow(&squares);
+        }
+        assert!((noise.variance.double_value(&[0]) - 0.2).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,160 @@
+//! What every family answers of what it advertises.
+
+use std::error::Error;
+
+use tch::Device;
+
+use super::Tried;
+use super::trial::{Digits, Trial, bytes_of, trials};
+use crate::artifacts::weights;
+use crate::families::capabilities;
+use crate::inference::{Call, Input, Reply, Verb};
+use crate::nn::Tensors;
+use crate::nn::model::Model;
+use crate::nn::options::{
+    DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
+    InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
+};
+use crate::train::Cursor;
+
+/// A call of each verb that needs no more than rows: on `count` test digits from the first.
+fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, Box<dyn Error>> {
+    let indices: Vec<u32> = (0..u32::try_from(count)?).collect();
+    let batch = digits.test.batch(&indices, Device::Cpu)?;
+    let input = |x: &tch::Tensor| -> Result<Input, Box<dyn Error>> {
+        Ok(Input {
+            rows: count,
+            values: Vec::try_from(&x.reshape([-1]))?,
+            labels: batch.labels.as_ref().map(Vec::try_from).transpose()?,
+        })
+    };
+    let ends = |seed| Some(Endpoint::Seed(seed));
+    let mut calls = Vec::new();
+    for verb in capabilities(model) {
+        let mut given = input(&batch.x)?;
+        let verb = match verb {
+            "encode" => Verb::Encode(EncodeOptions::default()),
+            "decode" => {
+                let code: i64 = model.code_shape().ok_or("no code")?.iter().product();
+                let codes = batch.x.narrow(1, 0, 1).expand([count as i64, code], false);
+                given = input(&codes.contiguous())?;
+                Verb::Decode(DecodeOptions::default())
+            }
+            "reconstruct" => Verb::Reconstruct(ReconstructOptions::default()),
+            "denoise" => Verb::Denoise(DenoiseOptions::default()),
+            "score" => Verb::Score(ScoreOptions::default()),
+            "predict" => Verb::Predict(PredictOptions::default()),
+            "generate" => {
+                given = Input::default();
+                Verb::Generate(GenerateOptions {
+                    n: Some(count as i64),
+                    seed: Some(1),
+                    gibbs_steps: None,
+                    ..GenerateOptions::default()
+                })
+            }
+            "inpaint" => Verb::Inpaint(InpaintOptions {
+                mask: [[0.0; 32], [1.0; 32]].concat(),
+                seed: Some(2),
+                ..InpaintOptions::default()
+            }),
+            "interpolate" => {
+                let part = model.interpolator().ok_or("no interpolator")?;
+                let drawn = part.draw(&mut crate::nn::rng::Rng::at(0, &[])).is_some();
+                let mut options = InterpolateOptions {
+                    labels: model.conditioned_on().map(|_| vec![3]),
+                    ..InterpolateOptions::default()
+                };
+                if drawn {
+                    given = Input::default();
+                    (options.from, options.to) = (ends(1), ends(2));
+                } else {
+                    let two = digits.test.batch(&[0, 1], Device::Cpu)?.x;
+                    given = Input {
+                        rows: 2,
+                        values: Vec::try_from(&two.reshape([-1]))?,
+                        labels: None,
+                    };
+                }
+                Verb::Interpolate(options)
+            }
+            other => return Err(format!("the suite does not know '{other}'").into()),
+        };
+        calls.push(Call { verb, input: given });
+    }
+    Ok(calls)
+}
+
+fn apply(call: &Call, model: &dyn Model, digits: &Digits) -> Result<Reply, Box<dyn Error>> {
+    let name = call.verb.name();
+    Ok(call
+        .apply(model, &digits.facts, Device::Cpu)
+        .map_err(|e| format!("{name}: {e}"))?)
+}
+
+#[test]
+fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
+    for (small, digits) in trials()? {
+        let mut trial = Trial::new(&small, 3, &digits)?;
+        trial.training.epochs = trial.training.epochs.min(2);
+        let mut learner = trial.learner()?;
+        trial.fit(learner.as_mut(), Cursor::default(), None)?;
+        let bytes = bytes_of(learner.model())?;
+        let (tensors, _): (Tensors, String) = weights::decode(&bytes)?;
+        let loaded = (trial.family.load)(&trial.spec, &digits.facts, &tensors, Device::Cpu)?;
+        assert!(!capabilities(loaded.as_ref()).is_empty(), "{}", small.name);
+        for call in calls(loaded.as_ref(), 3, &digits)? {
+            let at = format!("{}, {}", small.name, call.verb.name());
+            let reply = apply(&call, loaded.as_ref(), &digits)?;
+            let width: i64 = reply.output.shape.iter().product();
+            assert_eq!(
+                reply.output.values.len(),
+                reply.rows * width as usize,
+                "{at}"
+            );
+            assert!(reply.output.values.iter().all(|v| v.is_finite()), "{at}");
+            let trained = tch::no_grad(|| apply(&call, learner.model(), &digits))?;
+            assert!(
+                trained.output.values == reply.output.values,
+                "{at}: trained and loaded"
+            );
+            let again = apply(&call, loaded.as_ref(), &digits)?;
+            assert!(
+                again.output.values == reply.output.values,
+                "{at}: the same call again"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_is_its_rows_one_by_one() -> Tried {
+    for (small, digits) in trials()? {
+        let mut trial = Trial::new(&small, 3, &digits)?;
+        trial.training.epochs = 1;
+        let mut learner = trial.learner()?;
+        trial.fit(learner.as_mut(), Cursor::default(), None)?;
+        let model = learner.model();
+        let (one, five) = (calls(model, 1, &digits)?, calls(model, 5, &digits)?);
+        for (one, five) in one.iter().zip(&five) {
+            let deterministic = !matches!(
+                one.verb,
+                Verb::Generate(_) | Verb::Inpaint(_) | Verb::Interpolate(_)
+            );
+            // What draws numbers draws others for other rows.
+            if !deterministic || one.verb.name() == "score" && model.likelihood().is_some() {
+                continue;
+            }
+            let (one, five) = (apply(one, model, &digits)?, apply(five, model, &digits)?);
+            for (a, b) in one.output.values.iter().zip(&five.output.values) {
+                assert!(
+                    (a - b).abs() <= 1e-4 * (1.0 + a.abs()),
+                    "{}: {a} alone, {b} in a batch",
+                    small.name
+                );
+            }
+        }
+    }
+    Ok(())
+}
