@@ -26,8 +26,9 @@ pub mod stream {
 /// Rows a batch when only evaluating: large, since nothing is learnt from the batch's noise.
 const EVALUATION_BATCH: usize = 1000;
 
-/// Looks at the model in its last phase, at most.
+/// Looks at the model in its last phase, at most, beside those at its first epochs, when most changes.
 const LOOKS: u32 = 100;
+const FIRST_LOOKS: u32 = 10;
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
@@ -309,7 +310,7 @@ impl Fit<'_> {
             phase: at, epoch, ..
         } = self.run.cursor;
         let every = phase.epochs.div_ceil(LOOKS).max(1);
-        let due = epoch.is_multiple_of(every) || epoch == phase.epochs;
+        let due = epoch <= FIRST_LOOKS || epoch.is_multiple_of(every) || epoch == phase.epochs;
         if at + 1 == self.phases.len() && due {
             observer.look(self.progress().epoch, self.run.learner.model());
         }

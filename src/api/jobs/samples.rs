@@ -24,7 +24,7 @@ pub struct Sample {
 }
 
 /// Lists the pictures that a job on images made while it trained: after each of its last phase's epochs,
-/// thinned to a hundred.
+/// thinned to the first ten and a hundred more in a long one.
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
     params(("job" = String, Path, description = "Id")),
     responses(
