@@ -18,6 +18,10 @@ const POLL: Duration = Duration::from_millis(500);
 /// How often a running worker is looked after.
 const LOOK_AFTER: Duration = Duration::from_secs(1);
 
+/// The very program that runs, even if its file was replaced by another version meanwhile: workers and
+/// service must agree on what is in the database.
+const THIS_PROGRAM: &str = "/proc/self/exe";
+
 pub struct Supervisor {
     pub store: Store,
     pub layout: Layout,
@@ -124,7 +128,8 @@ impl Supervisor {
     /// The standard input is kept apart: `Child::wait` would close it, which tells a worker that its
     /// parent died.
     fn spawn(&self, owner: &str) -> std::io::Result<(Child, Option<ChildStdin>)> {
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(THIS_PROGRAM)
+            .arg0(std::env::current_exe()?)
             .args(["work", "--once", "--owner", owner])
             .arg("--data-dir")
             .arg(&self.layout.root)
