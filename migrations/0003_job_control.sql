@@ -4,3 +4,6 @@ ALTER TABLE jobs ADD COLUMN priority INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE jobs ADD COLUMN place TEXT NOT NULL DEFAULT 'cpu';        -- `cpu` or `cuda:N`
 
 CREATE INDEX jobs_in_line ON jobs (status, priority DESC, seq);
+
+-- How many jobs a device runs is asked at every claim.
+CREATE INDEX jobs_on_device ON jobs (place) WHERE lease_owner IS NOT NULL;

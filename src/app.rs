@@ -109,7 +109,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             queued: Arc::new(Notify::new()),
             draining,
             grace,
-            patience: options.common.grace_seconds * 1000,
+            patience: Duration::from_secs(options.common.grace_seconds),
         }
         .run()
         .await;
@@ -311,7 +311,7 @@ fn start_workers(
             queued: Arc::clone(queued),
             draining: draining.clone(),
             grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
-            patience: options.common.grace_seconds * 1000,
+            patience: Duration::from_secs(options.common.grace_seconds),
         };
         workers.spawn(supervisor.run());
     }

@@ -43,8 +43,8 @@ pub struct Common {
     #[arg(long, env = "LATENTD_JOBS_PER_GPU", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=64))]
     pub jobs_per_gpu: i64,
     /// Seconds that a worker which hangs, or does not do as it is told, is given before it is killed.
-    #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=3600))]
-    pub grace_seconds: i64,
+    #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub grace_seconds: u64,
     /// What is logged, for example `info` or `latentd=debug`.
     #[arg(long, env = "LATENTD_LOG", default_value = "info")]
     pub log: String,

@@ -82,7 +82,11 @@ impl Store {
 /// Every part is a look into an index: the names by skipping from one to the next, and of each stretch its
 /// last step, its least and its greatest value. A million points are read in a fraction of a second, where
 /// grouping them would sort them first.
-fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuilder<Sqlite> {
+pub(super) fn thinned(
+    job_id: &str,
+    keys: Option<&[String]>,
+    max_points: u32,
+) -> QueryBuilder<Sqlite> {
     let mut query = QueryBuilder::new("WITH RECURSIVE job (id, points) AS (SELECT ");
     query.push_bind(job_id.to_owned());
     query.push(", ").push_bind(i64::from(max_points.max(1)));

@@ -44,10 +44,9 @@ impl Store {
         .bind(new.created_at)
         .execute(&mut *tx)
         .await?;
-        let path = format!("/v1/jobs/{}/samples/{}.png", lease.job_id, new.epoch);
         let told = NewEvent {
             kind: EventKind::Sample,
-            data: json!({ "epoch": new.epoch, "path": path }),
+            data: json!({ "epoch": new.epoch, "bytes": new.bytes }),
             at: new.created_at,
         };
         events::append(&mut tx, &lease.job_id, &[told]).await?;

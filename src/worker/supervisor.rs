@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Notify, watch};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::{Layout, now_ms};
 use crate::jobs::{LeasePolicy, Status};
@@ -32,8 +32,8 @@ pub struct Supervisor {
     pub draining: watch::Receiver<bool>,
     /// How long a worker may take to write its checkpoint and leave at a shutdown.
     pub grace: Duration,
-    /// How long a worker may hang, in milliseconds.
-    pub patience: i64,
+    /// How long a worker may hang.
+    pub patience: Duration,
 }
 
 impl Supervisor {
@@ -103,23 +103,23 @@ impl Supervisor {
     /// Resolves when the worker has not done for too long what it must: kept its lease, left a job that
     /// it lost, stopped one that was canceled.
     async fn hangs(&self, owner: &str) {
-        let mut held_at: Option<i64> = None;
+        let (mut has_held, mut overdue) = (false, None);
         loop {
             sleep(LOOK_AFTER).await;
-            let now = now_ms();
-            let overdue_since = match self.store.holding(owner).await {
+            let late = match self.store.holding(owner, now_ms()).await {
                 Ok(Some(holding)) => {
-                    held_at = Some(now);
-                    match holding.status {
-                        Status::Canceling => holding.since.min(holding.lease_until),
-                        _ => holding.lease_until,
-                    }
+                    has_held = true;
+                    holding.lapsed || holding.status == Status::Canceling
                 }
                 // It has lost its job to another worker, or is about to end.
-                Ok(None) => held_at.unwrap_or(now),
-                Err(_) => now,
+                Ok(None) => has_held,
+                Err(_) => false,
             };
-            if now - overdue_since > self.patience {
+            // By a clock that nobody sets: when the other one leaps ahead every lease looks lapsed, until
+            // its worker renews it.
+            if !late {
+                overdue = None;
+            } else if overdue.get_or_insert_with(Instant::now).elapsed() > self.patience {
                 return;
             }
         }

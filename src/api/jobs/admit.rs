@@ -12,7 +12,7 @@ use crate::api::extract::{body, content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::hex;
-use crate::jobs::NewJob;
+use crate::jobs::{self, NewJob};
 use crate::store::{Dataset, Idempotency, StoreError};
 use crate::worker::now_ms;
 
@@ -103,6 +103,18 @@ pub async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
         Ok(dataset) => Ok(dataset),
         Err(StoreError::NotFound(text)) => {
             Err(Problem::field("/dataset", format!("there is no {text}")))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The data set that an old job was made for.
+pub async fn dataset_of(app: &AppState, job: &jobs::Job) -> Result<Dataset> {
+    match app.store.dataset(&job.dataset_id).await {
+        Ok(dataset) => Ok(dataset),
+        Err(StoreError::NotFound(_)) => {
+            let detail = format!("the data set '{}' of this job is gone", job.dataset_name);
+            Err(Problem::new(Code::Conflict, detail))
         }
         Err(error) => Err(error.into()),
     }

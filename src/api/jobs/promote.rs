@@ -5,12 +5,12 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::admit::dataset_of;
 use super::checkpoints::find;
 use crate::api::models::ModelVersion;
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
-use crate::store::StoreError;
 use crate::worker::{now_ms, promotion};
 
 /// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
@@ -28,11 +28,7 @@ pub async fn promote(
 ) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;
     let job = app.store.job(&job).await?;
-    let gone = |what: &str| Problem::new(Code::Conflict, format!("{what} of this job is gone"));
-    let dataset = match app.store.dataset(&job.dataset_id).await {
-        Err(StoreError::NotFound(_)) => return Err(gone("the data set")),
-        other => other?,
-    };
+    let dataset = dataset_of(&app, &job).await?;
     let (artifacts, about) = (app.artifacts.clone(), job.clone());
     let build = move || promotion::version_of(&about, &dataset.facts(), &checkpoint, &artifacts);
     let built = tokio::task::spawn_blocking(build)

@@ -5,7 +5,7 @@ use axum::http::HeaderMap;
 use axum::response::Response;
 
 use super::Job;
-use super::admit::{Wanted, find_dataset};
+use super::admit::{Wanted, dataset_of};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::{self, NewJob, Progress};
@@ -34,10 +34,7 @@ pub async fn retry(
         );
         return Err(Problem::new(Code::IllegalTransition, detail));
     }
-    if find_dataset(&app, &old.dataset_id).await.is_err() {
-        let detail = format!("the data set '{}' of this job is gone", old.dataset_name);
-        return Err(Problem::new(Code::Conflict, detail));
-    }
+    dataset_of(&app, &old).await?;
     let wanted = Wanted::of(
         old.id.clone(),
         &headers,

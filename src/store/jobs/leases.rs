@@ -24,9 +24,8 @@ pub struct Expired {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Holding {
     pub status: Status,
-    /// When it became so.
-    pub since: i64,
-    pub lease_until: i64,
+    /// Whether its lease has run out.
+    pub lapsed: bool,
 }
 
 impl Store {
@@ -115,24 +114,39 @@ impl Store {
     }
 
     /// What the supervisor has to know of a worker it started; `None` if it holds no job.
-    pub async fn holding(&self, owner: &str) -> Result<Option<Holding>> {
-        let row = sqlx::query(
-            "SELECT status, lease_until,
-                    (SELECT MAX(at) FROM job_transitions t WHERE t.job_id = jobs.id) AS since
-             FROM jobs WHERE lease_owner = $1",
-        )
-        .bind(owner)
-        .fetch_optional(self.reader())
-        .await?;
+    pub async fn holding(&self, owner: &str, now: i64) -> Result<Option<Holding>> {
+        let row = sqlx::query("SELECT status, lease_until FROM jobs WHERE lease_owner = $1")
+            .bind(owner)
+            .fetch_optional(self.reader())
+            .await?;
         let read = |row: SqliteRow| -> Result<Holding> {
             Ok(Holding {
                 status: status(&row)?,
-                since: row.try_get("since")?,
-                lease_until: row.try_get("lease_until")?,
+                lapsed: row.try_get::<i64, _>("lease_until")? < now,
             })
         };
         row.map(read).transpose()
     }
+}
+
+/// Jobs that lost their worker and whose device has room.
+pub(in crate::store) fn left_behind() -> String {
+    with_room("j.status = 'running' AND j.lease_owner IS NULL")
+}
+
+/// The queue, but for those whose device is full.
+pub(in crate::store) fn in_line() -> String {
+    with_room("j.status = 'queued'")
+}
+
+fn with_room(condition: &str) -> String {
+    format!(
+        "SELECT * FROM jobs j
+         WHERE {condition}
+           AND (SELECT COUNT(*) FROM jobs r WHERE r.lease_owner IS NOT NULL AND r.place = j.place)
+               < CASE WHEN j.place = 'cpu' THEN $1 ELSE $2 END
+         ORDER BY j.priority DESC, j.seq LIMIT 1"
+    )
 }
 
 /// A job that lost its worker, else the first in line whose device has room.
@@ -140,14 +154,7 @@ async fn next_claimable(
     conn: &mut SqliteConnection,
     policy: LeasePolicy,
 ) -> Result<Option<Standing>> {
-    for (status, free) in [("running", "AND j.lease_owner IS NULL"), ("queued", "")] {
-        let query = format!(
-            "SELECT * FROM jobs j
-             WHERE j.status = '{status}' {free}
-               AND (SELECT COUNT(*) FROM jobs r WHERE r.lease_owner IS NOT NULL AND r.place = j.place)
-                   < CASE WHEN j.place = 'cpu' THEN $1 ELSE $2 END
-             ORDER BY j.priority DESC, j.seq LIMIT 1"
-        );
+    for query in [left_behind(), in_line()] {
         let found = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(policy.on_cpu)
             .bind(policy.per_gpu)

@@ -17,6 +17,8 @@ use crate::jobs::{Job, Status};
 
 pub use admission::{Admitted, Idempotency};
 pub use leases::{Expired, Holding};
+#[cfg(test)]
+pub(super) use leases::{in_line, left_behind};
 pub(super) use moves::hold;
 pub use reports::Report;
 

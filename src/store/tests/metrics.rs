@@ -1,7 +1,9 @@
 //! Series: kept once per step, and thinned.
 
 use super::Fixture;
+use super::scale::plan;
 use crate::jobs::Lease;
+use crate::store::metrics::thinned;
 use crate::store::{MetricPoint, Report, Series};
 
 fn point(key: &str, step: i64, value: f64) -> MetricPoint {
@@ -148,6 +150,15 @@ async fn a_million_points_are_thinned_by_looks_into_an_index() {
         .execute(f.store.writer())
         .await
         .expect("fills");
+    let sql = thinned(&job.id, None, 1000);
+    let plan = plan(&f.store, sql.sql().as_str()).await;
+    assert!(
+        !plan.contains("SCAN x") && !plan.contains("SCAN m"),
+        "{plan}"
+    );
+    let stretch = "metrics_by_value (job_id=? AND key=? AND step>? AND step<?)";
+    assert!(plan.contains(stretch), "{plan}");
+    assert!(plan.contains("(job_id=? AND key=? AND step=?)"), "{plan}");
     let series = f.store.series(&job.id, None, 1000).await.expect("series");
     assert_eq!(series.len(), 4);
     for points in series.values() {

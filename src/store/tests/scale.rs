@@ -5,12 +5,12 @@ use tempfile::TempDir;
 
 use super::{Fixture, POLICY, checkpoint, version};
 use crate::jobs::Status;
-use crate::store::jobs::list_query;
+use crate::store::jobs::{in_line, left_behind, list_query};
 use crate::store::{JobFilter, Report, Store};
 
 const MANY: i64 = 100_000;
 
-async fn plan(store: &Store, sql: &str) -> String {
+pub(super) async fn plan(store: &Store, sql: &str) -> String {
     let rows = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {sql}")))
         .fetch_all(store.reader())
         .await;
@@ -74,11 +74,11 @@ async fn a_page_of_many_jobs_is_read_from_an_index() {
     assert_eq!((page.items.len(), page.has_more), (1, false));
 
     for sql in [
-        "SELECT * FROM jobs WHERE status = 'queued' ORDER BY seq LIMIT 1",
-        "SELECT * FROM jobs WHERE status = 'running' AND lease_owner IS NULL ORDER BY seq LIMIT 1",
-        "SELECT * FROM jobs WHERE status IN ('running', 'canceling') AND lease_until < 1",
+        in_line().as_str(),
+        left_behind().as_str(),
+        "SELECT * FROM jobs WHERE status IN ('running', 'pausing', 'canceling') AND lease_until < 1",
         "SELECT COUNT(*) FROM jobs WHERE status = 'queued'",
-        "SELECT * FROM jobs WHERE lease_owner = 'w1' AND status IN ('running', 'canceling')",
+        "SELECT * FROM jobs WHERE lease_owner = 'w1' AND status IN ('running', 'pausing', 'canceling')",
     ] {
         let plan = plan(&f.store, sql).await;
         assert!(
