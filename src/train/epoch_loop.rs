@@ -112,6 +112,7 @@ impl Fit<'_> {
             .iter()
             .zip(costs.chain(std::iter::repeat(1.0)))
             .map(|(phase, step_cost)| PlannedPhase {
+                epochs: u64::from(phase.epochs),
                 steps: u64::from(phase.epochs) * self.steps_per_epoch,
                 step_cost,
             })

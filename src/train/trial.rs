@@ -13,8 +13,11 @@ use crate::data::split::Split;
 use crate::nn::rng::Rng;
 
 /// Steps that are not timed: the first touch memory for the first time.
-const WARM_UP: u64 = 2;
-const TIMED: usize = 5;
+const WARM_UP: u64 = 3;
+/// Steps that are timed: so many, or as many as fit in the time, but some.
+const MOST_TIMED: usize = 25;
+const LEAST_TIMED: usize = 3;
+const ENOUGH_SECONDS: f64 = 0.2;
 /// Batches that a learner may look at beforehand.
 const LOOKED_AT: usize = 2;
 
@@ -49,12 +52,14 @@ pub fn step_costs(
         (0..WARM_UP).for_each(|number| {
             step(number);
         });
-        let mut times = [0.0; TIMED];
-        for (time, number) in times.iter_mut().zip(WARM_UP..) {
-            *time = step(number);
+        let mut times = Vec::new();
+        while times.len() < LEAST_TIMED
+            || times.len() < MOST_TIMED && times.iter().sum::<f64>() < ENOUGH_SECONDS
+        {
+            times.push(step(WARM_UP + times.len() as u64));
         }
         times.sort_by(f64::total_cmp);
-        costs.push(times[TIMED / 2]);
+        costs.push(times[times.len() / 2]);
     }
     Ok(costs)
 }

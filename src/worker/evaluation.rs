@@ -54,6 +54,7 @@ pub fn run(
     };
     observer.plan(vec![
         PlannedPhase {
+            epochs: 1,
             steps: PARTS as u64,
             step_cost: 1.0,
         };

@@ -42,22 +42,40 @@ struct Pace {
     /// Until when, and until which step, time is accounted for.
     accounted: Instant,
     step: u64,
+    /// Whether an epoch was closed since the last step.
+    between: bool,
     rows: u64,
 }
 
 impl Pace {
     /// Accounts for the time since the last call, in which the run came to `step`.
-    fn account(&mut self, step: u64, rows: u64) {
-        let now = Instant::now();
-        let seconds = (now - self.accounted).as_secs_f64();
+    fn step(&mut self, step: u64, rows: u64) {
+        let since = self.accounted;
+        let seconds = self.lap();
         if self.started.is_none() {
-            self.started = Some(self.accounted);
-            self.step = step.saturating_sub(1);
+            // It touches memory and libraries for the first time, and is like no other.
+            self.started = Some(since);
+        } else if self.between {
+            self.forecast.record_first_step(step, seconds);
+        } else {
+            self.forecast.record_steps(self.step, step, seconds);
         }
-        self.forecast.record(self.step, step, seconds);
-        self.accounted = now;
+        self.between = false;
         self.step = step;
         self.rows += rows;
+    }
+
+    fn close_epoch(&mut self) {
+        let seconds = self.lap();
+        self.forecast.record_close(seconds);
+        self.between = true;
+    }
+
+    fn lap(&mut self) -> f64 {
+        let now = Instant::now();
+        let seconds = (now - self.accounted).as_secs_f64();
+        self.accounted = now;
+        seconds
     }
 
     fn rows_per_second(&self) -> Option<f64> {
@@ -78,6 +96,7 @@ impl JobObserver {
                 started: None,
                 accounted: now,
                 step: 0,
+                between: false,
                 rows: 0,
             },
             reported: now,
@@ -193,7 +212,7 @@ impl Observer for JobObserver {
     }
 
     fn step(&mut self, progress: Progress, rows: u64, report: &Report) {
-        self.pace.account(progress.step, rows);
+        self.pace.step(progress.step, rows);
         for &(name, value) in &report.0 {
             let (sum, count) = self.window.entry(name).or_default();
             *sum += value * rows as f64;
@@ -224,7 +243,7 @@ impl Observer for JobObserver {
     }
 
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]) {
-        self.pace.account(progress.step, 0);
+        self.pace.close_epoch();
         self.window.clear();
         self.window_opened = Instant::now();
         let points = metrics

@@ -213,9 +213,9 @@ async fn who_comes_back_after_the_log_was_pruned_is_told_of_the_gap() {
 #[tokio::test]
 async fn the_forecast_of_a_deep_belief_network_comes_true() {
     let service = Service::with_digits_alone(&[]).await;
-    let model = json!({"kind": "dbn", "hidden": [300, 200, 900], "head": "classifier", "pretraining": {"epochs": 30}});
+    let model = json!({"kind": "dbn", "hidden": [300, 200, 900], "head": "classifier", "pretraining": {"epochs": 60}});
     let training =
-        json!({"epochs": 60, "seed": 2, "batch_size": 50, "checkpoint_every_epochs": 10});
+        json!({"epochs": 120, "seed": 2, "batch_size": 50, "checkpoint_every_epochs": 10});
     let job = service
         .train(&digits_job("forecast", &model, &training))
         .await;
