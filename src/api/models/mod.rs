@@ -1,11 +1,15 @@
 //! `/v1/models`.
 
 pub mod alias;
+pub mod answer;
+pub mod body;
 pub mod filters;
 pub mod input;
 pub mod item;
 pub mod list;
 pub mod render;
+pub mod resolve;
+pub mod terms;
 pub mod verbs;
 pub mod version;
 
