@@ -18,6 +18,9 @@ use crate::nn::options::{
 use crate::nn::rng::Rng;
 
 impl Model for Vae {
+    fn pack(&mut self) -> usize {
+        self.pack_nets()
+    }
     fn tensors(&self) -> Tensors {
         self.all_tensors()
     }
