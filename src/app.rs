@@ -69,6 +69,13 @@ fn policy(common: &Common) -> LeasePolicy {
     }
 }
 
+/// Requests are answered in milliseconds and training takes minutes: on shared cores the service goes first.
+fn stand_back(nice: i32) {
+    if let Err(error) = rustix::process::nice(nice) {
+        tracing::warn!(%error, "training keeps its priority");
+    }
+}
+
 /// `latentd work`.
 pub fn work(options: &Work) -> Result<(), Error> {
     telemetry::start(&options.common)?;
@@ -80,6 +87,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
         .build()?;
     let policy = policy(&options.common);
     if options.once {
+        stand_back(options.common.training_nice);
         let owner = options
             .owner
             .clone()
@@ -110,6 +118,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             draining,
             grace,
             patience: Duration::from_secs(options.common.grace_seconds),
+            nice: options.common.training_nice,
         }
         .run()
         .await;
@@ -314,6 +323,7 @@ fn start_workers(
             draining: draining.clone(),
             grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
             patience: Duration::from_secs(options.common.grace_seconds),
+            nice: options.common.training_nice,
         };
         workers.spawn(supervisor.run());
     }
