@@ -22,6 +22,7 @@ use crate::jobs::LeasePolicy;
 use crate::spec::Surroundings;
 use crate::store::Store;
 use crate::telemetry;
+use crate::traces;
 use crate::webhooks::{self, Backoff, Reach};
 use crate::worker::supervisor::{Supervisor, termination};
 use crate::worker::{Layout, now_ms, process};
@@ -87,6 +88,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
         .build()?;
     let policy = policy(&options.common);
     if options.once {
+        traces::start()?;
         stand_back(options.common.training_nice);
         let owner = options
             .owner
@@ -98,6 +100,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             policy,
             options.owner.is_some(),
         ))?;
+        traces::finish();
         // A thread that reads standard input would keep the process alive.
         runtime.shutdown_background();
         return Ok(());
@@ -129,6 +132,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
 /// `latentd serve`.
 pub fn serve(options: &Serve) -> Result<(), Error> {
     telemetry::start(&options.common)?;
+    traces::start()?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
     std::fs::create_dir_all(layout.datasets())?;
     let _lock = lock(&layout.root)?;
@@ -212,6 +216,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     });
     finish_within(options, listener, router, draining, workers).await?;
     store.close().await;
+    tokio::task::spawn_blocking(traces::finish).await?;
     Ok(())
 }
 

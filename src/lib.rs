@@ -17,6 +17,7 @@ pub mod nn;
 pub mod spec;
 pub mod store;
 pub mod telemetry;
+pub mod traces;
 pub mod train;
 pub mod webhooks;
 pub mod worker;

@@ -1,15 +1,18 @@
-//! A log line and metrics for every request.
+//! A log line, metrics and, where they are sent, spans for every request.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::Method;
+use axum::http::{HeaderValue, Method};
 use axum::response::Response;
 use metrics::{Counter, Histogram};
+use opentelemetry::KeyValue;
 
 use super::request_id;
+use crate::inference::call::Timing;
+use crate::traces;
 
 /// The series of one route, method and status.
 #[derive(Clone)]
@@ -28,6 +31,8 @@ pub struct Asked {
     method: Method,
     route: Option<MatchedPath>,
     start: Instant,
+    /// Whose span it is part of, where spans are sent.
+    traceparent: Option<HeaderValue>,
 }
 
 impl Asked {
@@ -36,6 +41,9 @@ impl Asked {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             start: Instant::now(),
+            traceparent: traces::are_on()
+                .then(|| request.headers().get("traceparent").cloned())
+                .flatten(),
         }
     }
 
@@ -45,8 +53,53 @@ impl Asked {
         let series = series(route, &self.method, status);
         series.requests.increment(1);
         series.duration.record(took);
+        if traces::are_on() {
+            self.trace(route, response, took);
+        }
         let seconds = took.as_secs_f64();
         tracing::debug!(request_id = %request_id::current(), method = %self.method, route, status, seconds, "request");
+    }
+}
+
+impl Asked {
+    fn trace(&self, route: &str, response: &Response, took: Duration) {
+        let start = SystemTime::now() - took;
+        let timing = response.extensions().get::<Timing>();
+        traces::request(traces::Answered {
+            traceparent: self.traceparent.as_ref().and_then(|v| v.to_str().ok()),
+            method: self.method.as_str(),
+            route,
+            status: response.status().as_u16(),
+            request_id: &request_id::current(),
+            start,
+            took,
+            parts: timing.map_or_else(Vec::new, |timing| self.parts(timing, start)),
+        });
+    }
+
+    /// The wait, then the batch, and within it the model.
+    fn parts(&self, timing: &Timing, start: SystemTime) -> Vec<traces::Part> {
+        let Some(since) = timing.since else {
+            return Vec::new();
+        };
+        let queued = start + since.saturating_duration_since(self.start);
+        let part = |name, start, took| traces::Part {
+            name,
+            start,
+            took,
+            attributes: Vec::new(),
+            parts: Vec::new(),
+        };
+        let rows = i64::try_from(timing.batch_rows).unwrap_or(i64::MAX);
+        let begun = queued + timing.queue;
+        vec![
+            part("queue", queued, timing.queue),
+            traces::Part {
+                attributes: vec![KeyValue::new("latentd.batch.rows", rows)],
+                parts: vec![part("compute", begun, timing.compute)],
+                ..part("batch", begun, timing.batch)
+            },
+        ]
     }
 }
 

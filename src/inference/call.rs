@@ -1,6 +1,6 @@
 //! A verb applied to a model: the call as plain numbers, and its answer as plain numbers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tch::Device;
 
@@ -69,8 +69,12 @@ pub struct Reply {
 /// Where a call's time went.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timing {
+    /// When the call joined the queue.
+    pub since: Option<Instant>,
     pub queue: Duration,
-    /// Of the whole batch.
+    /// From the batch's first call to the last answer cut out of it.
+    pub batch: Duration,
+    /// In the model.
     pub compute: Duration,
     pub batch_rows: usize,
 }

@@ -234,22 +234,24 @@ impl Room {
         };
         let start = Instant::now();
         let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
-        let replies = merge::answer(&calls, model, &source.facts, self.config.device);
-        let compute = start.elapsed();
+        let (replies, compute) = merge::answer(&calls, model, &source.facts, self.config.device);
+        let batch = start.elapsed();
         let timing = |order: &Order| Timing {
+            since: Some(order.since),
             queue: start.duration_since(order.since),
+            batch,
             compute,
             batch_rows: rows,
         };
-        let batch = Batch {
+        let noted = Batch {
             rows,
             compute,
             queue: orders.iter().map(|order| timing(order).queue).collect(),
             failed: replies.iter().filter(|reply| reply.is_err()).count(),
         };
-        self.door.statistics().note(&source, &batch);
-        self.meters.note(&batch, trigger, calls[0].verb.name());
-        self.door.note_pace(compute, orders.len());
+        self.door.statistics().note(&source, &noted);
+        self.meters.note(&noted, trigger, calls[0].verb.name());
+        self.door.note_pace(batch, orders.len());
         for (order, reply) in orders.into_iter().zip(replies) {
             let timing = timing(&order);
             let _ = order

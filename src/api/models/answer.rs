@@ -13,11 +13,15 @@ use crate::data::npy;
 use crate::inference::Reply;
 use crate::inference::call::{Field, Timing};
 use crate::store::ModelVersion;
+use crate::traces;
 
 pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
-    let timing = server_timing(&reply.timing);
+    let timing = reply.timing;
     let mut response = written(found, reply, form).await?;
-    response.headers_mut().extend(timing);
+    response.headers_mut().extend(server_timing(&timing));
+    if traces::are_on() {
+        response.extensions_mut().insert(timing);
+    }
     Ok(response)
 }
 
