@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
 use crate::families::Define;
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
@@ -16,6 +17,7 @@ use crate::nn::moments::Moments;
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::{Graph, Value};
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
@@ -109,6 +111,34 @@ impl Pca {
         self.mean.addmm(code, &components)
     }
 
+    /// [`Self::project`] as a graph.
+    fn write_code(&self, graph: &mut Graph, x: &Value) -> Value {
+        let mean = graph.weight("mean", &self.mean);
+        let components = graph.weight("components", &self.components);
+        let centred = graph.subtract(x, &mean);
+        let none = graph.constant(self.explained_variance.zeros_like());
+        let code = graph.affine_transposed(&centred, &components, &none);
+        if !self.whiten {
+            return code;
+        }
+        let deviations = self.deviations();
+        let real = deviations.greater(0.0).to_kind(Kind::Float);
+        let factor = graph.constant(&real / (&deviations + (1.0 - &real)));
+        graph.multiply(&code, &factor)
+    }
+
+    /// [`Self::back`] as a graph.
+    fn write_rows(&self, graph: &mut Graph, code: &Value) -> Value {
+        let mean = graph.weight("mean", &self.mean);
+        let components = graph.weight("components", &self.components);
+        if !self.whiten {
+            return graph.affine(code, &components, &mean);
+        }
+        let deviations = graph.constant(self.deviations());
+        let code = graph.multiply(code, &deviations);
+        graph.affine(&code, &components, &mean)
+    }
+
     /// The nearest point of the plane that the components span.
     pub(super) fn round_trip(&self, x: &Tensor) -> Tensor {
         self.back(&self.project(x))
@@ -152,6 +182,18 @@ impl Model for Pca {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.components.size()[1],
+            code: self.components.size()[0],
+        };
+        there_and_back(
+            verb,
+            widths,
+            |graph, x| self.write_code(graph, x),
+            |graph, code| self.write_rows(graph, code),
+        )
     }
 }
 
