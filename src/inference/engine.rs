@@ -33,7 +33,16 @@ pub struct EngineConfig {
     pub device: Device,
 }
 
-struct Order {
+/// What the thread is asked for.
+pub(super) enum Work {
+    Call(Box<Order>),
+    Errand(Errand),
+}
+
+/// Something else that needs its tensors; it answers by itself.
+pub(super) type Errand = Box<dyn FnOnce(&mut LoadedModels, Device) + Send>;
+
+pub(super) struct Order {
     source: ModelSource,
     call: Call,
     answer: oneshot::Sender<Result<Reply, CallError>>,
@@ -50,7 +59,7 @@ struct Load {
 /// A handle; the thread ends when the last one is dropped.
 #[derive(Clone)]
 pub struct Engine {
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<Work>,
     load: Arc<Load>,
 }
 
@@ -75,17 +84,22 @@ impl Engine {
     /// Queues a call and waits for its answer; refused at once when the queue is full.
     pub async fn call(&self, source: ModelSource, call: Call) -> Result<Reply, CallError> {
         let (answer, reply) = oneshot::channel();
+        self.admit(Work::Call(Box::new(Order {
+            source,
+            call,
+            answer,
+        })))?;
+        reply.await.unwrap_or(Err(CallError::Closed))
+    }
+
+    pub(super) fn admit(&self, work: Work) -> Result<(), CallError> {
         let permit = self.orders.try_reserve().map_err(|e| match e {
             mpsc::error::TrySendError::Full(()) => self.full(),
             mpsc::error::TrySendError::Closed(()) => CallError::Closed,
         })?;
         self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        permit.send(Order {
-            source,
-            call,
-            answer,
-        });
-        reply.await.unwrap_or(Err(CallError::Closed))
+        permit.send(work);
+        Ok(())
     }
 
     pub fn waiting(&self) -> usize {
@@ -103,14 +117,21 @@ impl Engine {
 }
 
 fn serve(
-    mut inbox: mpsc::Receiver<Order>,
+    mut inbox: mpsc::Receiver<Work>,
     mut models: LoadedModels,
     config: &EngineConfig,
     load: &Load,
 ) {
     tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
-    while let Some(order) = inbox.blocking_recv() {
+    while let Some(work) = inbox.blocking_recv() {
         load.waiting.fetch_sub(1, Ordering::Relaxed);
+        let order = match work {
+            Work::Call(order) => order,
+            Work::Errand(errand) => {
+                errand(&mut models, config.device);
+                continue;
+            }
+        };
         // A caller that left before its turn costs nothing.
         if order.answer.is_closed() {
             continue;
@@ -122,13 +143,17 @@ fn serve(
     }
 }
 
-/// libtorch reports errors by panicking; one bad call must not take the thread with it.
 fn fenced(models: &mut LoadedModels, order: &Order, device: Device) -> Result<Reply, CallError> {
-    catch_unwind(AssertUnwindSafe(|| {
+    fence(|| {
         let model = models.get(&order.source)?;
         order.call.apply(model, &order.source.facts, device)
-    }))
-    .unwrap_or_else(|panic| Err(CallError::Failed(panic_text(panic.as_ref()))))
+    })
+}
+
+/// libtorch reports errors by panicking; one bad call must not take the thread with it.
+pub(super) fn fence<T>(work: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(CallError::Failed(panic_text(panic.as_ref()))))
 }
 
 /// What a panic said.

@@ -4,7 +4,9 @@
 mod answer;
 pub mod call;
 pub mod engine;
+mod errand;
 pub mod loaded;
 
 pub use call::{Call, CallError, Input, Reply, Verb};
 pub use engine::{Engine, EngineConfig, ModelSource};
+pub use errand::Tried;
