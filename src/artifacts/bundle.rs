@@ -16,6 +16,9 @@ pub const MANIFEST: &str = "manifest.json";
 pub const WEIGHTS: &str = "model.safetensors";
 /// More than any manifest takes.
 pub const MOST_MANIFEST: u64 = 1 << 20;
+/// Weights that someone has compressed shrink by a half at most; small archives may do as they like.
+const MOST_RATIO: u64 = 16;
+const SMALL: u64 = 64 << 20;
 
 /// What stands before the weights in the archive, and behind them.
 #[derive(Debug, PartialEq, Eq)]
@@ -165,6 +168,11 @@ pub fn unpack(bundle: &Path, weights: &Path, limit: u64) -> Result<Vec<u8>, Impo
         .reader
         .read_to_end(&mut text)
         .map_err(source::read_error)?;
+    let sent = file.metadata()?.len();
+    let limit = limit.min(sent.saturating_mul(MOST_RATIO).max(SMALL));
+    if tensors.size > limit {
+        return Err(ImportError::TooLarge { limit });
+    }
     let mut input = archive::open(&file, tensors, limit)?;
     if tensors.size > input.could_hold {
         return Err(invalid(format!(

@@ -3,10 +3,12 @@
 mod crash;
 mod datasets;
 mod evaluations;
+mod exchange;
 mod families;
 mod faults;
 mod fixtures;
 mod freezing;
+mod hostile_bundles;
 mod hostile_requests;
 mod hostile_targets;
 mod hostile_uploads;
