@@ -17,7 +17,7 @@ use crate::api;
 use crate::api::state::{AppState, Limits};
 use crate::artifacts::Artifacts;
 use crate::config::{Common, Serve, Work};
-use crate::inference::{Engine, EngineConfig};
+use crate::inference::{Bounds, Engine, EngineConfig};
 use crate::jobs::LeasePolicy;
 use crate::spec::Surroundings;
 use crate::store::Store;
@@ -166,6 +166,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let here = surroundings();
     let state = AppState {
         engine: start_engine(options, &artifacts, here)?,
+        resolver: Arc::default(),
         store: store.clone(),
         artifacts,
         layout,
@@ -333,9 +334,13 @@ fn start_engine(
 ) -> Result<Engine, Error> {
     let config = EngineConfig {
         threads: options.inference_threads.unwrap_or(here.threads),
-        queue: options.inference_queue as usize,
         memory_bytes: options.model_memory_mib << 20,
         device: tch::Device::cuda_if_available(),
+        bounds: Bounds {
+            calls: options.inference_queue as usize,
+            rows: options.batch_rows as usize,
+            delay: Duration::from_millis(options.batch_delay_ms),
+        },
     };
     Ok(Engine::start(artifacts.clone(), config)?)
 }

@@ -74,6 +74,13 @@ pub struct Serve {
     /// Inference requests that may wait.
     #[arg(long, env = "LATENTD_INFERENCE_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub inference_queue: u32,
+    /// Rows of inference requests that are computed together, at most.
+    #[arg(long, env = "LATENTD_BATCH_ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    pub batch_rows: u32,
+    /// Milliseconds that a batch which is not full waits for more requests. At 0 it is whatever came while the
+    /// last one was computed.
+    #[arg(long, env = "LATENTD_BATCH_DELAY_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    pub batch_delay_ms: u64,
     /// CPU threads of inference; all cores when left out.
     #[arg(long, env = "LATENTD_INFERENCE_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
     pub inference_threads: Option<u32>,

@@ -107,6 +107,10 @@ pub fn router(state: AppState) -> Router {
         })
         .method_not_allowed_fallback(method_not_allowed)
         .layer(middleware::from_fn(telemetry::record))
+        .layer(middleware::from_fn_with_state(
+            state.clone(),
+            models::resolve::forget,
+        ))
         .layer(middleware::from_fn(allow_header))
         .layer(CatchPanicLayer::custom(panicked))
         .layer(DefaultBodyLimit::max(body_limit))

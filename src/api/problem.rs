@@ -29,6 +29,7 @@ pub enum Code {
     UnsupportedOperation,
     QueueFull,
     ShuttingDown,
+    DeadlinePassed,
     Internal,
 }
 
@@ -72,6 +73,7 @@ impl Code {
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The service is shutting down",
             ),
+            Self::DeadlinePassed => (StatusCode::GATEWAY_TIMEOUT, "There was no answer in time"),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The service failed"),
         }
     }
@@ -237,6 +239,7 @@ impl From<CallError> for Problem {
                 retry_after_seconds,
                 ..
             } => Self::new(Code::QueueFull, text).retry_after(retry_after_seconds),
+            CallError::Late => Self::new(Code::DeadlinePassed, text),
             CallError::Closed => Self::new(Code::ShuttingDown, text).retry_after(5),
             CallError::Load(_) | CallError::Failed(_) => Self::internal(&text),
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Notify, watch};
 
+use super::models::resolve::Resolver;
 use crate::artifacts::Artifacts;
 use crate::inference::Engine;
 use crate::spec::Surroundings;
@@ -27,6 +28,7 @@ pub struct AppState {
     pub artifacts: Artifacts,
     pub layout: Layout,
     pub engine: Engine,
+    pub resolver: Arc<Resolver>,
     pub limits: Limits,
     pub here: Surroundings,
     /// How far webhooks may point.

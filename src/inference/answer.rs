@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::call::{Call, CallError, Field, Reply, Verb};
+use super::call::{Call, CallError, Field, Reply, Timing, Verb};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Interpolator, Model, Prediction, Rows, error_per_row,
 };
@@ -73,6 +73,18 @@ impl Asked<'_> {
                 Ok(reply(filters.into(), image))
             }
         }
+    }
+
+    /// Whether the rows and labels of a call that may be merged are what the model takes.
+    pub fn check(&self) -> Result<()> {
+        if let Verb::Decode(_) = self.call.verb {
+            let shape = self.part(self.model.code_shape())?;
+            self.check_width(&shape)?;
+        } else {
+            self.check_width(&self.facts.shape)?;
+        }
+        let rows = i64::try_from(self.call.input.rows).unwrap_or(i64::MAX);
+        self.labels(rows).map(drop)
     }
 
     /// The part, or the list of verbs that the model does offer.
@@ -231,9 +243,20 @@ impl Asked<'_> {
     /// The input as `[rows, width]`, its width checked against the shape of one row; its labels, where
     /// the model needs them.
     fn rows(&self, shape: &[i64]) -> Result<Rows> {
+        let needed = self.check_width(shape)?;
         let input = &self.call.input;
+        let rows = i64::try_from(input.rows).unwrap_or(i64::MAX);
+        let x = Tensor::from_slice(&input.values)
+            .view([rows, needed])
+            .to_device(self.device);
+        let labels = self.labels(rows)?;
+        Ok(Rows { x, labels })
+    }
+
+    /// Values that a row of this shape has, which are as many as each row of the call has.
+    fn check_width(&self, shape: &[i64]) -> Result<i64> {
         let needed: i64 = shape.iter().product();
-        let (rows, count) = (input.rows, input.values.len());
+        let (rows, count) = (self.call.input.rows, self.call.input.values.len());
         let width = count.checked_div(rows).unwrap_or(0);
         if rows == 0 || width * rows != count || i64::try_from(width) != Ok(needed) {
             return Err(CallError::Width {
@@ -242,12 +265,7 @@ impl Asked<'_> {
                 found: width,
             });
         }
-        let rows = i64::try_from(rows).unwrap_or(i64::MAX);
-        let x = Tensor::from_slice(&input.values)
-            .view([rows, needed])
-            .to_device(self.device);
-        let labels = self.labels(rows)?;
-        Ok(Rows { x, labels })
+        Ok(needed)
     }
 
     /// The class of each of `rows`: as given, else the rows' own. None for an unconditional model.
@@ -319,6 +337,7 @@ fn reply(answer: Answer, shape: Option<&[i64]>) -> Reply {
         seed: None,
         labels: None,
         metric: None,
+        timing: Timing::default(),
     }
 }
 

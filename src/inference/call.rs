@@ -1,5 +1,7 @@
 //! A verb applied to a model: the call as plain numbers, and its answer as plain numbers.
 
+use std::time::Duration;
+
 use tch::Device;
 
 use super::answer::Asked;
@@ -11,7 +13,7 @@ use crate::nn::options::{
 use crate::nn::rng::Rng;
 
 /// What to do, with the verb's options.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verb {
     Encode(EncodeOptions),
     Decode(DecodeOptions),
@@ -61,6 +63,16 @@ pub struct Reply {
     pub labels: Option<Vec<i64>>,
     /// What a score is.
     pub metric: Option<&'static str>,
+    pub timing: Timing,
+}
+
+/// Where a call's time went.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Timing {
+    pub queue: Duration,
+    /// Of the whole batch.
+    pub compute: Duration,
+    pub batch_rows: usize,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -93,6 +105,8 @@ pub enum CallError {
         queued: usize,
         retry_after_seconds: u64,
     },
+    #[error("the deadline passed before there was an answer")]
+    Late,
     #[error("the service is shutting down")]
     Closed,
 }
@@ -128,6 +142,37 @@ impl Verb {
         }
     }
 
+    /// For calls that may be computed together with others: what must be equal in all of them. Calls that draw
+    /// numbers go alone, since what they draw would depend on their company.
+    pub fn merges(&self) -> Option<Self> {
+        let quiet = match self {
+            Self::Encode(o) => !o.sample,
+            Self::Reconstruct(o) => o.gibbs_steps.is_none_or(|n| n == 0),
+            Self::Denoise(o) => o.gibbs_steps.is_none_or(|n| n == 0) && o.corrupt.is_none(),
+            // Scores that draw numbers draw the same for every row.
+            Self::Decode(_) | Self::Score(_) | Self::Predict(_) => true,
+            Self::Generate(_) | Self::Inpaint(_) | Self::Interpolate(_) | Self::Filters => false,
+        };
+        quiet.then(|| self.without_labels())
+    }
+
+    #[must_use]
+    pub fn without_labels(&self) -> Self {
+        let mut verb = self.clone();
+        match &mut verb {
+            Self::Encode(o) => o.labels = None,
+            Self::Decode(o) => o.labels = None,
+            Self::Reconstruct(o) => o.labels = None,
+            Self::Denoise(o) => o.labels = None,
+            Self::Generate(o) => o.labels = None,
+            Self::Score(o) => o.labels = None,
+            Self::Inpaint(o) => o.labels = None,
+            Self::Interpolate(o) => o.labels = None,
+            Self::Predict(_) | Self::Filters => {}
+        }
+        verb
+    }
+
     /// The seed given, for verbs that draw random numbers; `None` for those that never do.
     fn seed(&self) -> Option<Option<u64>> {
         match self {
@@ -146,6 +191,22 @@ impl Verb {
 }
 
 impl Call {
+    /// Whether its rows and labels are what the model takes, without computing anything.
+    pub fn check(
+        &self,
+        model: &dyn Model,
+        facts: &DataFacts,
+        device: Device,
+    ) -> Result<(), CallError> {
+        let asked = Asked {
+            call: self,
+            model,
+            facts,
+            device,
+        };
+        asked.check()
+    }
+
     /// Computes the answer.
     pub fn apply(
         &self,

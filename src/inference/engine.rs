@@ -1,21 +1,25 @@
-//! The thread that owns the tensors of a device: calls in by a bounded queue, answers out by oneshot.
+//! The thread that owns the tensors of a device, and the handle by which calls reach it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tch::Device;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
-use super::call::{Call, CallError, Reply};
-use super::loaded::LoadedModels;
+use super::call::{Call, CallError, Reply, Timing, Verb};
+use super::door::{Command, Door, Work};
+use super::loader::Loader;
+use super::merge;
+use super::meters::Meters;
+use super::queue::{Bounds, Priority, Trigger, Waiting};
+use super::registry::{LoadedModel, Registry};
+use super::statistics::{Batch, ModelStatistics};
 use crate::artifacts::Artifacts;
 use crate::nn::model::DataFacts;
 
 /// A published version, with all that loading it takes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ModelSource {
     pub name: String,
     pub version: i64,
@@ -25,135 +29,251 @@ pub struct ModelSource {
     pub sha256: String,
 }
 
+impl ModelSource {
+    /// Whether both are the same weights under the same name.
+    pub fn is(&self, other: &Self) -> bool {
+        std::ptr::eq(self, other)
+            || self.version == other.version
+                && self.name == other.name
+                && self.sha256 == other.sha256
+    }
+}
+
 #[derive(Debug, Clone, Copy)]
 pub struct EngineConfig {
     pub threads: u32,
-    pub queue: usize,
     pub memory_bytes: usize,
     pub device: Device,
+    pub bounds: Bounds,
 }
 
-/// What the thread is asked for.
-pub(super) enum Work {
-    Call(Box<Order>),
-    Errand(Errand),
+/// How a call is to be treated.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Terms {
+    pub priority: Priority,
+    /// When the answer is of no use any more.
+    pub deadline: Option<Instant>,
 }
-
-/// Something else that needs its tensors; it answers by itself.
-pub(super) type Errand = Box<dyn FnOnce(&mut LoadedModels, Device) + Send>;
 
 pub(super) struct Order {
-    source: ModelSource,
-    call: Call,
-    answer: oneshot::Sender<Result<Reply, CallError>>,
+    pub source: Arc<ModelSource>,
+    pub call: Call,
+    /// What must be equal in calls that are computed together; none for calls that go alone.
+    pub kind: Option<Verb>,
+    pub terms: Terms,
+    pub since: Instant,
+    pub answer: oneshot::Sender<Result<Reply, CallError>>,
 }
 
-/// What the door needs to know of the queue behind it.
-#[derive(Default)]
-struct Load {
-    waiting: AtomicUsize,
-    /// Microseconds a call took, smoothed.
-    usual_micros: AtomicU64,
+impl Waiting for Order {
+    fn goes_with(&self, other: &Self) -> bool {
+        self.kind.is_some() && self.kind == other.kind && self.source.is(&other.source)
+    }
+    fn rows(&self) -> usize {
+        self.call.input.rows
+    }
+    fn priority(&self) -> Priority {
+        self.terms.priority
+    }
+    fn since(&self) -> Instant {
+        self.since
+    }
+    fn deadline(&self) -> Option<Instant> {
+        self.terms.deadline
+    }
+    fn is_gone(&self) -> bool {
+        self.answer.is_closed()
+    }
 }
 
 /// A handle; the thread ends when the last one is dropped.
 #[derive(Clone)]
-pub struct Engine {
-    orders: mpsc::Sender<Work>,
-    load: Arc<Load>,
+pub struct Engine(Arc<Handle>);
+
+struct Handle(Arc<Door>, Loader);
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 impl Engine {
     pub fn start(artifacts: Artifacts, config: EngineConfig) -> std::io::Result<Self> {
-        let (orders, inbox) = mpsc::channel(config.queue);
-        let load = Arc::new(Load::default());
-        let seen = Arc::clone(&load);
+        let door = Arc::new(Door::new(config.bounds));
+        let loader = Loader::start(artifacts, config.device, Arc::clone(&door))?;
+        let registry = Registry::new(config.memory_bytes, loader.clone(), Arc::clone(&door));
+        let room = Room {
+            door: Arc::clone(&door),
+            registry,
+            config,
+            meters: Meters::new(config.bounds.rows),
+            threads: 0,
+        };
         std::thread::Builder::new()
             .name("inference".to_owned())
-            .spawn(move || {
-                serve(
-                    inbox,
-                    LoadedModels::new(artifacts, config.memory_bytes, config.device),
-                    &config,
-                    &seen,
-                )
-            })?;
-        Ok(Self { orders, load })
+            .spawn(move || room.serve())?;
+        Ok(Self(Arc::new(Handle(door, loader))))
     }
 
-    /// Queues a call and waits for its answer; refused at once when the queue is full.
-    pub async fn call(&self, source: ModelSource, call: Call) -> Result<Reply, CallError> {
+    /// Queues a call and waits for its answer; refused at once when the queue is full, and given up at
+    /// its deadline, whatever the thread is doing then.
+    pub async fn call(
+        &self,
+        source: Arc<ModelSource>,
+        call: Call,
+        terms: Terms,
+    ) -> Result<Reply, CallError> {
         let (answer, reply) = oneshot::channel();
-        self.admit(Work::Call(Box::new(Order {
+        self.0.0.admit(Order {
+            kind: call.verb.merges(),
             source,
             call,
+            terms,
+            since: Instant::now(),
             answer,
-        })))?;
-        reply.await.unwrap_or(Err(CallError::Closed))
+        })?;
+        let reply = match terms.deadline {
+            None => reply.await,
+            Some(at) => match tokio::time::timeout_at(at.into(), reply).await {
+                Ok(reply) => reply,
+                Err(_) => {
+                    self.0.0.note_late();
+                    return Err(CallError::Late);
+                }
+            },
+        };
+        reply.unwrap_or(Err(CallError::Closed))
     }
 
-    pub(super) fn admit(&self, work: Work) -> Result<(), CallError> {
-        let permit = self.orders.try_reserve().map_err(|e| match e {
-            mpsc::error::TrySendError::Full(()) => self.full(),
-            mpsc::error::TrySendError::Closed(()) => CallError::Closed,
-        })?;
-        self.load.waiting.fetch_add(1, Ordering::Relaxed);
-        permit.send(work);
-        Ok(())
+    pub(super) fn loader(&self) -> &Loader {
+        &self.0.1
+    }
+
+    /// Whether a call would be refused now: asked before a body is read that would be for nothing.
+    pub fn require_room(&self) -> Result<(), CallError> {
+        self.0.0.require_room()
+    }
+
+    /// Loads a version and answers once it is ready.
+    pub async fn load(&self, source: Arc<ModelSource>) -> Result<(), CallError> {
+        let (told, hears) = oneshot::channel();
+        self.0.0.command(Command::Load(source, told));
+        hears.await.unwrap_or(Err(CallError::Closed))
+    }
+
+    /// Drops a version from memory; whether it was there.
+    pub async fn unload(&self, name: &str, version: i64) -> bool {
+        let (told, hears) = oneshot::channel();
+        self.0
+            .0
+            .command(Command::Unload(name.to_owned(), version, told));
+        hears.await.unwrap_or(false)
+    }
+
+    pub fn loaded(&self) -> Vec<LoadedModel> {
+        self.0.0.shelf().clone()
+    }
+
+    pub fn is_loaded(&self, name: &str, version: i64) -> bool {
+        let shelf = self.0.0.shelf();
+        shelf.iter().any(|m| m.name == name && m.version == version)
+    }
+
+    pub fn statistics(&self, name: &str, version: i64) -> ModelStatistics {
+        self.0.0.statistics().of(name, version)
     }
 
     pub fn waiting(&self) -> usize {
-        self.load.waiting.load(Ordering::Relaxed)
+        self.0.0.waiting()
     }
 
-    fn full(&self) -> CallError {
-        let queued = self.waiting();
-        let micros = self.load.usual_micros.load(Ordering::Relaxed) * queued as u64;
-        CallError::Full {
-            queued,
-            retry_after_seconds: micros.div_ceil(1_000_000).max(1),
-        }
+    pub fn capacity(&self) -> usize {
+        self.0.0.bounds().calls
     }
 }
 
-fn serve(
-    mut inbox: mpsc::Receiver<Work>,
-    mut models: LoadedModels,
-    config: &EngineConfig,
-    load: &Load,
-) {
-    tch::set_num_threads(i32::try_from(config.threads).unwrap_or(1));
-    while let Some(work) = inbox.blocking_recv() {
-        load.waiting.fetch_sub(1, Ordering::Relaxed);
-        let order = match work {
-            Work::Call(order) => order,
-            Work::Errand(errand) => {
-                errand(&mut models, config.device);
-                continue;
+/// What the thread has.
+struct Room {
+    door: Arc<Door>,
+    registry: Registry,
+    config: EngineConfig,
+    meters: Meters,
+    /// That libtorch was last told to use.
+    threads: u32,
+}
+
+/// Multiplications that a second thread pays for: below, handing work over costs more than it saves.
+const WORTH_SHARING: usize = 12_000_000;
+
+impl Room {
+    fn serve(mut self) {
+        loop {
+            match self.door.wait() {
+                Work::Batch(orders, trigger) => self.answer(orders, trigger),
+                Work::Command(Command::Load(source, told)) => self.registry.load(source, told),
+                Work::Command(Command::Arrived(source, found)) => {
+                    self.registry.arrived(&source, found);
+                }
+                Work::Command(Command::Unload(name, version, told)) => {
+                    let _ = told.send(self.registry.unload(&name, version));
+                }
+                Work::End => return,
             }
-        };
-        // A caller that left before its turn costs nothing.
-        if order.answer.is_closed() {
-            continue;
         }
-        let start = Instant::now();
-        let reply = fenced(&mut models, &order, config.device);
-        note_duration(load, start.elapsed());
-        let _ = order.answer.send(reply);
     }
-}
 
-fn fenced(models: &mut LoadedModels, order: &Order, device: Device) -> Result<Reply, CallError> {
-    fence(|| {
-        let model = models.get(&order.source)?;
-        order.call.apply(model, &order.source.facts, device)
-    })
-}
+    fn answer(&mut self, orders: Vec<Order>, trigger: Trigger) {
+        let Some(source) = orders.first().map(|order| Arc::clone(&order.source)) else {
+            return;
+        };
+        if !self.registry.has(&source) {
+            self.registry.park(source, orders);
+            return;
+        }
+        let rows = orders.iter().map(Waiting::rows).sum::<usize>().max(1);
+        self.share_work(rows * self.registry.parameters(&source));
+        let Some(model) = self.registry.get(&source) else {
+            return;
+        };
+        let start = Instant::now();
+        let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
+        let replies = merge::answer(&calls, model, &source.facts, self.config.device);
+        let compute = start.elapsed();
+        let timing = |order: &Order| Timing {
+            queue: start.duration_since(order.since),
+            compute,
+            batch_rows: rows,
+        };
+        let batch = Batch {
+            rows,
+            compute,
+            queue: orders.iter().map(|order| timing(order).queue).collect(),
+            failed: replies.iter().filter(|reply| reply.is_err()).count(),
+        };
+        self.door.statistics().note(&source, &batch);
+        self.meters.note(&batch, trigger, calls[0].verb.name());
+        self.door.note_pace(compute, orders.len());
+        for (order, reply) in orders.into_iter().zip(replies) {
+            let timing = timing(&order);
+            let _ = order
+                .answer
+                .send(reply.map(|reply| Reply { timing, ..reply }));
+        }
+    }
 
-/// libtorch reports errors by panicking; one bad call must not take the thread with it.
-pub(super) fn fence<T>(work: impl FnOnce() -> Result<T, CallError>) -> Result<T, CallError> {
-    catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|panic| Err(CallError::Failed(panic_text(panic.as_ref()))))
+    /// One thread for little work, all for much.
+    fn share_work(&mut self, multiplications: usize) {
+        let threads = if multiplications < WORTH_SHARING {
+            1
+        } else {
+            self.config.threads
+        };
+        if threads != self.threads {
+            tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+            self.threads = threads;
+        }
+    }
 }
 
 /// What a panic said.
@@ -167,13 +287,10 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
     text.lines().next().unwrap_or_default().to_owned()
 }
 
-fn note_duration(load: &Load, took: Duration) {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-    let before = load.usual_micros.load(Ordering::Relaxed);
-    let smoothed = if before == 0 {
-        micros
-    } else {
-        before - before / 8 + micros / 8
-    };
-    load.usual_micros.store(smoothed, Ordering::Relaxed);
+/// Time for so many calls at the pace of late, in whole seconds, at least one.
+pub(super) fn seconds_for(calls: usize, micros_a_call: u64) -> u64 {
+    let micros = Duration::from_micros(micros_a_call.saturating_mul(calls as u64)).as_micros();
+    u64::try_from(micros.div_ceil(1_000_000))
+        .unwrap_or(u64::MAX)
+        .max(1)
 }

@@ -1,12 +1,19 @@
 //! Trained models answering. One thread owns the tensors; requests reach it by a bounded queue, so
-//! that "too busy" is said at the door and never inside.
+//! that "too busy" is said at the door and never inside. What waited while it computed is its next batch.
 
 mod answer;
 pub mod call;
+mod door;
 pub mod engine;
 mod errand;
-pub mod loaded;
+pub mod loader;
+mod merge;
+mod meters;
+pub mod queue;
+pub mod registry;
+pub mod statistics;
 
 pub use call::{Call, CallError, Input, Reply, Verb};
-pub use engine::{Engine, EngineConfig, ModelSource};
+pub use engine::{Engine, EngineConfig, ModelSource, Terms};
 pub use errand::Tried;
+pub use queue::{Bounds, Priority};

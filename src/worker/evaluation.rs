@@ -10,7 +10,7 @@ use super::training::{Ended, TrainingError, device_name, open_split, resolve_dev
 use crate::artifacts::Artifacts;
 use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
-use crate::inference::loaded::load;
+use crate::inference::loader::load;
 use crate::jobs::{Job, parse_ref};
 use crate::nn::model::{DataFacts, Model};
 use crate::spec::Evaluation;

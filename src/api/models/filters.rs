@@ -1,17 +1,20 @@
 //! `GET /v1/models/{model}/filters.png`.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::Binary;
 use super::render::{Scale, grid};
-use super::{Binary, find_version, source};
+use super::resolve::resolve;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::inference::{Call, Input, Verb};
+use crate::inference::{Call, Input, Terms, Verb};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -48,12 +51,16 @@ pub async fn filters(
             "query parameter: must be between 1 and 1024",
         ));
     }
-    let source = source(find_version(&app, &model).await?)?;
+    let source = Arc::clone(&resolve(&app, &model).await?.source);
     let call = Call {
         verb: Verb::Filters,
         input: Input::default(),
     };
-    let mut output = app.engine.call(source, call).await?.output;
+    let mut output = app
+        .engine
+        .call(source, call, Terms::default())
+        .await?
+        .output;
     let width: i64 = output.shape.iter().product();
     output
         .values

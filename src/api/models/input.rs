@@ -1,16 +1,14 @@
 //! What a verb is given: JSON `inputs` or `rows`, an npy array, or one picture; options beside them.
 
-use std::fmt;
-
 use axum::extract::{FromRequestParts, Query as RawQuery, Request};
 use axum::http::HeaderMap;
-use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::body::{self, Document};
 use crate::api::datasets::read_rows;
-use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::extract::{body as whole, content_type, is_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::data::{npy, picture};
@@ -59,7 +57,7 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
     let query = query_options(&mut parts).await?;
     let media_type = content_type(&parts.headers);
     require_known(&parts.headers, media_type.as_deref())?;
-    let bytes = body(Request::from_parts(parts, body_stream), app).await?;
+    let bytes = whole(Request::from_parts(parts, body_stream), app).await?;
     let shape: Vec<usize> = shape
         .iter()
         .map(|&d| usize::try_from(d).unwrap_or(0))
@@ -137,7 +135,7 @@ fn npy_rows(found: &[usize], shape: &[usize]) -> Result<usize> {
 }
 
 async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> Result<VerbInput> {
-    let document: Document = parse_json(bytes)?;
+    let document: Document = body::read(bytes)?;
     let mut options = query;
     options.extend(document.options);
     let input = match (document.inputs, document.rows) {
@@ -207,178 +205,4 @@ async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<Str
         }
     }
     Ok(options)
-}
-
-/// The JSON body: `inputs` go straight into one flat buffer, whatever their nesting.
-#[derive(Default)]
-struct Document {
-    inputs: Option<Flat>,
-    rows: Option<RowsRef>,
-    options: Map<String, Value>,
-}
-
-#[derive(Debug, Default)]
-struct Flat {
-    rows: usize,
-    values: Vec<f32>,
-}
-
-impl<'de> Deserialize<'de> for Document {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields;
-        impl<'de> Visitor<'de> for Fields {
-            type Value = Document;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with `inputs` or `rows`")
-            }
-            fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Document, M::Error> {
-                let mut document = Document::default();
-                while let Some(key) = map.next_key::<String>()? {
-                    match key.as_str() {
-                        "inputs" => document.inputs = map.next_value::<Option<Flat>>()?,
-                        "rows" => document.rows = map.next_value()?,
-                        _ => drop(document.options.insert(key, map.next_value()?)),
-                    }
-                }
-                Ok(document)
-            }
-        }
-        deserializer.deserialize_map(Fields)
-    }
-}
-
-impl<'de> Deserialize<'de> for Flat {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Outer;
-        impl<'de> Visitor<'de> for Outer {
-            type Value = Flat;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of rows")
-            }
-            fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Flat, S::Error> {
-                let mut flat = Flat::default();
-                let mut width = None;
-                loop {
-                    let before = flat.values.len();
-                    // The first row tells the width of the others.
-                    flat.values.reserve(width.unwrap_or(0));
-                    if seq
-                        .next_element_seed(Row {
-                            values: &mut flat.values,
-                            depth: 1,
-                        })?
-                        .is_none()
-                    {
-                        return Ok(flat);
-                    }
-                    let found = flat.values.len() - before;
-                    if *width.get_or_insert(found) != found {
-                        let first = width.unwrap_or(0);
-                        return Err(S::Error::custom(format!(
-                            "row {} has {found} values, row 0 has {first}",
-                            flat.rows
-                        )));
-                    }
-                    flat.rows += 1;
-                }
-            }
-        }
-        deserializer.deserialize_seq(Outer)
-    }
-}
-
-/// One row, or one level of a nested row.
-struct Row<'a> {
-    values: &'a mut Vec<f32>,
-    depth: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Row<'_> {
-    type Value = ();
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        // `any`, since a level holds numbers or further lists.
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Row<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.depth == 1 {
-            "a row: a list of numbers"
-        } else {
-            "a number, or a list of numbers"
-        })
-    }
-
-    fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<(), S::Error> {
-        if self.depth > 5 {
-            return Err(S::Error::custom("rows are nested more than 5 deep"));
-        }
-        let Row { values, depth } = self;
-        while seq
-            .next_element_seed(Row {
-                values: &mut *values,
-                depth: depth + 1,
-            })?
-            .is_some()
-        {}
-        Ok(())
-    }
-
-    fn visit_f64<E: Error>(self, v: f64) -> Result<(), E> {
-        #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
-        let value = v as f32;
-        if self.depth == 1 {
-            return Err(E::custom(
-                "expected a row, a list of numbers, found a number",
-            ));
-        }
-        if !value.is_finite() {
-            return Err(E::custom(format!("{v} does not fit a 32-bit float")));
-        }
-        self.values.push(value);
-        Ok(())
-    }
-
-    fn visit_u64<E: Error>(self, v: u64) -> Result<(), E> {
-        self.visit_f64(v as f64)
-    }
-
-    fn visit_i64<E: Error>(self, v: i64) -> Result<(), E> {
-        self.visit_f64(v as f64)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn read(json: &str) -> Result<Flat, String> {
-        serde_json::from_str(json).map_err(|e| e.to_string())
-    }
-
-    #[test]
-    fn flat_and_nested_rows_fill_the_same_buffer() {
-        let flat = read("[[1, 2.5, -3, 4], [5, 6, 7, 8]]").expect("flat rows");
-        let nested = read("[[[1, 2.5], [-3, 4]], [[5, 6], [7, 8]]]").expect("nested rows");
-        assert_eq!((flat.rows, &flat.values), (nested.rows, &nested.values));
-        assert_eq!(flat.values[..4], [1.0, 2.5, -3.0, 4.0]);
-    }
-
-    #[test]
-    fn what_is_no_list_of_equal_rows_is_refused_with_its_place() {
-        for (json, said) in [
-            ("[[1, 2], [3]]", "row 1 has 1 values, row 0 has 2"),
-            ("[1, 2]", "found a number"),
-            ("[[1, \"2\"]]", "invalid type: string"),
-            ("[[1, null]]", "invalid type: null"),
-            ("[[1e39]]", "does not fit"),
-            ("[[[[[[[1]]]]]]]", "nested"),
-        ] {
-            let error = read(json).expect_err(json);
-            assert!(error.contains(said), "{json}: {error}");
-        }
-    }
 }

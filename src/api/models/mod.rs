@@ -1,6 +1,8 @@
 //! `/v1/models`.
 
 pub mod alias;
+pub mod answer;
+pub mod body;
 pub mod export;
 pub mod filters;
 pub mod import;
@@ -9,6 +11,8 @@ pub mod item;
 pub mod list;
 pub mod onnx;
 pub mod render;
+pub mod resolve;
+pub mod terms;
 pub mod verbs;
 pub mod version;
 

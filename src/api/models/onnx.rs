@@ -1,5 +1,7 @@
 //! `GET /v1/models/{model}/versions/{version}/onnx`.
 
+use std::sync::Arc;
+
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
@@ -37,7 +39,10 @@ pub async fn onnx(
 ) -> Result<Response> {
     let found = find(&app, model, &version).await?;
     let stem = format!("{}-{}", found.name, found.version);
-    let file = app.engine.graph(source(found)?, query.verb.clone()).await?;
+    let file = app
+        .engine
+        .graph(Arc::new(source(found)?), query.verb.clone())
+        .await?;
     // The verb is one that has a graph: nothing else comes this far.
     let name = format!("{stem}-{}.onnx", query.verb);
     Ok((attachment(&name, file.len() as u64)?, file).into_response())

@@ -1,27 +1,26 @@
 //! `POST /v1/models/{model}/{verb}`: the verbs differ in their options and in what they are given;
 //! reading the request and writing the answer is the same for all.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde::de::DeserializeOwned;
-use serde::ser::{SerializeMap, SerializeSeq};
-use serde::{Serialize, Serializer};
 use serde_json::Value;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
 use super::input::{self, RowsRef, VerbInput};
-use super::render::{Scale, grid};
-use super::{Binary, find_version, source};
+use super::resolve::resolve;
+use super::terms::TermsHeaders;
+use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::data::npy;
 use crate::document;
-use crate::inference::call::Field;
-use crate::inference::{Call, Input, Reply, Verb};
+use crate::inference::{Call, Input, Verb};
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
@@ -124,7 +123,7 @@ macro_rules! verb {
     ($name:ident, $variant:ident, $request:ty, $summary:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(post, path = concat!("/v1/models/{model}/", stringify!($name)), operation_id = stringify!($name), tag = "models", summary = $summary,
-            params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+            params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
             request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "image/jpeg"))),
             responses(
                 (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
@@ -135,6 +134,7 @@ macro_rules! verb {
                 (status = 415, description = "Not a form this is asked in", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 504, description = "The deadline passed", body = ProblemBody, content_type = "application/problem+json"),
             ))]
         pub async fn $name(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
             answer(&app, &model, request, stringify!($name), Verb::$variant).await
@@ -201,7 +201,7 @@ verb!(
 
 /// Draws new rows from the model; the same seed gives the same bytes.
 #[utoipa::path(post, path = "/v1/models/{model}/generate", operation_id = "generate", tag = "models", summary = "New samples",
-    params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+    params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
     request_body = GenerateOptions,
     responses(
         (status = 200, description = "The samples, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
@@ -211,6 +211,7 @@ verb!(
         (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 504, description = "The deadline passed", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn generate(
     State(app): State<AppState>,
@@ -259,10 +260,15 @@ async fn answer<O: DeserializeOwned>(
     name: &str,
     verb: fn(O) -> Verb,
 ) -> Result<Response> {
+    let arrival = Instant::now();
     let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
-    let version = find_version(app, model).await?;
-    require_offered(&version, name)?;
-    let VerbInput { input, options } = input::read(app, request, &version.input_shape).await?;
+    let found = resolve(app, model).await?;
+    require_offered(&found.version, name)?;
+    app.engine.require_room()?;
+    let headers = request.headers().clone();
+    let VerbInput { input, mut options } =
+        input::read(app, request, &found.version.input_shape).await?;
+    let terms = terms::take(&headers, &mut options, arrival)?;
     let options =
         document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
     let verb = verb(options);
@@ -270,9 +276,9 @@ async fn answer<O: DeserializeOwned>(
         input: require_input(&verb, input)?,
         verb,
     };
-    let range = data_range(&version);
-    let reply = app.engine.call(source(version.clone())?, call).await?;
-    write(&version, reply, form, range).await
+    let source = Arc::clone(&found.source);
+    let reply = app.engine.call(source, call, terms).await?;
+    answer::write(&found, reply, form).await
 }
 
 fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
@@ -285,146 +291,5 @@ fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
             "/inputs",
             "is missing: give inputs, or rows of a data set",
         )),
-    }
-}
-
-fn data_range(version: &ModelVersion) -> [f64; 2] {
-    let range = version.data.get("range").cloned().unwrap_or_default();
-    serde_json::from_value(range).unwrap_or([0.0, 1.0])
-}
-
-async fn write(
-    version: &ModelVersion,
-    reply: Reply,
-    form: Form,
-    range: [f64; 2],
-) -> Result<Response> {
-    match form {
-        Form::Npy => {
-            let mut shape = vec![reply.rows];
-            shape.extend(
-                reply
-                    .output
-                    .shape
-                    .iter()
-                    .map(|&d| usize::try_from(d).unwrap_or(0)),
-            );
-            let body = npy::encode_f32(&shape, &reply.output.values);
-            Ok((
-                seed_header(&reply),
-                [(header::CONTENT_TYPE, "application/x-npy")],
-                body,
-            )
-                .into_response())
-        }
-        Form::Png => {
-            let headers = seed_header(&reply);
-            let png = picture_of(reply, range).await?;
-            Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
-        }
-        Form::Json | Form::EventStream => {
-            let body = serde_json::to_vec(&Answer {
-                version,
-                reply: &reply,
-            })
-            .map_err(|e| Problem::internal(&e))?;
-            Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-        }
-    }
-}
-
-/// Forms without room for it carry the seed beside the body.
-fn seed_header(reply: &Reply) -> HeaderMap {
-    let seed = reply.seed.map(|seed| {
-        (
-            header::HeaderName::from_static("x-latentd-seed"),
-            seed.into(),
-        )
-    });
-    seed.into_iter().collect()
-}
-
-/// The outputs as a grid; with noisy inputs, a row of those above each row of outputs.
-async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
-    let Reply {
-        rows,
-        output,
-        extras,
-        ..
-    } = reply;
-    let Some(noisy) = extras.into_iter().find(|field| field.name == "inputs") else {
-        return grid(output.values, &output.shape, None, Scale::of_range(range)).await;
-    };
-    let width = output.values.len() / rows.max(1);
-    let columns = rows.min(16);
-    let mut values = Vec::with_capacity(2 * output.values.len());
-    let blank = |values: &mut Vec<f32>, n: usize| values.resize(values.len() + n * width, 0.0);
-    for (above, below) in noisy
-        .values
-        .chunks(columns * width)
-        .zip(output.values.chunks(columns * width))
-    {
-        let missing = columns - above.len() / width.max(1);
-        values.extend_from_slice(above);
-        blank(&mut values, missing);
-        values.extend_from_slice(below);
-        blank(&mut values, missing);
-    }
-    grid(values, &output.shape, Some(columns), Scale::of_range(range)).await
-}
-
-/// The JSON answer, written from flat buffers.
-struct Answer<'a> {
-    version: &'a ModelVersion,
-    reply: &'a Reply,
-}
-
-impl Serialize for Answer<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let Reply {
-            rows,
-            output,
-            extras,
-            seed,
-            labels,
-            metric,
-        } = self.reply;
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("model", &self.version.name)?;
-        map.serialize_entry("version", &self.version.version)?;
-        map.serialize_entry("shape", &output.shape)?;
-        for field in std::iter::once(output).chain(extras) {
-            map.serialize_entry(field.name, &Rows { field, rows: *rows })?;
-        }
-        if let Some(labels) = labels {
-            map.serialize_entry("labels", labels)?;
-        }
-        if let Some(metric) = metric {
-            map.serialize_entry("metric", metric)?;
-        }
-        if let Some(seed) = seed {
-            map.serialize_entry("seed", seed)?;
-        }
-        map.end()
-    }
-}
-
-/// A field as a list of flat rows, or of numbers where a row is one number without a shape.
-struct Rows<'a> {
-    field: &'a Field,
-    rows: usize,
-}
-
-impl Serialize for Rows<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.field.shape.is_empty() {
-            return self.field.values.serialize(serializer);
-        }
-        let width = self.field.values.len() / self.rows.max(1);
-        let mut rows = serializer.serialize_seq(Some(self.rows))?;
-        for row in self.field.values.chunks(width.max(1)) {
-            rows.serialize_element(row)?;
-        }
-        rows.end()
     }
 }

@@ -1,0 +1,164 @@
+//! How the answer of a verb is written: JSON from flat buffers, npy, or a picture.
+
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use serde::ser::{SerializeMap, SerializeSeq};
+use serde::{Serialize, Serializer};
+
+use super::render::{Scale, grid};
+use super::resolve::Resolved;
+use crate::api::extract::Form;
+use crate::api::problem::{Problem, Result};
+use crate::data::npy;
+use crate::inference::Reply;
+use crate::inference::call::{Field, Timing};
+use crate::store::ModelVersion;
+
+pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
+    let timing = server_timing(&reply.timing);
+    let mut response = written(found, reply, form).await?;
+    response.headers_mut().extend(timing);
+    Ok(response)
+}
+
+/// Where the time went, in milliseconds (the W3C's Server-Timing).
+fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
+    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
+    let text = format!(
+        "queue;dur={:.3}, compute;dur={:.3};desc=\"{} rows\"",
+        ms(timing.queue),
+        ms(timing.compute),
+        timing.batch_rows
+    );
+    let value = HeaderValue::from_str(&text).ok()?;
+    Some((HeaderName::from_static("server-timing"), value))
+}
+
+async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
+    match form {
+        Form::Npy => {
+            let mut shape = vec![reply.rows];
+            shape.extend(
+                reply
+                    .output
+                    .shape
+                    .iter()
+                    .map(|&d| usize::try_from(d).unwrap_or(0)),
+            );
+            let body = npy::encode_f32(&shape, &reply.output.values);
+            Ok((
+                seed_header(&reply),
+                [(header::CONTENT_TYPE, "application/x-npy")],
+                body,
+            )
+                .into_response())
+        }
+        Form::Png => {
+            let headers = seed_header(&reply);
+            let png = picture_of(reply, found.range).await?;
+            Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
+        }
+        Form::Json | Form::EventStream => {
+            let body = serde_json::to_vec(&Answer {
+                version: &found.version,
+                reply: &reply,
+            })
+            .map_err(|e| Problem::internal(&e))?;
+            Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+        }
+    }
+}
+
+/// Forms without room for it carry the seed beside the body.
+fn seed_header(reply: &Reply) -> HeaderMap {
+    let seed = reply
+        .seed
+        .map(|seed| (HeaderName::from_static("x-latentd-seed"), seed.into()));
+    seed.into_iter().collect()
+}
+
+/// The outputs as a grid; with noisy inputs, a row of those above each row of outputs.
+async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
+    let Reply {
+        rows,
+        output,
+        extras,
+        ..
+    } = reply;
+    let Some(noisy) = extras.into_iter().find(|field| field.name == "inputs") else {
+        return grid(output.values, &output.shape, None, Scale::of_range(range)).await;
+    };
+    let width = output.values.len() / rows.max(1);
+    let columns = rows.min(16);
+    let mut values = Vec::with_capacity(2 * output.values.len());
+    let blank = |values: &mut Vec<f32>, n: usize| values.resize(values.len() + n * width, 0.0);
+    for (above, below) in noisy
+        .values
+        .chunks(columns * width)
+        .zip(output.values.chunks(columns * width))
+    {
+        let missing = columns - above.len() / width.max(1);
+        values.extend_from_slice(above);
+        blank(&mut values, missing);
+        values.extend_from_slice(below);
+        blank(&mut values, missing);
+    }
+    grid(values, &output.shape, Some(columns), Scale::of_range(range)).await
+}
+
+/// The JSON answer, written from flat buffers.
+struct Answer<'a> {
+    version: &'a ModelVersion,
+    reply: &'a Reply,
+}
+
+impl Serialize for Answer<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Reply {
+            rows,
+            output,
+            extras,
+            seed,
+            labels,
+            metric,
+            timing: _,
+        } = self.reply;
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("model", &self.version.name)?;
+        map.serialize_entry("version", &self.version.version)?;
+        map.serialize_entry("shape", &output.shape)?;
+        for field in std::iter::once(output).chain(extras) {
+            map.serialize_entry(field.name, &Rows { field, rows: *rows })?;
+        }
+        if let Some(labels) = labels {
+            map.serialize_entry("labels", labels)?;
+        }
+        if let Some(metric) = metric {
+            map.serialize_entry("metric", metric)?;
+        }
+        if let Some(seed) = seed {
+            map.serialize_entry("seed", seed)?;
+        }
+        map.end()
+    }
+}
+
+/// A field as a list of flat rows, or of numbers where a row is one number without a shape.
+struct Rows<'a> {
+    field: &'a Field,
+    rows: usize,
+}
+
+impl Serialize for Rows<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.field.shape.is_empty() {
+            return self.field.values.serialize(serializer);
+        }
+        let width = self.field.values.len() / self.rows.max(1);
+        let mut rows = serializer.serialize_seq(Some(self.rows))?;
+        for row in self.field.values.chunks(width.max(1)) {
+            rows.serialize_element(row)?;
+        }
+        rows.end()
+    }
+}

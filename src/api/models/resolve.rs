@@ -1,0 +1,114 @@
+//! Which version a ref names, remembered between requests: at tens of thousands a second, asking the
+//! database each time would be most of the work.
+//!
+//! What is remembered is never older than anything a client can know. Every answer of this service that may
+//! tell of a new version (all but inference) makes it forget, before the client reads it; what other
+//! processes publish meanwhile is seen after [`STALE_AFTER`] at the latest.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use axum::extract::{MatchedPath, Request, State};
+use axum::middleware::Next;
+use axum::response::Response;
+
+use super::{find_version, source};
+use crate::api::problem::Result;
+use crate::api::state::AppState;
+use crate::inference::ModelSource;
+use crate::store::ModelVersion;
+
+const STALE_AFTER: Duration = Duration::from_millis(50);
+/// Refs remembered at once. More are not wrong, only slower.
+const MOST: usize = 4096;
+
+/// A version that was found, with what every call of it needs.
+pub struct Resolved {
+    pub version: ModelVersion,
+    pub source: Arc<ModelSource>,
+    /// Least and greatest value of the training rows.
+    pub range: [f64; 2],
+}
+
+struct Known {
+    generation: u64,
+    at: Instant,
+    resolved: Arc<Resolved>,
+}
+
+#[derive(Default)]
+pub struct Resolver {
+    generation: AtomicU64,
+    known: RwLock<HashMap<String, Known>>,
+}
+
+impl Resolver {
+    /// Whatever was found before this moment is looked up anew.
+    pub fn forget(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn recall(&self, reference: &str) -> Option<Arc<Resolved>> {
+        let generation = self.generation.load(Ordering::Acquire);
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        let found = known.get(reference)?;
+        let fresh = found.generation == generation && found.at.elapsed() < STALE_AFTER;
+        fresh.then(|| Arc::clone(&found.resolved))
+    }
+
+    fn remember(&self, reference: &str, known_since: (u64, Instant), resolved: &Arc<Resolved>) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(
+            reference.to_owned(),
+            Known {
+                generation: known_since.0,
+                at: known_since.1,
+                resolved: Arc::clone(resolved),
+            },
+        );
+    }
+}
+
+/// The version that a ref (`name`, `name:3`, `name@alias`) names.
+pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
+    if let Some(found) = app.resolver.recall(reference) {
+        return Ok(found);
+    }
+    // Noted before the database is asked: what it says is at least as new as this.
+    let since = (
+        app.resolver.generation.load(Ordering::Acquire),
+        Instant::now(),
+    );
+    let version = find_version(app, reference).await?;
+    let range = version.data.get("range").cloned().unwrap_or_default();
+    let resolved = Arc::new(Resolved {
+        range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
+        source: Arc::new(source(version.clone())?),
+        version,
+    });
+    app.resolver.remember(reference, since, &resolved);
+    Ok(resolved)
+}
+
+/// After every request that is not inference, what was looked up before it counts no more.
+pub async fn forget(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let path = request.extensions().get::<MatchedPath>();
+    let inference = request.method() == axum::http::Method::POST
+        && path.is_some_and(|path| is_inference(path.as_str()));
+    let response = next.run(request).await;
+    if !inference {
+        app.resolver.forget();
+    }
+    response
+}
+
+/// Routes that only read models.
+fn is_inference(path: &str) -> bool {
+    let verb = path.strip_prefix("/v1/models/{model}/");
+    verb.is_some_and(|verb| !verb.contains('/')) || path.ends_with("/infer")
+}

@@ -1,0 +1,208 @@
+//! Between the requests' tasks and the inference thread: what waits, what the thread is told, and what it
+//! tells of itself. Locks here are held for moments only, never while anything is computed.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::call::CallError;
+use super::engine::{ModelSource, Order, seconds_for};
+use super::queue::{Bounds, Next, Queue, Trigger};
+use super::registry::{Loaded, LoadedModel};
+use super::statistics::Statistics;
+
+/// What the thread is asked beside calls.
+pub(super) enum Command {
+    Load(Arc<ModelSource>, oneshot::Sender<Result<(), CallError>>),
+    /// The loader has it, or could not.
+    Arrived(Arc<ModelSource>, Result<Loaded, CallError>),
+    Unload(String, i64, oneshot::Sender<bool>),
+}
+
+pub(super) enum Work {
+    Batch(Vec<Order>, Trigger),
+    Command(Command),
+    End,
+}
+
+struct Inside {
+    queue: Queue<Order>,
+    /// Calls that wait for their model to be loaded, not in the queue meanwhile.
+    parked: usize,
+    commands: VecDeque<Command>,
+    closed: bool,
+}
+
+pub(super) struct Door {
+    inside: Mutex<Inside>,
+    knock: Condvar,
+    bounds: Bounds,
+    /// Microseconds a call took of late, smoothed.
+    pace: AtomicU64,
+    statistics: Mutex<Statistics>,
+    /// The models in memory, for those who ask.
+    shelf: Mutex<Vec<LoadedModel>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn rejected(reason: &'static str, calls: u64) {
+    metrics::counter!("latentd_inference_rejected_total", "reason" => reason).increment(calls);
+}
+
+impl Door {
+    pub fn new(bounds: Bounds) -> Self {
+        Self {
+            inside: Mutex::new(Inside {
+                queue: Queue::new(bounds),
+                parked: 0,
+                commands: VecDeque::new(),
+                closed: false,
+            }),
+            knock: Condvar::new(),
+            bounds,
+            pace: AtomicU64::new(0),
+            statistics: Mutex::default(),
+            shelf: Mutex::default(),
+        }
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.bounds
+    }
+
+    pub fn admit(&self, order: Order) -> Result<(), CallError> {
+        let mut inside = lock(&self.inside);
+        if inside.closed {
+            return Err(CallError::Closed);
+        }
+        if inside.queue.len() + inside.parked >= self.bounds.calls {
+            // Calls that nobody waits for must not keep out one that somebody does.
+            let gone = inside.queue.drop_dead(Instant::now());
+            rejected("gone", gone as u64);
+        }
+        let waiting = inside.queue.len() + inside.parked;
+        if waiting >= self.bounds.calls || inside.queue.push(order).is_err() {
+            drop(inside);
+            return Err(self.full(waiting));
+        }
+        drop(inside);
+        self.knock.notify_one();
+        Ok(())
+    }
+
+    pub fn require_room(&self) -> Result<(), CallError> {
+        let waiting = self.waiting();
+        if waiting < self.bounds.calls {
+            return Ok(());
+        }
+        Err(self.full(waiting))
+    }
+
+    fn full(&self, queued: usize) -> CallError {
+        rejected("full", 1);
+        CallError::Full {
+            queued,
+            retry_after_seconds: seconds_for(queued, self.pace.load(Ordering::Relaxed)),
+        }
+    }
+
+    pub fn note_late(&self) {
+        rejected("deadline", 1);
+    }
+
+    pub fn waiting(&self) -> usize {
+        let inside = lock(&self.inside);
+        inside.queue.len() + inside.parked
+    }
+
+    pub fn command(&self, command: Command) {
+        let mut inside = lock(&self.inside);
+        if !inside.closed {
+            inside.commands.push_back(command);
+        }
+        drop(inside);
+        self.knock.notify_one();
+    }
+
+    /// Calls are on their way out of the queue to wait for their model, or back in again.
+    pub fn park(&self, calls: usize) {
+        lock(&self.inside).parked += calls;
+    }
+
+    pub fn put_back(&self, orders: Vec<Order>) {
+        let mut inside = lock(&self.inside);
+        inside.parked = inside.parked.saturating_sub(orders.len());
+        inside.queue.put_back(orders);
+    }
+
+    pub fn unpark(&self, calls: usize) {
+        let mut inside = lock(&self.inside);
+        inside.parked = inside.parked.saturating_sub(calls);
+    }
+
+    /// No more calls; those that wait are told so.
+    pub fn close(&self) {
+        let mut inside = lock(&self.inside);
+        inside.closed = true;
+        inside.queue = Queue::new(self.bounds);
+        inside.commands.clear();
+        drop(inside);
+        self.knock.notify_all();
+    }
+
+    /// Blocks until there is something to do. Commands go before calls: they are few and short.
+    pub fn wait(&self) -> Work {
+        let mut inside = lock(&self.inside);
+        loop {
+            if inside.closed {
+                return Work::End;
+            }
+            if let Some(command) = inside.commands.pop_front() {
+                return Work::Command(command);
+            }
+            let now = Instant::now();
+            let gone = inside.queue.drop_dead(now);
+            if gone > 0 {
+                rejected("gone", gone as u64);
+            }
+            inside = match inside.queue.next(now) {
+                Next::Batch(batch, trigger) => return Work::Batch(batch, trigger),
+                Next::At(due) => {
+                    self.knock
+                        .wait_timeout(inside, due - now)
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .0
+                }
+                Next::Nothing => self
+                    .knock
+                    .wait(inside)
+                    .unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+    }
+
+    pub fn note_pace(&self, took: Duration, calls: usize) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) / calls.max(1) as u64;
+        let before = self.pace.load(Ordering::Relaxed);
+        let smoothed = if before == 0 {
+            micros
+        } else {
+            before - before / 8 + micros / 8
+        };
+        self.pace.store(smoothed, Ordering::Relaxed);
+    }
+
+    pub fn statistics(&self) -> MutexGuard<'_, Statistics> {
+        lock(&self.statistics)
+    }
+
+    pub fn shelf(&self) -> MutexGuard<'_, Vec<LoadedModel>> {
+        lock(&self.shelf)
+    }
+}

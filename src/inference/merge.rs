@@ -1,0 +1,109 @@
+//! Several calls that ask the same of the same model, computed as one; each gets its own rows back.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use tch::Device;
+
+use super::call::{Call, CallError, Field, Input, Reply};
+use super::engine::panic_text;
+use crate::nn::model::{DataFacts, Model};
+
+/// The answer to each call, in order. Calls that are wrong are told so and do not touch the others.
+pub(super) fn answer(
+    calls: &[&Call],
+    model: &dyn Model,
+    facts: &DataFacts,
+    device: Device,
+) -> Vec<Result<Reply, CallError>> {
+    if let [call] = calls {
+        return vec![fenced(call, model, facts, device)];
+    }
+    let mut replies: Vec<Option<Result<Reply, CallError>>> = calls
+        .iter()
+        .map(|call| call.check(model, facts, device).err().map(Err))
+        .collect();
+    let sound: Vec<usize> = (0..calls.len()).filter(|&i| replies[i].is_none()).collect();
+    if let Some(&first) = sound.first() {
+        let together: Vec<&Call> = sound.iter().map(|&i| calls[i]).collect();
+        match fenced(&joined(&together), model, facts, device) {
+            Ok(reply) => {
+                let mut start = 0;
+                for &i in &sound {
+                    let rows = calls[i].input.rows;
+                    replies[i] = Some(Ok(part(&reply, start, rows)));
+                    start += rows;
+                }
+            }
+            // One of them may be at fault; none pays for another's.
+            Err(_) if sound.len() > 1 => {
+                for &i in &sound {
+                    replies[i] = Some(fenced(calls[i], model, facts, device));
+                }
+            }
+            Err(error) => replies[first] = Some(Err(error)),
+        }
+    }
+    replies
+        .into_iter()
+        .map(|reply| reply.unwrap_or(Err(CallError::Closed)))
+        .collect()
+}
+
+/// libtorch reports errors by panicking; one bad call must not take the thread with it.
+fn fenced(
+    call: &Call,
+    model: &dyn Model,
+    facts: &DataFacts,
+    device: Device,
+) -> Result<Reply, CallError> {
+    catch_unwind(AssertUnwindSafe(|| call.apply(model, facts, device)))
+        .unwrap_or_else(|panic| Err(CallError::Failed(panic_text(panic.as_ref()))))
+}
+
+/// All rows under one call. Labels become those of the rows, one each.
+fn joined(calls: &[&Call]) -> Call {
+    let rows = calls.iter().map(|call| call.input.rows).sum();
+    let mut values = Vec::with_capacity(calls.iter().map(|call| call.input.values.len()).sum());
+    let mut labels = Some(Vec::new());
+    for call in calls {
+        values.extend_from_slice(&call.input.values);
+        let given = call.verb.labels().or(call.input.labels.as_ref());
+        match (given.map(Vec::as_slice), &mut labels) {
+            (Some([one]), Some(all)) => all.resize(all.len() + call.input.rows, *one),
+            (Some(own), Some(all)) => all.extend_from_slice(own),
+            _ => labels = None,
+        }
+    }
+    Call {
+        verb: calls[0].verb.without_labels(),
+        input: Input {
+            rows,
+            values,
+            labels,
+        },
+    }
+}
+
+/// Rows `start..start + rows` of a reply.
+fn part(reply: &Reply, start: usize, rows: usize) -> Reply {
+    let cut = |field: &Field| {
+        let width = field.values.len() / reply.rows.max(1);
+        Field {
+            name: field.name,
+            shape: field.shape.clone(),
+            values: field.values[start * width..(start + rows) * width].to_vec(),
+        }
+    };
+    Reply {
+        rows,
+        output: cut(&reply.output),
+        extras: reply.extras.iter().map(cut).collect(),
+        seed: reply.seed,
+        labels: reply
+            .labels
+            .as_ref()
+            .map(|labels| labels[start..start + rows].to_vec()),
+        metric: reply.metric,
+        timing: reply.timing,
+    }
+}

@@ -1,0 +1,182 @@
+//! The models in memory: loaded once, the least recently used dropped when they outgrow their budget.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::call::CallError;
+use super::door::Door;
+use super::engine::{ModelSource, Order};
+use super::loader::Loader;
+use crate::nn::model::Model;
+
+/// A model that the loader brought.
+pub struct Loaded {
+    pub model: Box<dyn Model>,
+    /// Of its weights.
+    pub bytes: usize,
+}
+
+/// A model in memory, as told to those who ask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoadedModel {
+    pub name: String,
+    pub version: i64,
+    pub bytes: usize,
+}
+
+struct Entry {
+    source: Arc<ModelSource>,
+    loaded: Loaded,
+}
+
+/// A model under way, and who waits for it.
+struct Expected {
+    source: Arc<ModelSource>,
+    orders: Vec<Order>,
+    told: Vec<oneshot::Sender<Result<(), CallError>>>,
+}
+
+pub(super) struct Registry {
+    /// Most recently used last.
+    entries: Vec<Entry>,
+    expected: Vec<Expected>,
+    budget: usize,
+    loader: Loader,
+    door: Arc<Door>,
+}
+
+impl Registry {
+    pub fn new(budget: usize, loader: Loader, door: Arc<Door>) -> Self {
+        Self {
+            entries: Vec::new(),
+            expected: Vec::new(),
+            budget,
+            loader,
+            door,
+        }
+    }
+
+    pub fn has(&self, source: &ModelSource) -> bool {
+        self.entries.iter().any(|entry| entry.source.is(source))
+    }
+
+    /// Numbers that a row meets on its way through the model, about.
+    pub fn parameters(&self, source: &ModelSource) -> usize {
+        let entry = self.entries.iter().find(|entry| entry.source.is(source));
+        entry.map_or(0, |entry| entry.loaded.bytes / size_of::<f32>())
+    }
+
+    pub fn get(&mut self, source: &ModelSource) -> Option<&dyn Model> {
+        let at = self.entries.iter().position(|e| e.source.is(source))?;
+        let last = self.entries.len() - 1;
+        if at != last {
+            let entry = self.entries.remove(at);
+            self.entries.push(entry);
+        }
+        self.entries.last().map(|entry| entry.loaded.model.as_ref())
+    }
+
+    /// Keeps calls until their model is there, and has it loaded unless it is under way.
+    pub fn park(&mut self, source: Arc<ModelSource>, orders: Vec<Order>) {
+        self.door.park(orders.len());
+        self.expect(source).orders.extend(orders);
+    }
+
+    pub fn load(&mut self, source: Arc<ModelSource>, told: oneshot::Sender<Result<(), CallError>>) {
+        if self.has(&source) {
+            let _ = told.send(Ok(()));
+        } else {
+            self.expect(source).told.push(told);
+        }
+    }
+
+    fn expect(&mut self, source: Arc<ModelSource>) -> &mut Expected {
+        let at = self.expected.iter().position(|e| e.source.is(&source));
+        let at = at.unwrap_or_else(|| {
+            self.loader.load(Arc::clone(&source));
+            self.expected.push(Expected {
+                source,
+                orders: Vec::new(),
+                told: Vec::new(),
+            });
+            self.expected.len() - 1
+        });
+        &mut self.expected[at]
+    }
+
+    /// The loader is done: what waited goes back to the head of the queue, or hears why it can't be.
+    pub fn arrived(&mut self, source: &Arc<ModelSource>, found: Result<Loaded, CallError>) {
+        let Some(at) = self.expected.iter().position(|e| e.source.is(source)) else {
+            return;
+        };
+        let Expected { orders, told, .. } = self.expected.swap_remove(at);
+        match found {
+            Ok(loaded) => {
+                self.keep(source, loaded);
+                for told in told {
+                    let _ = told.send(Ok(()));
+                }
+                self.door.put_back(orders);
+            }
+            Err(CallError::Load(reason)) => {
+                self.door.unpark(orders.len());
+                for told in told {
+                    let _ = told.send(Err(CallError::Load(reason.clone())));
+                }
+                for order in orders {
+                    let _ = order.answer.send(Err(CallError::Load(reason.clone())));
+                }
+            }
+            Err(_) => self.door.unpark(orders.len()),
+        }
+    }
+
+    /// The version that was just asked for stays, even if it alone is more than the budget.
+    fn keep(&mut self, source: &Arc<ModelSource>, loaded: Loaded) {
+        let mut used: usize = self.entries.iter().map(|e| e.loaded.bytes).sum();
+        while !self.entries.is_empty() && used + loaded.bytes > self.budget {
+            let dropped = self.entries.remove(0);
+            used -= dropped.loaded.bytes;
+            let ModelSource { name, version, .. } = dropped.source.as_ref();
+            tracing::info!(model = name, version, "model dropped to make room");
+        }
+        tracing::info!(
+            model = source.name,
+            version = source.version,
+            bytes = loaded.bytes,
+            "model loaded"
+        );
+        metrics::counter!("latentd_model_loads_total").increment(1);
+        self.entries.push(Entry {
+            source: Arc::clone(source),
+            loaded,
+        });
+        self.tell();
+    }
+
+    pub fn unload(&mut self, name: &str, version: i64) -> bool {
+        let before = self.entries.len();
+        self.entries
+            .retain(|e| e.source.name != name || e.source.version != version);
+        let was_there = self.entries.len() < before;
+        if was_there {
+            tracing::info!(model = name, version, "model unloaded");
+            metrics::counter!("latentd_model_unloads_total").increment(1);
+            self.tell();
+        }
+        was_there
+    }
+
+    fn tell(&self) {
+        *self.door.shelf() = self
+            .entries
+            .iter()
+            .map(|entry| LoadedModel {
+                name: entry.source.name.clone(),
+                version: entry.source.version,
+                bytes: entry.loaded.bytes,
+            })
+            .collect();
+    }
+}
