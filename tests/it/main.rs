@@ -9,6 +9,7 @@ mod faults;
 mod fixtures;
 mod freezing;
 mod hostile_bundles;
+mod hostile_imports;
 mod hostile_requests;
 mod hostile_targets;
 mod hostile_uploads;

@@ -17,7 +17,7 @@ use crate::nn::moments::Moments;
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
-use crate::onnx::{Graph, Value};
+use crate::onnx::Graph;
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
@@ -25,14 +25,14 @@ const NO_VARIANCE: f64 = 1e-10;
 /// The solution.
 pub struct Pca {
     /// `[features]`.
-    mean: Tensor,
+    pub(super) mean: Tensor,
     /// `[code, features]`, of length 1 each, the greatest variance first.
-    components: Tensor,
+    pub(super) components: Tensor,
     /// `[code]`.
-    explained_variance: Tensor,
+    pub(super) explained_variance: Tensor,
     /// The variance of all values in a row together, `[1]`.
     total_variance: Tensor,
-    whiten: bool,
+    pub(super) whiten: bool,
 }
 
 impl Pca {
@@ -83,7 +83,7 @@ impl Pca {
     }
 
     /// Standard deviation of each value of the code, zero where there is none: `[code]`.
-    fn deviations(&self) -> Tensor {
+    pub(super) fn deviations(&self) -> Tensor {
         let variance = &self.explained_variance;
         let real = variance.greater_tensor(&(variance.max() * NO_VARIANCE));
         variance.sqrt() * real.to_kind(Kind::Float)
@@ -109,34 +109,6 @@ impl Pca {
             self.components.shallow_clone()
         };
         self.mean.addmm(code, &components)
-    }
-
-    /// [`Self::project`] as a graph.
-    fn write_code(&self, graph: &mut Graph, x: &Value) -> Value {
-        let mean = graph.weight("mean", &self.mean);
-        let components = graph.weight("components", &self.components);
-        let centred = graph.subtract(x, &mean);
-        let none = graph.constant(self.explained_variance.zeros_like());
-        let code = graph.affine_transposed(&centred, &components, &none);
-        if !self.whiten {
-            return code;
-        }
-        let deviations = self.deviations();
-        let real = deviations.greater(0.0).to_kind(Kind::Float);
-        let factor = graph.constant(&real / (&deviations + (1.0 - &real)));
-        graph.multiply(&code, &factor)
-    }
-
-    /// [`Self::back`] as a graph.
-    fn write_rows(&self, graph: &mut Graph, code: &Value) -> Value {
-        let mean = graph.weight("mean", &self.mean);
-        let components = graph.weight("components", &self.components);
-        if !self.whiten {
-            return graph.affine(code, &components, &mean);
-        }
-        let deviations = graph.constant(self.deviations());
-        let code = graph.multiply(code, &deviations);
-        graph.affine(&code, &components, &mean)
     }
 
     /// The nearest point of the plane that the components span.
