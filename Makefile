@@ -41,6 +41,12 @@ results-mnist: build ## train recipes/mnist/ and print their test figures (some 
 results-quick: build ## train and measure recipes/quick/, write docs/RESULTS.md (hours; RECIPES="pca-30 …" for some)
 	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/results-quick.sh $(RECIPES)
 
+.PHONY: bench-serving
+bench-serving: ## measure serving beside FastAPI, LitServe, BentoML and an empty echo (wrk makes the load)
+	$(CARGO) build --release --bin latentd --example echo
+	bench/serving/bench.py '$(TARGET_DIR)/release/latentd' '$(TARGET_DIR)/release/examples/echo' \
+		"$$(scripts/peers-python.sh)"
+
 .PHONY: build
 build: ## build the release binary
 	$(CARGO) build --release

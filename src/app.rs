@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::api;
-use crate::api::state::{AppState, Limits};
+use crate::api::models::resolve::Resolver;
+use crate::api::state::{AppState, Limits, Shared};
 use crate::artifacts::Artifacts;
 use crate::config::{Common, Serve, Work};
 use crate::inference::{Bounds, Engine, EngineConfig};
@@ -164,9 +164,10 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let mut workers = start_workers(options, &store, &layout, &queued, &draining);
     let reach = reach(options);
     let here = surroundings();
-    let state = AppState {
+    let metrics = telemetry::metrics()?;
+    let state = AppState::new(Shared {
         engine: start_engine(options, &artifacts, here)?,
-        resolver: Arc::default(),
+        resolver: Resolver::default(),
         store: store.clone(),
         artifacts,
         layout,
@@ -180,8 +181,8 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         webhook_reach: reach,
         queued,
         draining: draining.clone(),
-        metrics: PrometheusBuilder::new().install_recorder()?,
-    };
+        metrics,
+    });
     let sender = webhooks::Sender {
         store: store.clone(),
         client: webhooks::Client::new(reach, webhooks::Times::default())?,

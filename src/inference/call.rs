@@ -142,6 +142,60 @@ impl Verb {
         }
     }
 
+    /// Whether each row of the answer is that of one input row.
+    pub fn answers_row_by_row(&self) -> bool {
+        match self {
+            Self::Encode(_)
+            | Self::Decode(_)
+            | Self::Reconstruct(_)
+            | Self::Denoise(_)
+            | Self::Score(_)
+            | Self::Predict(_) => true,
+            // A mask may have a row for each input.
+            Self::Inpaint(o) => o.mask.len() < 2,
+            Self::Generate(_) | Self::Interpolate(_) | Self::Filters => false,
+        }
+    }
+
+    /// With a seed, if it draws numbers and has none.
+    #[must_use]
+    pub fn seeded(&self) -> Self {
+        let mut verb = self.clone();
+        if let Some(None) = self.seed() {
+            verb.set_seed(fresh_seed());
+        }
+        verb
+    }
+
+    /// The call of one chunk among many: each chunk draws numbers of its own, the first those of a single call.
+    #[must_use]
+    pub fn of_chunk(&self, chunk: u64) -> Self {
+        let mut verb = self.clone();
+        if let Some(Some(seed)) = self.seed() {
+            verb.set_seed(seed.wrapping_add(chunk));
+        }
+        verb
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        let seed = Some(seed);
+        match self {
+            Self::Encode(o) => o.seed = seed,
+            Self::Reconstruct(o) => o.seed = seed,
+            Self::Denoise(o) => match &mut o.corrupt {
+                Some(corrupt) if corrupt.seed.is_some() => corrupt.seed = seed,
+                _ => o.seed = seed,
+            },
+            Self::Generate(o) => o.seed = seed,
+            Self::Inpaint(o) => o.seed = seed,
+            Self::Decode(_)
+            | Self::Score(_)
+            | Self::Interpolate(_)
+            | Self::Predict(_)
+            | Self::Filters => {}
+        }
+    }
+
     /// For calls that may be computed together with others: what must be equal in all of them. Calls that draw
     /// numbers go alone, since what they draw would depend on their company.
     pub fn merges(&self) -> Option<Self> {
@@ -190,6 +244,11 @@ impl Verb {
     }
 }
 
+/// 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
+fn fresh_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0 >> 11
+}
+
 impl Call {
     /// Whether its rows and labels are what the model takes, without computing anything.
     pub fn check(
@@ -216,9 +275,7 @@ impl Call {
     ) -> Result<Reply, CallError> {
         let _guard = tch::no_grad_guard();
         let drawn = self.verb.seed();
-        // 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
-        let seed =
-            drawn.map(|given| given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11));
+        let seed = drawn.map(|given| given.unwrap_or_else(fresh_seed));
         let mut rng = Rng::at(seed.unwrap_or(0), &[]);
         let asked = Asked {
             call: self,

@@ -204,7 +204,7 @@ struct Room {
 }
 
 /// Multiplications that a second thread pays for: below, handing work over costs more than it saves.
-const WORTH_SHARING: usize = 12_000_000;
+const WORTH_SHARING: usize = 60_000_000;
 
 impl Room {
     fn serve(mut self) {

@@ -79,7 +79,8 @@ impl Loader {
 fn ready(source: &ModelSource, artifacts: &Artifacts, device: Device) -> Result<Loaded, CallError> {
     let start = Instant::now();
     let loaded = catch_unwind(AssertUnwindSafe(|| {
-        let (model, bytes) = load(source, artifacts, device)?;
+        let (mut model, bytes) = load(source, artifacts, device)?;
+        let bytes = bytes + model.pack();
         warm_up(model.as_ref(), source, device);
         Ok(Loaded { model, bytes })
     }))

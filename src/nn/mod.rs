@@ -29,6 +29,7 @@ pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod options;
+pub mod packed;
 pub mod penalty;
 pub mod pretrain;
 pub mod rng;

@@ -124,6 +124,11 @@ impl From<Tensor> for Answer {
 }
 
 pub trait Model: Send {
+    /// Readies the model for answering small batches: its weights do not change from here on. Bytes of
+    /// memory that it takes beside the weights.
+    fn pack(&mut self) -> usize {
+        0
+    }
     /// Every tensor of the model, by name: what is published.
     fn tensors(&self) -> Tensors;
     /// Shape of one code, for models that have one.

@@ -226,6 +226,11 @@ impl Net {
         self
     }
 
+    /// Readies the net for small batches, once its weights do not change any more. Bytes that it takes.
+    pub fn pack(&mut self) -> usize {
+        self.blocks.iter_mut().map(Block::pack).sum()
+    }
+
     /// Marks every parameter for gradients.
     #[must_use]
     pub fn trainable(self) -> Self {

@@ -2,7 +2,6 @@
 //! reading the request and writing the answer is the same for all.
 
 use std::sync::Arc;
-use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
@@ -14,6 +13,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use super::input::{self, RowsRef, VerbInput};
 use super::resolve::resolve;
+use super::stream::{self, Streamed};
 use super::terms::TermsHeaders;
 use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
@@ -27,6 +27,8 @@ use crate::nn::options::{
 };
 use crate::store::ModelVersion;
 
+/// Rows of a data set that are answered as one document.
+const MOST_AT_ONCE: u64 = 4096;
 /// Verbs of the contract that wait for their families.
 const LATER: [&str; 3] = ["transform", "recommend", "topics"];
 
@@ -126,7 +128,7 @@ macro_rules! verb {
             params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
             request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "image/jpeg"))),
             responses(
-                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
+                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "application/x-ndjson"))),
                 (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
@@ -260,18 +262,41 @@ async fn answer<O: DeserializeOwned>(
     name: &str,
     verb: fn(O) -> Verb,
 ) -> Result<Response> {
-    let arrival = Instant::now();
-    let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
+    let asked = terms::Asked::of(request.headers());
+    let form = negotiate(
+        request.headers(),
+        &[Form::Json, Form::Npy, Form::Png, Form::JsonLines],
+    )?;
     let found = resolve(app, model).await?;
     require_offered(&found.version, name)?;
     app.engine.require_room()?;
-    let headers = request.headers().clone();
-    let VerbInput { input, mut options } =
-        input::read(app, request, &found.version.input_shape).await?;
-    let terms = terms::take(&headers, &mut options, arrival)?;
+    let VerbInput {
+        input,
+        rows,
+        mut options,
+    } = input::read(app, request, &found.version.input_shape).await?;
+    let terms = terms::take(&asked, &mut options)?;
     let options =
         document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
     let verb = verb(options);
+    let input = match rows {
+        None => input,
+        Some(rows) => {
+            let dataset = input::dataset_of(app, &rows).await?;
+            if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
+                require_streamable(form)?;
+                let streamed = Streamed {
+                    found,
+                    verb,
+                    terms,
+                    rows,
+                    dataset,
+                };
+                return stream::answer(app, streamed, form).await;
+            }
+            Some(input::referred(app, &dataset, &rows).await?)
+        }
+    };
     let call = Call {
         input: require_input(&verb, input)?,
         verb,
@@ -279,6 +304,16 @@ async fn answer<O: DeserializeOwned>(
     let source = Arc::clone(&found.source);
     let reply = app.engine.call(source, call, terms).await?;
     answer::write(&found, reply, form).await
+}
+
+fn require_streamable(form: Form) -> Result<()> {
+    if matches!(form, Form::JsonLines | Form::Npy) {
+        return Ok(());
+    }
+    let rule = format!(
+        "more than {MOST_AT_ONCE} rows are streamed: ask for application/x-ndjson or application/x-npy (Accept)"
+    );
+    Err(Problem::field("/rows/limit", rule))
 }
 
 fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {

@@ -133,6 +133,13 @@ impl Autoencoder {
 }
 
 impl Model for Autoencoder {
+    fn pack(&mut self) -> usize {
+        let decoder = match &mut self.decoder {
+            Way::Own(net) => net.pack(),
+            Way::Tied(_) => 0,
+        };
+        self.encoder.pack() + decoder
+    }
     /// `encoder.<i>.weight`, `.bias` from the data to the code, `decoder.<i>.…` from the code back; a
     /// tied decoder has biases only.
     fn tensors(&self) -> Tensors {

@@ -114,6 +114,9 @@ impl Tuned for DeepAutoencoder {
 }
 
 impl Model for DeepAutoencoder {
+    fn pack(&mut self) -> usize {
+        self.encoder.pack() + self.decoder.pack()
+    }
     fn tensors(&self) -> Tensors {
         self.net_tensors()
     }

@@ -113,6 +113,9 @@ impl Tuned for Classifier {
 }
 
 impl Model for Classifier {
+    fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.net_tensors();
         if let Some(regression) = &self.regression {

@@ -102,6 +102,10 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
 }
 
 impl Generator {
+    pub fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
+
     /// `config` is that of [`config`] for the same spec and data.
     pub fn init(
         spec: &Spec,

@@ -53,6 +53,9 @@ impl Gan {
 }
 
 impl Model for Gan {
+    fn pack(&mut self) -> usize {
+        self.generator.pack() + self.discriminator.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.generator.tensors("generator");
         tensors.extend(self.discriminator.tensors("discriminator"));

@@ -116,6 +116,9 @@ impl Mlp {
 }
 
 impl Model for Mlp {
+    fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.net.tensors("net");
         if let Some(input) = &self.input {

@@ -118,6 +118,10 @@ fn start_small(encoder: &Net, decoder: &Net, latent: i64) {
 }
 
 impl Vae {
+    pub(super) fn pack_nets(&mut self) -> usize {
+        self.front.pack() + self.encoder.pack() + self.decoder.pack()
+    }
+
     /// Fresh weights. The spec has been checked against the data.
     pub fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
         let plan = Plan::new(spec, data);

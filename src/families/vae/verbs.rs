@@ -20,6 +20,9 @@ use crate::nn::rng::Rng;
 use crate::onnx::Graph;
 
 impl Model for Vae {
+    fn pack(&mut self) -> usize {
+        self.pack_nets()
+    }
     fn tensors(&self) -> Tensors {
         self.all_tensors()
     }

@@ -92,7 +92,7 @@ async fn versions_and_aliases_of_an_older_file_are_still_there() {
     // What refers to it still does, and the numbers go on.
     let held = store.delete_model_version("a", 1).await;
     assert!(matches!(held, Err(StoreError::Conflict(_))), "{held:?}");
-    let moved = store.put_alias("a", "best", 7).await;
+    let moved = store.put_alias("a", "best", 7, 9).await;
     assert!(matches!(moved, Err(StoreError::NotFound(_))), "{moved:?}");
     let next = store.import_version("a", "rbm", &version("m3"), 9).await;
     assert_eq!(next.expect("imports"), 3);
