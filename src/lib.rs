@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod leave;
 pub mod machine;
 pub mod nn;
+pub mod onnx;
 pub mod spec;
 pub mod store;
 pub mod telemetry;

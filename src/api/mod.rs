@@ -61,10 +61,14 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::samples::list))
         .routes(routes!(jobs::samples::get))
         .routes(routes!(evaluations::create))
-        .routes(routes!(models::list::list))
+        .routes(
+            routes!(models::import::import, models::list::list).layer(DefaultBodyLimit::disable()),
+        )
         .routes(routes!(models::item::get, models::item::delete))
         .routes(routes!(models::version::get, models::version::delete))
         .routes(routes!(models::version::content))
+        .routes(routes!(models::onnx::onnx))
+        .routes(routes!(models::export::export))
         .routes(routes!(
             models::alias::get,
             models::alias::put,

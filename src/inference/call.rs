@@ -94,6 +94,12 @@ pub enum CallError {
         shape: Vec<i64>,
         found: usize,
     },
+    /// What of the model cannot leave as a graph, and what can.
+    #[error("{0}")]
+    NoGraph(String),
+    /// Weights from outside that are not those of the model they are said to be.
+    #[error("{0}")]
+    Unfit(String),
     #[error("the model could not be loaded: {0}")]
     Load(String),
     #[error("the model failed on this input: {0}")]

@@ -90,7 +90,7 @@ impl Waiting for Order {
 #[derive(Clone)]
 pub struct Engine(Arc<Handle>);
 
-struct Handle(Arc<Door>);
+struct Handle(Arc<Door>, Loader);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -102,7 +102,7 @@ impl Engine {
     pub fn start(artifacts: Artifacts, config: EngineConfig) -> std::io::Result<Self> {
         let door = Arc::new(Door::new(config.bounds));
         let loader = Loader::start(artifacts, config.device, Arc::clone(&door))?;
-        let registry = Registry::new(config.memory_bytes, loader, Arc::clone(&door));
+        let registry = Registry::new(config.memory_bytes, loader.clone(), Arc::clone(&door));
         let room = Room {
             door: Arc::clone(&door),
             registry,
@@ -113,7 +113,7 @@ impl Engine {
         std::thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || room.serve())?;
-        Ok(Self(Arc::new(Handle(door))))
+        Ok(Self(Arc::new(Handle(door, loader))))
     }
 
     /// Queues a call and waits for its answer; refused at once when the queue is full, and given up at
@@ -144,6 +144,10 @@ impl Engine {
             },
         };
         reply.unwrap_or(Err(CallError::Closed))
+    }
+
+    pub(super) fn loader(&self) -> &Loader {
+        &self.0.1
     }
 
     /// Whether a call would be refused now: asked before a body is read that would be for nothing.

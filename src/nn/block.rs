@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod golden_tests;
+mod graph;
 
 use tch::{Device, Kind, Tensor};
 

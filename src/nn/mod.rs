@@ -18,6 +18,7 @@ pub mod frozen;
 pub mod gibbs;
 #[cfg(test)]
 pub mod golden;
+pub mod graph;
 pub mod latent;
 pub mod loss;
 pub mod machine;

@@ -9,8 +9,10 @@ use tch::{Kind, Tensor};
 use utoipa::ToSchema;
 
 use super::Tensors;
+use super::graph::GraphVerb;
 use super::options::{EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
+use crate::onnx::Graph;
 
 /// What a net must know of the data it is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -163,6 +165,10 @@ pub trait Model: Send {
         None
     }
     fn filters(&self) -> Option<&dyn Filters> {
+        None
+    }
+    /// What a verb computes, for other runtimes; none for a verb that the model lacks or that draws numbers.
+    fn graph(&self, _verb: GraphVerb) -> Option<Graph> {
         None
     }
     /// Estimates of the log-likelihood, for evaluations.

@@ -3,11 +3,14 @@
 mod crash;
 mod datasets;
 mod evaluations;
+mod exchange;
 mod families;
 mod faults;
 mod fixtures;
 mod formats;
 mod freezing;
+mod hostile_bundles;
+mod hostile_imports;
 mod hostile_requests;
 mod hostile_targets;
 mod hostile_uploads;

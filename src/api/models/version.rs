@@ -64,7 +64,11 @@ pub async fn content(
     .await
 }
 
-async fn find(app: &AppState, name: String, version: &str) -> Result<store::ModelVersion> {
+pub(super) async fn find(
+    app: &AppState,
+    name: String,
+    version: &str,
+) -> Result<store::ModelVersion> {
     let selector = Selector::Version(number(version)?);
     Ok(app
         .store
