@@ -176,6 +176,11 @@ impl Engine {
         shelf.iter().any(|m| m.name == name && m.version == version)
     }
 
+    /// Whether it was unloaded on request and not asked for since.
+    pub fn is_set_aside(&self, name: &str, version: i64) -> bool {
+        self.0.0.is_set_aside(name, version)
+    }
+
     pub fn statistics(&self, name: &str, version: i64) -> ModelStatistics {
         self.0.0.statistics().of(name, version)
     }
@@ -186,6 +191,10 @@ impl Engine {
 
     pub fn capacity(&self) -> usize {
         self.0.0.bounds().calls
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.0.0.bounds()
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod answer;
+pub mod ask;
 pub mod body;
 pub mod filters;
 pub mod input;
@@ -9,6 +10,7 @@ pub mod item;
 pub mod list;
 pub mod render;
 pub mod resolve;
+pub mod scan;
 pub mod terms;
 pub mod verbs;
 pub mod version;

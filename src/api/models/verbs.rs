@@ -1,17 +1,16 @@
 //! `POST /v1/models/{model}/{verb}`: the verbs differ in their options and in what they are given;
 //! reading the request and writing the answer is the same for all.
 
-use std::sync::Arc;
 use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::ask::{ask, is_verb, require_offered};
 use super::input::{self, RowsRef, VerbInput};
 use super::resolve::resolve;
 use super::terms::TermsHeaders;
@@ -19,16 +18,10 @@ use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::document;
-use crate::inference::{Call, Input, Verb};
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
-use crate::store::ModelVersion;
-
-/// Verbs of the contract that wait for their families.
-const LATER: [&str; 3] = ["transform", "recommend", "topics"];
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -120,7 +113,7 @@ fn with_inputs(options: RefOr<Schema>) -> RefOr<Schema> {
 }
 
 macro_rules! verb {
-    ($name:ident, $variant:ident, $request:ty, $summary:literal, $doc:literal) => {
+    ($name:ident, $request:ty, $summary:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(post, path = concat!("/v1/models/{model}/", stringify!($name)), operation_id = stringify!($name), tag = "models", summary = $summary,
             params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
@@ -137,63 +130,55 @@ macro_rules! verb {
                 (status = 504, description = "The deadline passed", body = ProblemBody, content_type = "application/problem+json"),
             ))]
         pub async fn $name(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
-            answer(&app, &model, request, stringify!($name), Verb::$variant).await
+            answer(&app, &model, request, stringify!($name)).await
         }
     };
 }
 
 verb!(
     encode,
-    Encode,
     EncodeRequest,
     "Inputs to codes",
     "The code of each row, or a hidden layer's activity."
 );
 verb!(
     decode,
-    Decode,
     DecodeRequest,
     "Codes to outputs",
     "The row that each code stands for; `inputs` are codes."
 );
 verb!(
     reconstruct,
-    Reconstruct,
     ReconstructRequest,
     "Inputs to their reconstructions",
     "Each row encoded and decoded again, with its mean squared error."
 );
 verb!(
     denoise,
-    Denoise,
     DenoiseRequest,
     "Noisy inputs to clean ones",
     "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen."
 );
 verb!(
     score,
-    Score,
     ScoreRequest,
     "How unusual inputs are",
     "One number a row; higher means less like the training data."
 );
 verb!(
     inpaint,
-    Inpaint,
     InpaintRequest,
     "Inputs with gaps to whole ones",
     "Each row with what `mask` calls missing filled in; the rest stays as it was."
 );
 verb!(
     interpolate,
-    Interpolate,
     InterpolateRequest,
     "The way from one latent point to another",
     "Rows decoded from points on the way between two latent points, both ends included."
 );
 verb!(
     predict,
-    Predict,
     PredictRequest,
     "Inputs to classes or values",
     "A classifier's most probable class and the probabilities of all, or a regressor's values."
@@ -218,7 +203,7 @@ pub async fn generate(
     Path(model): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    answer(&app, &model, request, "generate", Verb::Generate).await
+    answer(&app, &model, request, "generate").await
 }
 
 /// A verb that is none, or that no family here answers yet.
@@ -226,7 +211,7 @@ pub async fn unknown(
     State(app): State<AppState>,
     Path((model, verb)): Path<(String, String)>,
 ) -> Result<Response> {
-    if !LATER.contains(&verb.as_str()) {
+    if !is_verb(&verb) {
         return Err(Problem::new(
             Code::NotFound,
             format!("there is no verb \"{verb}\""),
@@ -241,55 +226,16 @@ pub async fn unknown(
     ))
 }
 
-/// Refused before the request is read: what is wrong with it would not matter.
-fn require_offered(version: &ModelVersion, verb: &str) -> Result<()> {
-    if version.capabilities.iter().any(|offered| offered == verb) {
-        return Ok(());
-    }
-    let offered = version.capabilities.join(", ");
-    Err(Problem::new(
-        Code::UnsupportedOperation,
-        format!("this model does not offer '{verb}'; it offers: {offered}"),
-    ))
-}
-
-async fn answer<O: DeserializeOwned>(
-    app: &AppState,
-    model: &str,
-    request: Request,
-    name: &str,
-    verb: fn(O) -> Verb,
-) -> Result<Response> {
+async fn answer(app: &AppState, model: &str, request: Request, verb: &str) -> Result<Response> {
     let arrival = Instant::now();
     let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
     let found = resolve(app, model).await?;
-    require_offered(&found.version, name)?;
+    require_offered(&found.version, verb)?;
     app.engine.require_room()?;
     let headers = request.headers().clone();
     let VerbInput { input, mut options } =
         input::read(app, request, &found.version.input_shape).await?;
     let terms = terms::take(&headers, &mut options, arrival)?;
-    let options =
-        document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
-    let verb = verb(options);
-    let call = Call {
-        input: require_input(&verb, input)?,
-        verb,
-    };
-    let source = Arc::clone(&found.source);
-    let reply = app.engine.call(source, call, terms).await?;
+    let reply = ask(app, &found, verb, input, options, terms).await?;
     answer::write(&found, reply, form).await
-}
-
-fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
-    match (verb, input) {
-        (Verb::Generate(_) | Verb::Interpolate(_), None) => Ok(Input::default()),
-        (Verb::Generate(_), Some(_)) => Err(Problem::field("/inputs", "generate takes no inputs")),
-        (_, Some(input)) if input.rows > 0 => Ok(input),
-        (_, Some(_)) => Err(Problem::field("/inputs", "must have at least one row")),
-        (_, None) => Err(Problem::field(
-            "/inputs",
-            "is missing: give inputs, or rows of a data set",
-        )),
-    }
 }
