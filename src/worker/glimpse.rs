@@ -54,7 +54,7 @@ impl Gallery {
         let mut rng = Rng::at(self.seed, &[stream::SAMPLES]);
         let tiles = match model.sampler() {
             Some(sampler) => {
-                let classes = sampler.classes();
+                let classes = model.conditioned_on().or_else(|| sampler.classes());
                 let labels = classes.map(|classes| {
                     Tensor::arange(SAMPLES, (Kind::Int64, self.device)).remainder(classes)
                 });
