@@ -143,7 +143,15 @@ impl Engine {
                 }
             },
         };
-        reply.unwrap_or(Err(CallError::Closed))
+        reply.unwrap_or_else(|_| {
+            // Dropped unanswered: as too late by the queue, which may see it first, or at the end.
+            let late = terms.deadline.is_some_and(|at| at <= Instant::now());
+            Err(if late {
+                CallError::Late
+            } else {
+                CallError::Closed
+            })
+        })
     }
 
     /// Whether a call would be refused now: asked before a body is read that would be for nothing.

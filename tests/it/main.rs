@@ -22,5 +22,7 @@ mod shutdown;
 mod soak;
 mod targets;
 mod training;
+mod tritonclient;
+mod v2;
 mod watching;
 mod webhooks;

@@ -63,19 +63,25 @@ impl Tensors {
         let row = &found.version.input_shape;
         let code = found.version.code_shape.as_deref().unwrap_or_default();
         let facts = (source.facts.classes, source.facts.targets);
+        // Where there is no encoder, the way goes from one latent point to another.
+        let encodes = found.version.capabilities.iter().any(|c| c == "encode");
+        let given = match verb {
+            "decode" => code,
+            "interpolate" if !encodes => code,
+            _ => row,
+        };
         Ok(Self {
-            inputs: inputs(verb, row, code, signature),
+            inputs: inputs(verb, given, signature),
             outputs: outputs(verb, row, code, signature, facts),
             batched: !matches!(verb, "generate" | "interpolate"),
         })
     }
 }
 
-fn inputs(verb: &str, row: &[i64], code: &[i64], signature: Signature) -> Vec<Tensor> {
+fn inputs(verb: &str, row: &[i64], signature: Signature) -> Vec<Tensor> {
     let (mut tensors, mut labels) = (Vec::new(), Tensor::labels());
     match verb {
         "generate" => labels.optional = true,
-        "decode" => tensors.push(Tensor::floats("inputs", code)),
         "inpaint" => {
             tensors.push(Tensor::floats("inputs", row));
             tensors.push(Tensor::floats("mask", row));
