@@ -10,6 +10,7 @@ mod freezing;
 mod hostile_requests;
 mod hostile_targets;
 mod hostile_uploads;
+mod hostile_v2;
 mod jobs;
 mod mnist;
 mod moves;

@@ -91,7 +91,7 @@ pub async fn version(
 async fn describe(app: &AppState, named: Named) -> Result<Json<ModelConfig>> {
     let found = resolve(app, &named.reference).await?;
     let verb = named.verb(&found.version)?;
-    let tensors = Tensors::of(&found, verb)?;
+    let tensors = Tensors::of(&found, verb);
     let bounds = app.engine.bounds();
     let dims = |tensor: &Tensor| match tensors.batched {
         true => tensor.row.clone(),

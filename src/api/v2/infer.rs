@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 
 use super::datatype::Datatype;
 use super::name::Named;
-use super::request::{self, InferenceRequest, Tensor};
+use super::request::{self, InferenceRequest};
 use super::response::{self, InferenceResponse, InferenceResponseParameters};
 use super::settings::Settings;
 use super::tensors::Tensors;
+use super::values::Tensor;
 use crate::api::extract::body;
 use crate::api::models::Binary;
 use crate::api::models::answer::server_timing;
@@ -88,7 +89,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     drop(bytes);
     let parameters = asked.parameters.unwrap_or_default();
     let mut settings = Settings::read(&headers, parameters, arrival)?;
-    let takes = Tensors::of(&found, verb)?;
+    let takes = Tensors::of(&found, verb);
     let input = given(tensors, &takes, &mut settings.options)?;
     let reply = ask(app, &found, verb, input, settings.options, settings.terms)
         .await

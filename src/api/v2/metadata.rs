@@ -78,7 +78,7 @@ async fn describe(app: &AppState, named: &Named, alone: bool) -> Result<Json<Mod
     let found = resolve(app, &named.reference).await?;
     let Tensors {
         inputs, outputs, ..
-    } = Tensors::of(&found, named.verb(&found.version)?)?;
+    } = Tensors::of(&found, named.verb(&found.version)?);
     let versions = if alone {
         vec![found.version.version]
     } else {

@@ -16,6 +16,7 @@ pub mod response;
 pub mod settings;
 pub mod statistics;
 pub mod tensors;
+pub mod values;
 
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
 use tower_http::CompressionLevel;

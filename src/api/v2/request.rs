@@ -1,7 +1,4 @@
 //! An inference request: a JSON head, and behind it the tensors that are not written in it.
-//!
-//! Sizes are compared before a value is read: what a shape claims, what the bytes are, what a tensor says of
-//! its bytes, and what there is in all.
 
 use std::fmt;
 
@@ -11,10 +8,10 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::datatype::{Datatype, floats};
+use super::datatype::Datatype;
+use super::values::{Tensor, tensors};
 use crate::api::extract::parse_json;
 use crate::api::models::body::{DEEPEST, Row};
-use crate::api::models::input::MOST_VALUES;
 use crate::api::models::scan::Scanner;
 use crate::api::problem::{Code, Problem, Result};
 
@@ -106,15 +103,6 @@ impl<'de> Deserialize<'de> for Numbers {
     }
 }
 
-/// A tensor that was read.
-#[derive(Debug, PartialEq)]
-pub struct Tensor {
-    pub name: String,
-    pub rows: usize,
-    pub datatype: Datatype,
-    pub values: Vec<f32>,
-}
-
 /// Reads a body: its head, and its tensors in order.
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<(InferenceRequest, Vec<Tensor>)> {
     let (head, tail) = split(headers, body)?;
@@ -186,99 +174,6 @@ fn scan_input(scanner: &mut Scanner) -> Option<InferenceInput> {
     Some(InferenceInput { data, ..input })
 }
 
-/// Where the values of an input are.
-enum Values<'a> {
-    Written(Vec<f32>),
-    Behind(&'a [u8]),
-}
-
-fn tensors(inputs: Vec<InferenceInput>, mut tail: &[u8]) -> Result<Vec<Tensor>> {
-    let mut found = Vec::with_capacity(inputs.len());
-    for (at, input) in inputs.into_iter().enumerate() {
-        let wrong =
-            |field: &str, detail: String| Problem::field(format!("/inputs/{at}{field}"), detail);
-        let (rows, count) = size(&input.shape).map_err(|rule| wrong("/shape", rule))?;
-        let element = input.datatype.element().ok_or_else(|| {
-            wrong(
-                "/datatype",
-                "must be a type of numbers, got BYTES".to_owned(),
-            )
-        })?;
-        let parameters = input.parameters.as_ref();
-        if parameters.is_some_and(|p| p.shared_memory_region.is_some()) {
-            let rule = "shared memory is not served; send the values".to_owned();
-            return Err(wrong("/parameters/shared_memory_region", rule));
-        }
-        let values = match (parameters.and_then(|p| p.binary_data_size), input.data) {
-            (None, Some(Numbers(values))) if values.len() == count => Values::Written(values),
-            (None, Some(Numbers(values))) => {
-                let rule = format!("has {} values, but the shape says {count}", values.len());
-                return Err(wrong("/data", rule));
-            }
-            (Some(bytes), None) => {
-                if count.checked_mul(element.size()) != Some(bytes) {
-                    let rule = format!(
-                        "is {bytes}, but {count} values of {} bytes are due by the shape",
-                        element.size()
-                    );
-                    return Err(wrong("/parameters/binary_data_size", rule));
-                }
-                let Some((own, rest)) = tail.split_at_checked(bytes) else {
-                    let left = tail.len();
-                    let rule = format!("is {bytes}, but {left} bytes are left behind the JSON");
-                    return Err(wrong("/parameters/binary_data_size", rule));
-                };
-                tail = rest;
-                Values::Behind(own)
-            }
-            (Some(_), Some(_)) => {
-                let rule = "is given beside binary_data_size; give one of them".to_owned();
-                return Err(wrong("/data", rule));
-            }
-            (None, None) => return Err(wrong("/data", "is missing".to_owned())),
-        };
-        found.push((at, input.name, rows, input.datatype, element, values));
-    }
-    if !tail.is_empty() {
-        let text = format!("{} bytes follow that belong to no tensor", tail.len());
-        return Err(Problem::new(Code::Malformed, text));
-    }
-    found
-        .into_iter()
-        .map(|(at, name, rows, datatype, element, values)| {
-            let values = match values {
-                Values::Behind(bytes) => floats(element, bytes),
-                Values::Written(values) => match datatype.misfit(&values) {
-                    Some(odd) => Err(format!("{odd} is no value of this datatype")),
-                    None => Ok(values),
-                },
-            };
-            let values = values.map_err(|rule| Problem::field(format!("/inputs/{at}"), rule))?;
-            Ok(Tensor {
-                name,
-                rows,
-                datatype,
-                values,
-            })
-        })
-        .collect()
-}
-
-/// Rows and values of a shape that is one.
-fn size(shape: &[i64]) -> Result<(usize, usize), String> {
-    let Some(&rows) = shape.first() else {
-        return Err("must have a first dimension, the rows".to_owned());
-    };
-    let count = shape.iter().try_fold(1_usize, |count, &side| {
-        count.checked_mul(usize::try_from(side).ok()?)
-    });
-    match (usize::try_from(rows), count) {
-        (Ok(rows), Some(count)) if count <= MOST_VALUES => Ok((rows, count)),
-        _ if shape.iter().any(|&side| side < 0) => Err("must have no negative side".to_owned()),
-        _ => Err(format!("must be of at most {MOST_VALUES} values")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -291,17 +186,6 @@ mod tests {
             headers.insert(HEAD_LENGTH, head.len().into());
         }
         (headers, [head.as_bytes(), tail].concat())
-    }
-
-    fn refused(head: &Value, tail: &[u8]) -> String {
-        let (headers, body) = body(head, tail);
-        let problem = read(&headers, &body).expect_err("refused");
-        format!("{problem:?}")
-    }
-
-    fn input(shape: &[i64], datatype: &str, bytes: usize) -> Value {
-        json!({"inputs": [{"name": "inputs", "shape": shape, "datatype": datatype,
-            "parameters": {"binary_data_size": bytes}}]})
     }
 
     #[test]
@@ -336,26 +220,6 @@ mod tests {
     }
 
     #[test]
-    fn sizes_that_disagree_are_refused_before_anything_is_read() {
-        let huge = i64::MAX;
-        for (head, tail, said) in [
-            (input(&[1, 2], "FP32", 4), 4, "due by the shape"),
-            (input(&[1, 2], "FP32", 8), 4, "4 bytes are left"),
-            (input(&[1, 1], "FP32", 4), 9, "5 bytes follow"),
-            (input(&[huge, huge], "FP32", 4), 4, "at most"),
-            (input(&[huge, 0], "FP64", 0), 4, "bytes follow"),
-            (input(&[-1, 2], "FP32", 8), 8, "negative"),
-            (input(&[], "FP32", 4), 4, "first dimension"),
-            (input(&[1], "BYTES", 4), 4, "BYTES"),
-            (input(&[1], "BF16", 2), 2, "unknown variant"),
-            (input(&[1], "FP32", usize::MAX), 4, "due by the shape"),
-        ] {
-            let text = refused(&head, &vec![0; tail]);
-            assert!(text.contains(said), "{head}: {text}");
-        }
-    }
-
-    #[test]
     fn a_head_must_lie_within_its_body() {
         for length in ["3", "-1", "x", "", "99999999999999999999"] {
             let mut headers = HeaderMap::new();
@@ -380,23 +244,6 @@ mod tests {
             r#"{"id": 1}"#,
         ] {
             assert!(scan(odd.as_bytes()).is_none(), "{odd}");
-        }
-    }
-
-    #[test]
-    fn written_values_are_held_to_their_type_and_shape() {
-        let written = |data: Value, datatype: &str| json!({"inputs": [{"name": "inputs", "shape": [1, 2], "datatype": datatype, "data": data}]});
-        for (data, datatype, said) in [
-            (json!([1]), "FP32", "has 1 values"),
-            (json!([1, 2.5]), "INT32", "2.5 is no value"),
-            (json!([1, 256]), "UINT8", "256 is no value"),
-            (json!(["a", "b"]), "FP32", "string"),
-            (json!("ab"), "FP32", "list of numbers"),
-            (json!([1, 1e39]), "FP32", "32-bit"),
-            (Value::Null, "FP32", "is missing"),
-        ] {
-            let text = refused(&written(data, datatype), &[]);
-            assert!(text.contains(said), "{text}");
         }
     }
 }

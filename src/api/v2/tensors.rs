@@ -2,8 +2,7 @@
 
 use super::datatype::Datatype;
 use crate::api::models::resolve::Resolved;
-use crate::api::problem::{Problem, Result};
-use crate::families::{Family, Signature};
+use crate::families::Signature;
 
 /// One tensor by name.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -53,13 +52,8 @@ pub struct Tensors {
 }
 
 impl Tensors {
-    pub fn of(found: &Resolved, verb: &str) -> Result<Self> {
-        let source = &found.source;
-        let signature = match Family::find(&source.kind) {
-            Some(family) => (family.signature)(&source.spec, &source.facts)
-                .map_err(|e| Problem::internal(&e))?,
-            None => Signature::default(),
-        };
+    pub fn of(found: &Resolved, verb: &str) -> Self {
+        let (source, signature) = (&found.source, found.signature);
         let row = &found.version.input_shape;
         let code = found.version.code_shape.as_deref().unwrap_or_default();
         let facts = (source.facts.classes, source.facts.targets);
@@ -70,11 +64,11 @@ impl Tensors {
             "interpolate" if !encodes => code,
             _ => row,
         };
-        Ok(Self {
+        Self {
             inputs: inputs(verb, given, signature),
             outputs: outputs(verb, row, code, signature, facts),
             batched: !matches!(verb, "generate" | "interpolate"),
-        })
+        }
     }
 }
 
