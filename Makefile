@@ -111,6 +111,6 @@ docker-check: ## check the Dockerfile and docker-compose.yml, as far as the tool
 .PHONY: scripts-check
 scripts-check: ## check the shell and Python scripts
 	for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
-	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py tests/golden/*.py tests/onnx/*.py
+	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py tests/golden/*.py tests/onnx/*.py tests/tritonclient/*.py bench/serving/*.py
 	if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
 	else echo "scripts-check: shellcheck is not installed, skipped"; fi

@@ -15,6 +15,7 @@ use utoipa::OpenApi;
         (name = "datasets", description = "Data to train on and to feed to models"),
         (name = "jobs", description = "Asynchronous training"),
         (name = "models", description = "Trained models and what they answer"),
+        (name = "inference protocol", description = "The same models by the Open Inference Protocol v2, as tritonclient speaks it"),
         (name = "webhooks", description = "Telling others of jobs, as Standard Webhooks"),
     ),
     components(schemas(super::problem::ProblemBody))

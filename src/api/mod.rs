@@ -14,6 +14,7 @@ pub mod service;
 pub mod state;
 pub mod telemetry;
 pub mod unread;
+pub mod v2;
 pub mod webhooks;
 
 use axum::Router;
@@ -86,6 +87,7 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(models::verbs::inpaint))
         .routes(routes!(models::verbs::interpolate))
         .routes(routes!(models::verbs::predict))
+        .merge(v2::routes())
         .routes(routes!(webhooks::create::create, webhooks::list::list))
         .routes(routes!(webhooks::item::get, webhooks::item::delete))
         .routes(routes!(webhooks::test::test))

@@ -28,6 +28,7 @@ pub enum Code {
     IdempotencyMismatch,
     UnsupportedOperation,
     QueueFull,
+    Unloaded,
     ShuttingDown,
     DeadlinePassed,
     Internal,
@@ -69,6 +70,7 @@ impl Code {
                 "The model does not offer this",
             ),
             Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
+            Self::Unloaded => (StatusCode::SERVICE_UNAVAILABLE, "The model is not loaded"),
             Self::ShuttingDown => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "The service is shutting down",
@@ -153,6 +155,17 @@ impl Problem {
             Code::NotFound => Self::field(pointer, self.detail),
             _ => self,
         }
+    }
+
+    /// The same, where the fields lie deeper in the document than those who refused them know.
+    #[must_use]
+    pub fn within(mut self, base: &str, fields: impl Fn(&str) -> bool) -> Self {
+        for error in &mut self.errors {
+            if fields(&error.pointer) {
+                error.pointer.insert_str(0, base);
+            }
+        }
+        self
     }
 
     /// What went wrong is for the log alone.

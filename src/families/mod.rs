@@ -9,9 +9,12 @@ pub mod gan;
 pub mod mlp;
 pub mod pca;
 pub mod rbm;
+mod signature;
 #[cfg(test)]
 mod suite;
 pub mod vae;
+
+pub use signature::Signature;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -60,6 +63,9 @@ pub trait Define: 'static {
     fn working(_spec: &Self::Spec, data: &DataFacts, rows: u128) -> u128 {
         rows.saturating_mul(data.features().unsigned_abs().into())
     }
+    fn signature(_spec: &Self::Spec, _data: &DataFacts) -> Signature {
+        Signature::default()
+    }
     /// A learner with fresh weights, drawn from the training seed.
     fn learner(
         spec: &Self::Spec,
@@ -91,6 +97,7 @@ pub struct Family {
     pub check: fn(&Value, &Training, &DataFacts) -> Vec<FieldError>,
     pub parameters: fn(&Value, &DataFacts) -> Result<u128, FamilyError>,
     pub working: fn(&Value, &DataFacts, u128) -> Result<u128, FamilyError>,
+    pub signature: fn(&Value, &DataFacts) -> Result<Signature, FamilyError>,
     pub learner: Reader<Box<dyn Learner>>,
     pub load: Loader,
     pub schema: fn() -> FamilySchema,
@@ -133,6 +140,7 @@ impl Family {
             },
             parameters: |value, data| Ok(D::parameters(&stored::<D>(value)?, data)),
             working: |value, data, rows| Ok(D::working(&stored::<D>(value)?, data, rows)),
+            signature: |value, data| Ok(D::signature(&stored::<D>(value)?, data)),
             learner: |value, training, data, device| {
                 Ok(D::learner(&stored::<D>(value)?, training, data, device))
             },

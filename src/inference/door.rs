@@ -45,7 +45,12 @@ pub(super) struct Door {
     statistics: Mutex<Statistics>,
     /// The models in memory, for those who ask.
     shelf: Mutex<Vec<LoadedModel>>,
+    /// Versions that somebody had dropped and nobody asked for since; the oldest first.
+    set_aside: Mutex<VecDeque<(String, i64)>>,
 }
+
+/// Versions remembered as set aside. Forgetting one makes it look ready, which it is: it is loaded when asked.
+const MOST_SET_ASIDE: usize = 4096;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -69,6 +74,7 @@ impl Door {
             pace: AtomicU64::new(0),
             statistics: Mutex::default(),
             shelf: Mutex::default(),
+            set_aside: Mutex::default(),
         }
     }
 
@@ -210,6 +216,24 @@ impl Door {
 
     pub fn statistics(&self) -> MutexGuard<'_, Statistics> {
         lock(&self.statistics)
+    }
+
+    pub fn set_aside(&self, name: &str, version: i64) {
+        let mut aside = lock(&self.set_aside);
+        aside.retain(|(n, v)| n != name || *v != version);
+        if aside.len() >= MOST_SET_ASIDE {
+            aside.pop_front();
+        }
+        aside.push_back((name.to_owned(), version));
+    }
+
+    pub fn take_up(&self, name: &str, version: i64) {
+        lock(&self.set_aside).retain(|(n, v)| n != name || *v != version);
+    }
+
+    pub fn is_set_aside(&self, name: &str, version: i64) -> bool {
+        let aside = lock(&self.set_aside);
+        aside.iter().any(|(n, v)| n == name && *v == version)
     }
 
     pub fn shelf(&self) -> MutexGuard<'_, Vec<LoadedModel>> {

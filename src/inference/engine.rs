@@ -143,7 +143,15 @@ impl Engine {
                 }
             },
         };
-        reply.unwrap_or(Err(CallError::Closed))
+        reply.unwrap_or_else(|_| {
+            // Dropped unanswered: as too late by the queue, which may see it first, or at the end.
+            let late = terms.deadline.is_some_and(|at| at <= Instant::now());
+            Err(if late {
+                CallError::Late
+            } else {
+                CallError::Closed
+            })
+        })
     }
 
     pub(super) fn loader(&self) -> &Loader {
@@ -180,6 +188,11 @@ impl Engine {
         shelf.iter().any(|m| m.name == name && m.version == version)
     }
 
+    /// Whether it was unloaded on request and not asked for since.
+    pub fn is_set_aside(&self, name: &str, version: i64) -> bool {
+        self.0.0.is_set_aside(name, version)
+    }
+
     pub fn statistics(&self, name: &str, version: i64) -> ModelStatistics {
         self.0.0.statistics().of(name, version)
     }
@@ -190,6 +203,10 @@ impl Engine {
 
     pub fn capacity(&self) -> usize {
         self.0.0.bounds().calls
+    }
+
+    pub fn bounds(&self) -> Bounds {
+        self.0.0.bounds()
     }
 }
 

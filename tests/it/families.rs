@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use crate::fixtures::{assert_close, rows};
 use crate::service::Service;
 use crate::training::digits_job;
+use crate::v2;
 
 const VERBS: [&str; 12] = [
     "encode",
@@ -127,6 +128,7 @@ async fn what_it_advertises_it_answers_and_nothing_else_before_and_after_a_resta
                 let answer = answer.ok(200);
                 let outputs = answer["outputs"].as_array().expect("outputs");
                 assert!(!outputs.is_empty(), "{} {verb}", model.kind);
+                v2::answers_as_described(&service, &format!("{}:{verb}", model.kind)).await;
             } else {
                 answer.problem(422, "unsupported_operation");
             }

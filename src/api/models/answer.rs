@@ -26,7 +26,7 @@ pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Respons
 }
 
 /// Where the time went, in milliseconds (the W3C's Server-Timing).
-fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
+pub fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     let text = format!(
         "queue;dur={:.3}, compute;dur={:.3};desc=\"{} rows\"",

@@ -1,7 +1,7 @@
 //! A verb's JSON body. `inputs` go straight into one flat buffer, whatever their nesting.
 //!
-//! Two readers: [`scan`] takes what is plainly right at the speed of its bytes; all else goes to serde,
-//! which decides, and says what is wrong and where. Both read the same numbers.
+//! Two readers: a [`Scanner`] takes what is plainly right at the speed of its bytes; all else goes to
+//! serde, which decides, and says what is wrong and where. Both read the same numbers.
 
 use std::fmt;
 
@@ -10,11 +10,12 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::input::RowsRef;
+use super::scan::Scanner;
 use crate::api::extract::parse_json;
 use crate::api::problem::Result;
 
 /// Lists within lists, at most, in one row.
-const DEEPEST: usize = 5;
+pub(in crate::api) const DEEPEST: usize = 5;
 
 #[derive(Debug, Default)]
 pub struct Document {
@@ -39,188 +40,33 @@ pub fn read(bytes: &[u8]) -> Result<Document> {
 
 /// The body, if there is nothing about it to explain.
 fn scan(bytes: &[u8]) -> Option<Document> {
-    let mut scanner = Scanner { bytes, at: 0 };
+    let mut scanner = Scanner::new(bytes);
     let mut document = Document::default();
-    scanner.skip(b'{')?;
-    loop {
-        let key = scanner.key()?;
+    scanner.object(|scanner, key| {
         match key {
-            "inputs" if document.inputs.is_none() => document.inputs = Some(scanner.rows()?),
+            "inputs" if document.inputs.is_none() => document.inputs = Some(rows(scanner)?),
             "inputs" => return None,
             "rows" => document.rows = Some(serde_json::from_value(scanner.value()?).ok()?),
             _ => drop(document.options.insert(key.to_owned(), scanner.value()?)),
         }
-        match scanner.peek()? {
-            b',' => scanner.at += 1,
-            b'}' => break,
-            _ => return None,
-        }
-    }
-    scanner.at += 1;
-    scanner.peek().is_none().then_some(document)
-}
-
-/// Powers of ten that a double holds exactly.
-const POWERS: [f64; 23] = [
-    1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
-];
-/// Whole numbers up to this a double holds exactly.
-const EXACT: u64 = 1 << 53;
-
-struct Scanner<'a> {
-    bytes: &'a [u8],
-    at: usize,
-}
-
-impl<'a> Scanner<'a> {
-    /// The next byte that is no white space.
-    #[inline]
-    fn peek(&mut self) -> Option<u8> {
-        loop {
-            let &byte = self.bytes.get(self.at)?;
-            if byte > b' ' || !matches!(byte, b' ' | b'\n' | b'\r' | b'\t') {
-                return Some(byte);
-            }
-            self.at += 1;
-        }
-    }
-
-    fn skip(&mut self, wanted: u8) -> Option<()> {
-        (self.peek()? == wanted).then(|| self.at += 1)
-    }
-
-    /// A key without escapes, and its colon.
-    fn key(&mut self) -> Option<&'a str> {
-        self.skip(b'"')?;
-        let rest = &self.bytes[self.at..];
-        let length = rest.iter().position(|&b| b == b'"')?;
-        let key = std::str::from_utf8(&rest[..length]).ok()?;
-        if key.bytes().any(|b| b == b'\\' || b < b' ') {
-            return None;
-        }
-        self.at += length + 1;
-        self.skip(b':')?;
-        Some(key)
-    }
-
-    fn value(&mut self) -> Option<Value> {
-        let rest = &self.bytes[self.at..];
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
-        let value = values.next()?.ok()?;
-        self.at += values.byte_offset();
-        Some(value)
-    }
-
-    fn rows(&mut self) -> Option<Flat> {
-        let mut flat = Flat::default();
-        let mut width = None;
-        self.skip(b'[')?;
-        loop {
-            let before = flat.values.len();
-            // A number and its comma are seldom less than four bytes, nor more than ten.
-            let left = self.bytes.len() - self.at;
-            flat.values.reserve(width.unwrap_or(left / 10));
-            self.row(&mut flat.values, 1)?;
-            let found = flat.values.len() - before;
-            if *width.get_or_insert(found) != found {
-                return None;
-            }
-            flat.rows += 1;
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return None,
-            }
-        }
-        self.at += 1;
-        Some(flat)
-    }
-
-    fn row(&mut self, values: &mut Vec<f32>, depth: usize) -> Option<()> {
-        if depth > DEEPEST {
-            return None;
-        }
-        self.skip(b'[')?;
-        loop {
-            if self.peek()? == b'[' {
-                self.row(values, depth + 1)?;
-            } else {
-                values.push(self.number()?);
-            }
-            match self.peek()? {
-                b',' => self.at += 1,
-                b']' => break,
-                _ => return None,
-            }
-        }
-        self.at += 1;
         Some(())
-    }
+    })?;
+    scanner.end().then_some(document)
+}
 
-    /// A number as JSON writes it: the nearest double, then the nearest float, as serde has it.
-    #[inline]
-    fn number(&mut self) -> Option<f32> {
-        let start = self.at;
-        let negative = self.bytes.get(self.at) == Some(&b'-');
-        self.at += usize::from(negative);
-        let whole_start = self.at;
-        let mut mantissa = self.digits(0);
-        let whole = self.at - whole_start;
-        if whole == 0 || whole > 1 && self.bytes[whole_start] == b'0' {
-            return None;
-        }
-        let mut places = 0;
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            let first = self.at;
-            mantissa = self.digits(mantissa);
-            places = self.at - first;
-            if places == 0 {
-                return None;
-            }
-        }
-        let scientific = matches!(self.bytes.get(self.at), Some(b'e' | b'E'));
-        // Up to 18 digits the mantissa has not overflowed; what is not exact goes the long way.
-        let value = if !scientific && whole + places <= 18 && mantissa < EXACT {
-            let value = mantissa as f64 / POWERS[places];
-            if negative { -value } else { value }
-        } else {
-            self.long_way(start, scientific)?
-        };
-        #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
-        let value = value as f32;
-        value.is_finite().then_some(value)
-    }
-
-    /// Reads on from `mantissa`, byte by byte: numbers are short, and eight at a time was no faster. It wraps where there are too many digits.
-    #[inline]
-    fn digits(&mut self, mut mantissa: u64) -> u64 {
-        while let Some(digit) = self.bytes.get(self.at).map(|b| b.wrapping_sub(b'0'))
-            && digit < 10
-        {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
-        }
-        mantissa
-    }
-
-    fn long_way(&mut self, start: usize, scientific: bool) -> Option<f64> {
-        if scientific {
-            self.at += 1;
-            let signed = matches!(self.bytes.get(self.at), Some(b'+' | b'-'));
-            self.at += usize::from(signed);
-            let first = self.at;
-            self.digits(0);
-            if self.at == first {
-                return None;
-            }
-        }
-        std::str::from_utf8(&self.bytes[start..self.at])
-            .ok()?
-            .parse()
-            .ok()
-    }
+fn rows(scanner: &mut Scanner) -> Option<Flat> {
+    let mut flat = Flat::default();
+    let mut width = None;
+    scanner.list(|scanner| {
+        let before = flat.values.len();
+        // A number and its comma are seldom more than ten bytes.
+        flat.values.reserve(width.unwrap_or(scanner.left() / 10));
+        scanner.numbers(&mut flat.values, DEEPEST)?;
+        let found = flat.values.len() - before;
+        flat.rows += 1;
+        (*width.get_or_insert(found) == found).then_some(())
+    })?;
+    Some(flat)
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -287,10 +133,10 @@ impl<'de> Deserialize<'de> for Flat {
     }
 }
 
-/// One row, or one level of a nested row.
-struct Row<'a> {
-    values: &'a mut Vec<f32>,
-    depth: usize,
+/// One row, or one level of a nested row; 1 is the depth of the outermost list.
+pub(in crate::api) struct Row<'a> {
+    pub values: &'a mut Vec<f32>,
+    pub depth: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for Row<'_> {

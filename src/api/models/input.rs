@@ -16,7 +16,7 @@ use crate::inference::Input;
 use crate::store::{Dataset, StoreError};
 
 /// Values in one request, at most: what a body of the greatest size could hold as f32.
-const MOST_VALUES: usize = 64 << 20;
+pub const MOST_VALUES: usize = 64 << 20;
 const MOST_PIXELS: u64 = 16 << 20;
 
 /// Rows of a data set as input.
@@ -186,9 +186,20 @@ async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<Str
     let RawQuery(pairs) = RawQuery::<Vec<(String, String)>>::from_request_parts(parts, &())
         .await
         .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+    Ok(nested(
+        pairs.into_iter().map(|(key, text)| (key, from_text(text))),
+    ))
+}
+
+/// An option written as text: JSON where it is some, else the text itself.
+pub fn from_text(text: String) -> Value {
+    serde_json::from_str(&text).unwrap_or(Value::String(text))
+}
+
+/// Options without room for objects in them: `corrupt.level` is `level` within `corrupt`.
+pub fn nested(pairs: impl IntoIterator<Item = (String, Value)>) -> Map<String, Value> {
     let mut options = Map::new();
-    for (key, text) in pairs {
-        let value = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    for (key, value) in pairs {
         match key.split_once('.') {
             None => drop(options.insert(key, value)),
             Some((outer, inner)) => {
@@ -201,5 +212,5 @@ async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<Str
             }
         }
     }
-    Ok(options)
+    options
 }

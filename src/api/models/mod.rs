@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod answer;
+pub mod ask;
 pub mod body;
 pub mod export;
 pub mod filters;
@@ -13,6 +14,7 @@ pub mod onnx;
 pub mod render;
 pub mod residence;
 pub mod resolve;
+pub mod scan;
 pub mod stream;
 pub mod terms;
 pub mod verbs;

@@ -16,6 +16,7 @@ use axum::http::Method;
 use super::{find_version, source};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
+use crate::families::{Family, Signature};
 use crate::inference::ModelSource;
 use crate::store::ModelVersion;
 
@@ -29,6 +30,8 @@ pub struct Resolved {
     pub source: Arc<ModelSource>,
     /// Least and greatest value of the training rows.
     pub range: [f64; 2],
+    /// What is special about its verbs.
+    pub signature: Signature,
 }
 
 struct Known {
@@ -85,9 +88,14 @@ pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
     );
     let version = find_version(app, reference).await?;
     let range = version.data.get("range").cloned().unwrap_or_default();
+    let source = Arc::new(source(version.clone())?);
+    // A spec that does not fit this program is told when the model is loaded.
+    let signature = Family::find(&source.kind)
+        .and_then(|family| (family.signature)(&source.spec, &source.facts).ok());
     let resolved = Arc::new(Resolved {
         range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
-        source: Arc::new(source(version.clone())?),
+        signature: signature.unwrap_or_default(),
+        source,
         version,
     });
     app.resolver.remember(reference, since, &resolved);

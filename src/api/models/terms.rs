@@ -13,7 +13,7 @@ use crate::inference::{Priority, Terms};
 const TIMEOUT: &str = "x-latentd-timeout-ms";
 const PRIORITY: &str = "x-latentd-priority";
 /// An hour.
-const LONGEST_MS: u64 = 3_600_000;
+pub const LONGEST_MS: u64 = 3_600_000;
 
 /// Accepted by every verb.
 #[derive(IntoParams)]

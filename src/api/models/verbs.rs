@@ -1,16 +1,14 @@
 //! `POST /v1/models/{model}/{verb}`: the verbs differ in their options and in what they are given;
 //! reading the request and writing the answer is the same for all.
 
-use std::sync::Arc;
-
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
-use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
+use super::ask::{ask, is_verb, require_offered, verb_of};
 use super::input::{self, RowsRef, VerbInput};
 use super::resolve::resolve;
 use super::stream::{self, Streamed};
@@ -19,18 +17,13 @@ use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::document;
-use crate::inference::{Call, Input, Verb};
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
-use crate::store::ModelVersion;
 
 /// Rows of a data set that are answered as one document.
 const MOST_AT_ONCE: u64 = 4096;
-/// Verbs of the contract that wait for their families.
-const LATER: [&str; 3] = ["transform", "recommend", "topics"];
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -122,7 +115,7 @@ fn with_inputs(options: RefOr<Schema>) -> RefOr<Schema> {
 }
 
 macro_rules! verb {
-    ($name:ident, $variant:ident, $request:ty, $summary:literal, $doc:literal) => {
+    ($name:ident, $request:ty, $summary:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(post, path = concat!("/v1/models/{model}/", stringify!($name)), operation_id = stringify!($name), tag = "models", summary = $summary,
             params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
@@ -139,63 +132,55 @@ macro_rules! verb {
                 (status = 504, description = "The deadline passed", body = ProblemBody, content_type = "application/problem+json"),
             ))]
         pub async fn $name(State(app): State<AppState>, Path(model): Path<String>, request: Request) -> Result<Response> {
-            answer(&app, &model, request, stringify!($name), Verb::$variant).await
+            answer(&app, &model, request, stringify!($name)).await
         }
     };
 }
 
 verb!(
     encode,
-    Encode,
     EncodeRequest,
     "Inputs to codes",
     "The code of each row, or a hidden layer's activity."
 );
 verb!(
     decode,
-    Decode,
     DecodeRequest,
     "Codes to outputs",
     "The row that each code stands for; `inputs` are codes."
 );
 verb!(
     reconstruct,
-    Reconstruct,
     ReconstructRequest,
     "Inputs to their reconstructions",
     "Each row encoded and decoded again, with its mean squared error."
 );
 verb!(
     denoise,
-    Denoise,
     DenoiseRequest,
     "Noisy inputs to clean ones",
     "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen."
 );
 verb!(
     score,
-    Score,
     ScoreRequest,
     "How unusual inputs are",
     "One number a row; higher means less like the training data."
 );
 verb!(
     inpaint,
-    Inpaint,
     InpaintRequest,
     "Inputs with gaps to whole ones",
     "Each row with what `mask` calls missing filled in; the rest stays as it was."
 );
 verb!(
     interpolate,
-    Interpolate,
     InterpolateRequest,
     "The way from one latent point to another",
     "Rows decoded from points on the way between two latent points, both ends included."
 );
 verb!(
     predict,
-    Predict,
     PredictRequest,
     "Inputs to classes or values",
     "A classifier's most probable class and the probabilities of all, or a regressor's values."
@@ -220,7 +205,7 @@ pub async fn generate(
     Path(model): Path<String>,
     request: Request,
 ) -> Result<Response> {
-    answer(&app, &model, request, "generate", Verb::Generate).await
+    answer(&app, &model, request, "generate").await
 }
 
 /// A verb that is none, or that no family here answers yet.
@@ -228,7 +213,7 @@ pub async fn unknown(
     State(app): State<AppState>,
     Path((model, verb)): Path<(String, String)>,
 ) -> Result<Response> {
-    if !LATER.contains(&verb.as_str()) {
+    if !is_verb(&verb) {
         return Err(Problem::new(
             Code::NotFound,
             format!("there is no verb \"{verb}\""),
@@ -243,25 +228,7 @@ pub async fn unknown(
     ))
 }
 
-/// Refused before the request is read: what is wrong with it would not matter.
-fn require_offered(version: &ModelVersion, verb: &str) -> Result<()> {
-    if version.capabilities.iter().any(|offered| offered == verb) {
-        return Ok(());
-    }
-    let offered = version.capabilities.join(", ");
-    Err(Problem::new(
-        Code::UnsupportedOperation,
-        format!("this model does not offer '{verb}'; it offers: {offered}"),
-    ))
-}
-
-async fn answer<O: DeserializeOwned>(
-    app: &AppState,
-    model: &str,
-    request: Request,
-    name: &str,
-    verb: fn(O) -> Verb,
-) -> Result<Response> {
+async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Result<Response> {
     let asked = terms::Asked::of(request.headers());
     let form = negotiate(
         request.headers(),
@@ -276,9 +243,7 @@ async fn answer<O: DeserializeOwned>(
         mut options,
     } = input::read(app, request, &found.version.input_shape).await?;
     let terms = terms::take(&asked, &mut options)?;
-    let options =
-        document::read(&Value::Object(options), "").map_err(|e| Problem::fields(vec![e]))?;
-    let verb = verb(options);
+    let verb = verb_of(name, options)?;
     let input = match rows {
         None => input,
         Some(rows) => {
@@ -297,12 +262,7 @@ async fn answer<O: DeserializeOwned>(
             Some(input::referred(app, &dataset, &rows).await?)
         }
     };
-    let call = Call {
-        input: require_input(&verb, input)?,
-        verb,
-    };
-    let source = Arc::clone(&found.source);
-    let reply = app.engine.call(source, call, terms).await?;
+    let reply = ask(app, &found, verb, input, terms).await?;
     answer::write(&found, reply, form).await
 }
 
@@ -314,17 +274,4 @@ fn require_streamable(form: Form) -> Result<()> {
         "more than {MOST_AT_ONCE} rows are streamed: ask for application/x-ndjson or application/x-npy (Accept)"
     );
     Err(Problem::field("/rows/limit", rule))
-}
-
-fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
-    match (verb, input) {
-        (Verb::Generate(_) | Verb::Interpolate(_), None) => Ok(Input::default()),
-        (Verb::Generate(_), Some(_)) => Err(Problem::field("/inputs", "generate takes no inputs")),
-        (_, Some(input)) if input.rows > 0 => Ok(input),
-        (_, Some(_)) => Err(Problem::field("/inputs", "must have at least one row")),
-        (_, None) => Err(Problem::field(
-            "/inputs",
-            "is missing: give inputs, or rows of a data set",
-        )),
-    }
 }

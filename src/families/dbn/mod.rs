@@ -28,7 +28,7 @@ pub use self::spec::Spec;
 use self::spec::{Head, layer_widths};
 use self::stack::Stack;
 use self::tuning::Tuned;
-use super::Define;
+use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Rule;
@@ -80,6 +80,14 @@ impl Define for DeepBelief {
             sum.saturating_add(w.unsigned_abs().into())
         });
         rows.saturating_mul(units)
+    }
+
+    fn signature(spec: &Spec, data: &DataFacts) -> Signature {
+        Signature {
+            sampled_by: Some(spec.joint_classes(data)).filter(|&classes| classes > 0),
+            regresses: spec.head == Head::Regressor,
+            ..Signature::default()
+        }
     }
 
     fn learner(

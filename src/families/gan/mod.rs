@@ -15,7 +15,7 @@ mod watch;
 
 use tch::Device;
 
-use super::Define;
+use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Rule;
@@ -59,6 +59,13 @@ impl Define for Gan {
         let generator = generator::config(spec, data).working();
         let discriminator = discriminator::config(spec, data).working();
         rows.saturating_mul(generator.saturating_add(discriminator))
+    }
+
+    fn signature(spec: &Spec, data: &DataFacts) -> Signature {
+        Signature {
+            conditioned_on: data.classes.filter(|_| spec.conditional),
+            ..Signature::default()
+        }
     }
 
     fn learner(

@@ -13,7 +13,7 @@ pub use net::Mlp;
 pub use spec::Spec;
 
 use self::learner::MlpLearner;
-use super::Define;
+use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Rule;
@@ -54,6 +54,13 @@ impl Define for Mlp {
 
     fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
         rows.saturating_mul(spec.net(data).working())
+    }
+
+    fn signature(spec: &Spec, _data: &DataFacts) -> Signature {
+        Signature {
+            regresses: spec.task == spec::Task::Regression,
+            ..Signature::default()
+        }
     }
 
     fn learner(

@@ -103,9 +103,22 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
         let (tensors, _): (Tensors, String) = weights::decode(&bytes)?;
         let loaded = (trial.family.load)(&trial.spec, &digits.facts, &tensors, Device::Cpu)?;
         assert!(!capabilities(loaded.as_ref()).is_empty(), "{}", small.name);
+        let signature = (trial.family.signature)(&trial.spec, &digits.facts)?;
+        let classes = (
+            loaded.conditioned_on(),
+            loaded.sampler().and_then(|s| s.classes()),
+        );
+        let signed = (signature.conditioned_on, signature.sampled_by);
+        assert_eq!(signed, classes, "{}", small.name);
         for call in calls(loaded.as_ref(), 3, &digits)? {
             let at = format!("{}, {}", small.name, call.verb.name());
             let reply = apply(&call, loaded.as_ref(), &digits)?;
+            let extras: Vec<&str> = reply.extras.iter().map(|field| field.name).collect();
+            match call.verb.name() {
+                "encode" => assert_eq!(extras, signature.beside_the_code, "{at}"),
+                "predict" => assert_eq!(reply.labels.is_none(), signature.regresses, "{at}"),
+                _ => {}
+            }
             let width: i64 = reply.output.shape.iter().product();
             assert_eq!(
                 reply.output.values.len(),

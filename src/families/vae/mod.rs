@@ -18,7 +18,7 @@ use tch::Device;
 pub use net::Vae;
 pub use spec::Spec;
 
-use super::Define;
+use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::mixture::Mixture;
 use crate::nn::model::{DataFacts, Model};
@@ -64,6 +64,14 @@ impl Define for Vae {
     fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
         let codes = u128::from(spec.samples.max(1));
         rows.saturating_mul(net::Plan::new(spec, data).working(codes))
+    }
+
+    fn signature(spec: &Spec, data: &DataFacts) -> Signature {
+        Signature {
+            conditioned_on: spec.classes(data),
+            beside_the_code: &["mean", "log_variance"],
+            ..Signature::default()
+        }
     }
 
     fn learner(

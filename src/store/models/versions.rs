@@ -63,6 +63,12 @@ impl Store {
         Ok(version)
     }
 
+    /// Name and number of every version, in order of the names, the newest first.
+    pub async fn version_numbers(&self) -> Result<Vec<(String, i64)>> {
+        let query = "SELECT name, version FROM model_versions ORDER BY name, version DESC";
+        Ok(sqlx::query_as(query).fetch_all(self.reader()).await?)
+    }
+
     /// Refused while an alias points at it. Returns orphans.
     pub async fn delete_model_version(&self, name: &str, version: i64) -> Result<Vec<String>> {
         let mut tx = self.write().await?;

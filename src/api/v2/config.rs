@@ -1,0 +1,134 @@
+//! `GET /v2/models/{model}/config` and `…/versions/{version}/config`: a model's configuration in Triton's form.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::name::Named;
+use super::tensors::{Tensor, Tensors};
+use crate::api::models::resolve::resolve;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// How a model is served, in the terms of Triton's model configuration.
+#[derive(Serialize, ToSchema)]
+pub struct ModelConfig {
+    /// As it was asked for, its verb included.
+    name: String,
+    /// `latentd_` and the family.
+    platform: String,
+    #[schema(value_type = String)]
+    backend: &'static str,
+    /// Rows of a batch made of several requests; 0 where rows are not answered one by one. One request may
+    /// have more rows.
+    max_batch_size: usize,
+    input: Vec<ModelConfigInput>,
+    output: Vec<ModelConfigOutput>,
+    /// Left out where requests are computed one by one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    dynamic_batching: Option<DynamicBatching>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ModelConfigInput {
+    #[schema(value_type = String)]
+    name: &'static str,
+    /// For example `TYPE_FP32`.
+    data_type: String,
+    /// Without the batch where `max_batch_size` is above 0; -1 for any size.
+    dims: Vec<i64>,
+    optional: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ModelConfigOutput {
+    #[schema(value_type = String)]
+    name: &'static str,
+    data_type: String,
+    dims: Vec<i64>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct DynamicBatching {
+    preferred_batch_size: Vec<usize>,
+    max_queue_delay_microseconds: u64,
+    /// `priority` of a request, from 1, the highest.
+    priority_levels: u32,
+    default_priority_level: u32,
+}
+
+/// How a model's verb is served, by the newest version.
+#[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "v2_model_config", tag = "inference protocol", summary = "Model configuration",
+    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
+    responses(
+        (status = 200, description = "The configuration", body = ModelConfig),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn model(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelConfig>> {
+    describe(&app, Named::read(&model, None)?).await
+}
+
+/// How a version's verb is served.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config", tag = "inference protocol", summary = "Configuration of a model version",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "The configuration", body = ModelConfig),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<ModelConfig>> {
+    describe(&app, Named::read(&model, Some(&version))?).await
+}
+
+async fn describe(app: &AppState, named: Named) -> Result<Json<ModelConfig>> {
+    let found = resolve(app, &named.reference).await?;
+    let verb = named.verb(&found.version)?;
+    let tensors = Tensors::of(&found, verb);
+    let bounds = app.engine.bounds();
+    let dims = |tensor: &Tensor| match tensors.batched {
+        true => tensor.row.clone(),
+        false => tensor.shape(),
+    };
+    // What fills gaps draws numbers, and goes alone.
+    let joins_others = tensors.batched && verb != "inpaint";
+    Ok(Json(ModelConfig {
+        platform: format!("latentd_{}", found.version.kind),
+        backend: "latentd",
+        max_batch_size: if tensors.batched { bounds.rows } else { 0 },
+        input: tensors
+            .inputs
+            .iter()
+            .map(|tensor| ModelConfigInput {
+                name: tensor.name,
+                data_type: tensor.datatype.config_name(),
+                dims: dims(tensor),
+                optional: tensor.optional,
+            })
+            .collect(),
+        output: tensors
+            .outputs
+            .iter()
+            .map(|tensor| ModelConfigOutput {
+                name: tensor.name,
+                data_type: tensor.datatype.config_name(),
+                dims: dims(tensor),
+            })
+            .collect(),
+        dynamic_batching: joins_others.then(|| DynamicBatching {
+            preferred_batch_size: Vec::new(),
+            max_queue_delay_microseconds: u64::try_from(bounds.delay.as_micros())
+                .unwrap_or(u64::MAX),
+            priority_levels: 3,
+            default_priority_level: 2,
+        }),
+        name: named.shown,
+    }))
+}

@@ -1,0 +1,197 @@
+//! `POST /v2/models/{model}/infer` and `…/versions/{version}/infer`.
+
+use std::time::Instant;
+
+use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
+use axum::response::Response;
+use serde_json::{Map, Value};
+
+use super::datatype::Datatype;
+use super::name::Named;
+use super::request::{self, InferenceRequest};
+use super::response::{self, InferenceResponse, InferenceResponseParameters};
+use super::settings::Settings;
+use super::tensors::Tensors;
+use super::values::Tensor;
+use crate::api::extract::body;
+use crate::api::models::Binary;
+use crate::api::models::answer::server_timing;
+use crate::api::models::ask::{ask, verb_of};
+use crate::api::models::resolve::resolve;
+use crate::api::models::terms::TermsHeaders;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::data::rows::U8_SCALE;
+use crate::inference::Input;
+
+/// Asks a model. Tensors are written in the JSON, or follow it as little-endian bytes.
+#[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "v2_infer", tag = "inference protocol", summary = "Ask a model",
+    params(
+        ("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one"),
+        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
+        TermsHeaders),
+    request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
+    responses(
+        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
+        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such model or verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn model(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+    request: Request,
+) -> Result<Response> {
+    answer(&app, &Named::read(&model, None)?, request).await
+}
+
+/// Asks a version of a model. Tensors are written in the JSON, or follow it as little-endian bytes.
+#[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", operation_id = "v2_infer_version", tag = "inference protocol", summary = "Ask a model version",
+    params(
+        ("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path),
+        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
+        TermsHeaders),
+    request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
+    responses(
+        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
+        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such version or verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+    request: Request,
+) -> Result<Response> {
+    answer(&app, &Named::read(&model, Some(&version))?, request).await
+}
+
+async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Response> {
+    let arrival = Instant::now();
+    let found = resolve(app, &named.reference).await?;
+    let verb = named.verb(&found.version)?;
+    app.engine.require_room()?;
+    let headers = request.headers().clone();
+    require_unpacked(&headers)?;
+    let bytes = body(request, app).await?;
+    let (asked, tensors) = request::read(&headers, &bytes)?;
+    drop(bytes);
+    let parameters = asked.parameters.unwrap_or_default();
+    let mut settings = Settings::read(&headers, parameters, arrival)?;
+    let takes = Tensors::of(&found, verb);
+    let input = given(tensors, &takes, &mut settings.options)?;
+    let within = |problem: Problem| problem.within("/parameters", |pointer| pointer != "/inputs");
+    let verb = verb_of(verb, settings.options).map_err(within)?;
+    let reply = ask(app, &found, verb, input, settings.terms)
+        .await
+        .map_err(within)?;
+    let wanted = asked.outputs.unwrap_or_default();
+    let mut response = response::write(&InferenceResponse {
+        model_name: &named.shown,
+        model_version: found.version.version.to_string(),
+        id: asked.id,
+        parameters: InferenceResponseParameters {
+            seed: reply.seed,
+            metric: reply.metric,
+        },
+        outputs: response::outputs(&reply, &wanted, settings.binary)?,
+    })?;
+    response.headers_mut().extend(server_timing(&reply.timing));
+    Ok(response)
+}
+
+/// What is still compressed here is so in a way that nobody unpacked.
+fn require_unpacked(headers: &HeaderMap) -> Result<()> {
+    match headers.get(header::CONTENT_ENCODING) {
+        Some(encoding) if encoding != "identity" => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "send the body as it is, or in gzip or deflate",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The tensors as the verb's rows and as options of it.
+fn given(
+    tensors: Vec<Tensor>,
+    takes: &Tensors,
+    options: &mut Map<String, Value>,
+) -> Result<Option<Input>> {
+    let mut input = None;
+    for (at, tensor) in tensors.into_iter().enumerate() {
+        let wrong = |rule: String| Problem::field(format!("/inputs/{at}"), rule);
+        let Some(known) = takes.inputs.iter().find(|known| known.name == tensor.name) else {
+            let names: Vec<&str> = takes.inputs.iter().map(|known| known.name).collect();
+            let names = if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(", ")
+            };
+            let name = tensor.name;
+            return Err(wrong(format!(
+                "there is no input \"{name}\"; inputs are: {names}"
+            )));
+        };
+        let earlier = match known.name {
+            "inputs" => input.replace(rows(tensor)).map(drop),
+            "labels" => {
+                let labels = classes(&tensor.values)
+                    .ok_or_else(|| wrong("must be whole numbers, one for each row".to_owned()))?;
+                options.insert("labels".to_owned(), labels).map(drop)
+            }
+            name => {
+                let values = Value::from(tensor.values);
+                options.insert(name.to_owned(), values).map(drop)
+            }
+        };
+        if earlier.is_some() {
+            return Err(wrong(format!("\"{}\" is given twice", known.name)));
+        }
+    }
+    let needs_rows = takes
+        .inputs
+        .iter()
+        .any(|t| t.name == "inputs" && !t.optional);
+    if input.is_none() && needs_rows {
+        return Err(Problem::field(
+            "/inputs",
+            "the tensor \"inputs\" is missing",
+        ));
+    }
+    Ok(input)
+}
+
+/// 8-bit values are divided by 255, as everywhere.
+fn rows(tensor: Tensor) -> Input {
+    let mut values = tensor.values;
+    if tensor.datatype == Datatype::Uint8 {
+        values.iter_mut().for_each(|value| *value *= U8_SCALE);
+    }
+    Input {
+        rows: tensor.rows,
+        values,
+        labels: None,
+    }
+}
+
+/// As options write them. Up to here floats hold whole numbers exactly.
+fn classes(values: &[f32]) -> Option<Value> {
+    const EXACT: f32 = 16_777_216.0;
+    #[expect(clippy::cast_possible_truncation, reason = "whole and within bounds")]
+    let class = |&value: &f32| {
+        let is_class = value.fract() == 0.0 && value.abs() <= EXACT;
+        is_class.then(|| Value::from(value as i64))
+    };
+    values.iter().map(class).collect()
+}

@@ -1,0 +1,95 @@
+//! `GET /v2/models/{model}` and `…/versions/{version}`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::datatype::Datatype;
+use super::name::Named;
+use super::tensors::{Tensor, Tensors};
+use crate::api::models::resolve::resolve;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// What a model takes and answers.
+#[derive(Serialize, ToSchema)]
+pub struct ModelMetadata {
+    /// As it was asked for, its verb included.
+    name: String,
+    /// Newest first.
+    versions: Vec<String>,
+    /// `latentd_` and the family.
+    platform: String,
+    inputs: Vec<TensorMetadata>,
+    outputs: Vec<TensorMetadata>,
+}
+
+/// A tensor by name; -1 stands for a dimension of any size.
+#[derive(Serialize, ToSchema)]
+pub struct TensorMetadata {
+    #[schema(value_type = String)]
+    name: &'static str,
+    datatype: Datatype,
+    shape: Vec<i64>,
+}
+
+impl From<&Tensor> for TensorMetadata {
+    fn from(tensor: &Tensor) -> Self {
+        Self {
+            name: tensor.name,
+            datatype: tensor.datatype,
+            shape: tensor.shape(),
+        }
+    }
+}
+
+/// Inputs and outputs of a model's verb, by the newest version.
+#[utoipa::path(get, path = "/v2/models/{model}", operation_id = "v2_model_metadata", tag = "inference protocol", summary = "Model metadata",
+    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one")),
+    responses(
+        (status = 200, description = "What it takes and answers", body = ModelMetadata),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn model(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelMetadata>> {
+    describe(&app, &Named::read(&model, None)?, false).await
+}
+
+/// Inputs and outputs of a version's verb.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata", tag = "inference protocol", summary = "Metadata of a model version",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "What it takes and answers", body = ModelMetadata),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<ModelMetadata>> {
+    describe(&app, &Named::read(&model, Some(&version))?, true).await
+}
+
+async fn describe(app: &AppState, named: &Named, alone: bool) -> Result<Json<ModelMetadata>> {
+    let found = resolve(app, &named.reference).await?;
+    let Tensors {
+        inputs, outputs, ..
+    } = Tensors::of(&found, named.verb(&found.version)?);
+    let versions = if alone {
+        vec![found.version.version]
+    } else {
+        let model = app.store.model(&found.version.name).await?;
+        model.versions.iter().map(|v| v.version).collect()
+    };
+    Ok(Json(ModelMetadata {
+        name: named.shown.clone(),
+        versions: versions.iter().map(i64::to_string).collect(),
+        platform: format!("latentd_{}", found.version.kind),
+        inputs: inputs.iter().map(Into::into).collect(),
+        outputs: outputs.iter().map(Into::into).collect(),
+    }))
+}

@@ -1,0 +1,99 @@
+//! How a path says what is asked: a model as elsewhere (`name`, `name:3`, `name@alias`), and a verb behind it
+//! (`name:decode`), since the protocol has no place for one.
+
+use crate::api::models::ask::{is_verb, require_offered};
+use crate::api::problem::{Code, Problem, Result};
+use crate::store::ModelVersion;
+
+/// What a model without a verb does: the first of these that it offers.
+pub const DEFAULTS: [&str; 9] = [
+    "predict",
+    "encode",
+    "generate",
+    "reconstruct",
+    "denoise",
+    "decode",
+    "score",
+    "inpaint",
+    "interpolate",
+];
+
+/// A model and a verb, as a path names them.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Named {
+    /// As the client wrote it: answers repeat it.
+    pub shown: String,
+    /// The model alone.
+    pub reference: String,
+    verb: Option<String>,
+}
+
+impl Named {
+    /// Reads the path's model and, where it has one, its version.
+    pub fn read(model: &str, version: Option<&str>) -> Result<Self> {
+        let (reference, verb) = match model.rsplit_once(':') {
+            Some((rest, word)) if is_verb(word) => (rest, Some(word.to_owned())),
+            Some((_, word)) if word.is_empty() || !word.bytes().all(|b| b.is_ascii_digit()) => {
+                let text = format!("there is no verb \"{word}\"");
+                return Err(Problem::new(Code::NotFound, text));
+            }
+            _ => (model, None),
+        };
+        let reference = match version {
+            None => reference.to_owned(),
+            Some(_) if reference.contains([':', '@']) => {
+                let text = "the version is named twice: in the name and behind it";
+                return Err(Problem::new(Code::Malformed, text));
+            }
+            Some(version) => format!("{reference}:{version}"),
+        };
+        Ok(Self {
+            shown: model.to_owned(),
+            reference,
+            verb,
+        })
+    }
+
+    /// The verb that is asked of this version, which offers it.
+    pub fn verb<'a>(&'a self, version: &'a ModelVersion) -> Result<&'a str> {
+        let offers = |verb: &&str| version.capabilities.iter().any(|offered| offered == verb);
+        let default = || DEFAULTS.into_iter().find(offers).unwrap_or("predict");
+        let verb = self.verb.as_deref().unwrap_or_else(default);
+        require_offered(version, verb)?;
+        Ok(verb)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(model: &str, version: Option<&str>) -> Option<(String, Option<String>)> {
+        let named = Named::read(model, version).ok()?;
+        assert_eq!(named.shown, model);
+        Some((named.reference, named.verb))
+    }
+
+    #[test]
+    fn a_verb_stands_behind_the_last_colon() {
+        let found = |reference: &str, verb: Option<&str>| {
+            Some((reference.to_owned(), verb.map(str::to_owned)))
+        };
+        for (model, version, wanted) in [
+            ("net", None, found("net", None)),
+            ("net:3", None, found("net:3", None)),
+            ("net:decode", None, found("net", Some("decode"))),
+            ("net:3:decode", None, found("net:3", Some("decode"))),
+            ("net@best:score", None, found("net@best", Some("score"))),
+            ("net@best", None, found("net@best", None)),
+            ("net:score", Some("2"), found("net:2", Some("score"))),
+            ("net", Some("x"), found("net:x", None)),
+            ("net:shout", None, None),
+            ("net:", None, None),
+            ("net:3", Some("3"), None),
+            ("net@best", Some("3"), None),
+        ] {
+            assert_eq!(read(model, version), wanted, "{model} {version:?}");
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `GET /v2/models/{model}/ready` and `…/versions/{version}/ready`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::name::Named;
+use crate::api::models::resolve::resolve;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::service;
+use crate::api::state::AppState;
+
+#[derive(Serialize, ToSchema)]
+pub struct ModelReady {
+    name: String,
+    ready: bool,
+}
+
+/// Whether the model is there to be asked. One that is not in memory yet is: it is loaded when it is asked.
+#[utoipa::path(get, path = "/v2/models/{model}/ready", operation_id = "v2_model_ready", tag = "inference protocol", summary = "A model is ready",
+    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
+    responses(
+        (status = 200, description = "It is", body = ModelReady),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "It was unloaded, or the service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn model(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelReady>> {
+    ready(app, Named::read(&model, None)?).await
+}
+
+/// Whether this version is there to be asked.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready", tag = "inference protocol", summary = "A model version is ready",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "It is", body = ModelReady),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "It was unloaded, or the service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<ModelReady>> {
+    ready(app, Named::read(&model, Some(&version))?).await
+}
+
+async fn ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
+    let found = resolve(&app, &named.reference).await?;
+    named.verb(&found.version)?;
+    if app
+        .engine
+        .is_set_aside(&found.version.name, found.version.version)
+    {
+        let text = "it was unloaded; it is loaded again when it is asked";
+        return Err(Problem::new(Code::Unloaded, text));
+    }
+    service::readyz(State(app)).await?;
+    Ok(Json(ModelReady {
+        name: named.shown,
+        ready: true,
+    }))
+}

@@ -1,0 +1,165 @@
+//! `GET /v2/models/stats`, `/v2/models/{model}/stats` and `…/versions/{version}/stats`: what each version did
+//! since the service started, in Triton's form.
+
+use std::time::UNIX_EPOCH;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::name::Named;
+use crate::api::models::resolve::resolve;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::inference::statistics::Tally;
+use crate::jobs::{Selector, parse_ref};
+
+#[derive(Serialize, ToSchema)]
+pub struct ModelStatisticsList {
+    model_stats: Vec<ModelStatistics>,
+}
+
+/// What a version did.
+#[derive(Serialize, ToSchema)]
+pub struct ModelStatistics {
+    name: String,
+    version: String,
+    /// Milliseconds since 1970; 0 for never.
+    last_inference: u64,
+    /// Rows.
+    inference_count: u64,
+    /// Batches.
+    execution_count: u64,
+    inference_stats: InferenceStatistics,
+    batch_stats: Vec<BatchStatistics>,
+}
+
+/// How often, and how long in all.
+#[derive(Serialize, ToSchema)]
+pub struct StatisticDuration {
+    count: u64,
+    /// Nanoseconds.
+    ns: u64,
+}
+
+/// Requests, by where their time went. What is not measured apart is 0, and nothing is cached.
+#[derive(Serialize, ToSchema)]
+pub struct InferenceStatistics {
+    success: StatisticDuration,
+    fail: StatisticDuration,
+    queue: StatisticDuration,
+    compute_input: StatisticDuration,
+    compute_infer: StatisticDuration,
+    compute_output: StatisticDuration,
+    cache_hit: StatisticDuration,
+    cache_miss: StatisticDuration,
+}
+
+/// Batches of so many rows.
+#[derive(Serialize, ToSchema)]
+pub struct BatchStatistics {
+    batch_size: usize,
+    compute_input: StatisticDuration,
+    compute_infer: StatisticDuration,
+    compute_output: StatisticDuration,
+}
+
+impl From<Tally> for StatisticDuration {
+    fn from(Tally { count, nanos }: Tally) -> Self {
+        Self { count, ns: nanos }
+    }
+}
+
+/// As often as this, in no time.
+fn unmeasured(tally: Tally) -> StatisticDuration {
+    Tally { nanos: 0, ..tally }.into()
+}
+
+/// What every version of every model did.
+#[utoipa::path(get, path = "/v2/models/stats", operation_id = "v2_statistics", tag = "inference protocol", summary = "Statistics of all models",
+    responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
+pub async fn all(State(app): State<AppState>) -> Result<Json<ModelStatisticsList>> {
+    let versions = app.store.version_numbers().await?;
+    let each = versions
+        .into_iter()
+        .map(|(name, version)| of(&app, name, version));
+    Ok(Json(ModelStatisticsList {
+        model_stats: each.collect(),
+    }))
+}
+
+/// What every version of a model did.
+#[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics", tag = "inference protocol", summary = "Statistics of a model",
+    params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; its verbs are counted together")),
+    responses(
+        (status = 200, description = "One entry a version", body = ModelStatisticsList),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn model(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelStatisticsList>> {
+    let named = Named::read(&model, None)?;
+    if parse_ref(&named.reference).is_ok_and(|parsed| parsed.selector != Selector::Newest) {
+        return one(&app, &named).await;
+    }
+    let model = app.store.model(&named.reference).await?;
+    let versions = model.versions.into_iter();
+    Ok(Json(ModelStatisticsList {
+        model_stats: versions.map(|v| of(&app, v.name, v.version)).collect(),
+    }))
+}
+
+/// What a version did.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics", tag = "inference protocol", summary = "Statistics of a model version",
+    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "One entry", body = ModelStatisticsList),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Json<ModelStatisticsList>> {
+    one(&app, &Named::read(&model, Some(&version))?).await
+}
+
+async fn one(app: &AppState, named: &Named) -> Result<Json<ModelStatisticsList>> {
+    let found = resolve(app, &named.reference).await?;
+    let statistics = of(app, found.version.name.clone(), found.version.version);
+    Ok(Json(ModelStatisticsList {
+        model_stats: vec![statistics],
+    }))
+}
+
+fn of(app: &AppState, name: String, version: i64) -> ModelStatistics {
+    let did = app.engine.statistics(&name, version);
+    let at = did
+        .last_inference
+        .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+    let batch = |(&batch_size, &tally): (&usize, &Tally)| BatchStatistics {
+        batch_size,
+        compute_input: unmeasured(tally),
+        compute_infer: tally.into(),
+        compute_output: unmeasured(tally),
+    };
+    ModelStatistics {
+        name,
+        version: version.to_string(),
+        last_inference: at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),
+        inference_count: did.inferences,
+        execution_count: did.executions,
+        inference_stats: InferenceStatistics {
+            success: did.success.into(),
+            fail: did.failure.into(),
+            queue: did.queue.into(),
+            compute_input: unmeasured(did.compute),
+            compute_infer: did.compute.into(),
+            compute_output: unmeasured(did.compute),
+            cache_hit: Tally::default().into(),
+            cache_miss: Tally::default().into(),
+        },
+        batch_stats: did.batches.iter().map(batch).collect(),
+    }
+}
