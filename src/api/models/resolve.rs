@@ -3,7 +3,7 @@
 //!
 //! What is remembered is never older than anything a client can know. Every answer of this service that may
 //! tell of a new version (all but inference) makes it forget, before the client reads it; what other
-//! processes publish meanwhile is seen after [`STALE_AFTER`] at the latest.
+//! processes publish meanwhile is seen after `STALE_AFTER` at the latest.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
