@@ -1,6 +1,6 @@
 //! A verb's JSON body. `inputs` go straight into one flat buffer, whatever their nesting.
 //!
-//! Two readers: a [`Scanner`] takes what is plainly right at the speed of its bytes; all else goes to
+//! Two readers: a `Scanner` takes what is plainly right at the speed of its bytes; all else goes to
 //! serde, which decides, and says what is wrong and where. Both read the same numbers.
 
 use std::fmt;

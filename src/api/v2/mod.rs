@@ -19,6 +19,8 @@ pub mod tensors;
 pub mod values;
 
 use axum::http::{Extensions, HeaderMap, StatusCode, Version};
+use axum::middleware::map_response;
+use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -58,6 +60,21 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(repository::load))
         .routes(routes!(repository::unload))
         .merge(compressed())
+        .layer(map_response(as_it_is))
+}
+
+/// Marks an answer that nobody outside may compress.
+#[derive(Clone, Copy)]
+struct AsItIs;
+
+async fn as_it_is(mut response: Response) -> Response {
+    response.extensions_mut().insert(AsItIs);
+    response
+}
+
+/// Whether an answer may be compressed by who knows nothing of this protocol.
+pub fn is_packable(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extensions) -> bool {
+    extensions.get::<AsItIs>().is_none()
 }
 
 /// Inference alone is compressed: clients of this protocol read compressed answers there and nowhere else,

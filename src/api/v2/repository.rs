@@ -47,13 +47,13 @@ pub enum RepositoryState {
 pub struct RepositoryModelRequest {
     /// `unload_dependents` says nothing here, where no model depends on another. Models are served as they were
     /// published: `config` and files are refused.
-    #[schema(value_type = Option<std::collections::HashMap<String, Object>>)]
+    #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     parameters: Option<Map<String, Value>>,
 }
 
 /// Every version of every model. One that was never loaded is ready: it is loaded when it is asked.
 #[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index", tag = "inference protocol", summary = "Index of the model repository",
-    request_body = Option<RepositoryIndexRequest>,
+    request_body = RepositoryIndexRequest,
     responses(
         (status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
@@ -84,7 +84,7 @@ pub async fn index(
 /// Reads a version into memory, and answers once it is there.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "v2_load_model", tag = "inference protocol", summary = "Load a model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
-    request_body = Option<RepositoryModelRequest>,
+    request_body = RepositoryModelRequest,
     responses(
         (status = 200, description = "It is in memory"),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
@@ -106,7 +106,7 @@ pub async fn load(
 /// Drops versions from memory. They are loaded again when they are asked.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "v2_unload_model", tag = "inference protocol", summary = "Unload a model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one")),
-    request_body = Option<RepositoryModelRequest>,
+    request_body = RepositoryModelRequest,
     responses(
         (status = 200, description = "It is not in memory"),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),

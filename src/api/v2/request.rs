@@ -26,7 +26,7 @@ pub struct InferenceRequest {
     pub id: Option<String>,
     /// `timeout` (microseconds), `priority` (1 is the highest), `binary_data_output`, and the verb's options:
     /// nested ones as JSON text or as `corrupt.level`.
-    #[schema(value_type = Option<std::collections::HashMap<String, Object>>)]
+    #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub parameters: Option<Map<String, Value>>,
     pub inputs: Option<Vec<InferenceInput>>,
     /// The outputs that are wanted; left out, all of them.
@@ -44,7 +44,7 @@ pub struct InferenceInput {
     #[schema(inline)]
     pub parameters: Option<InputParameters>,
     /// The values, flat or nested; left out where they follow the JSON as bytes.
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<Value>>)]
     pub data: Option<Numbers>,
 }
 

@@ -58,7 +58,7 @@ pub struct InferenceOutput<'a> {
     parameters: Option<BinaryData>,
     /// The values, flat; left out where they follow the JSON as bytes.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Vec<Object>>)]
+    #[schema(value_type = Option<Vec<serde_json::Value>>)]
     data: Option<Values<'a>>,
     #[serde(skip)]
     behind: Option<Values<'a>>,
