@@ -37,7 +37,9 @@ impl Choice {
         };
         let mut picked = Vec::new();
         for (row, class) in (0..rows).zip(classes) {
-            let left = usize::try_from(class).ok().and_then(|c| self.wanted.get_mut(c));
+            let left = usize::try_from(class)
+                .ok()
+                .and_then(|c| self.wanted.get_mut(c));
             if let Some(left) = left.filter(|left| **left > 0) {
                 *left -= 1;
                 picked.push(row);

@@ -214,7 +214,10 @@ impl Learner for DbnLearner {
                 Some(choice) => choice.choose(&batch),
                 None => Some(batch.map(Tensor::shallow_clone)),
             };
-            if let Some(more) = regression.zip(learnt).and_then(|(r, rows)| r.numbers(&rows)) {
+            if let Some(more) = regression
+                .zip(learnt)
+                .and_then(|(r, rows)| r.numbers(&rows))
+            {
                 numbers.add(&more);
             }
             rows += size;
