@@ -27,6 +27,7 @@ mod serving;
 mod shutdown;
 mod soak;
 mod targets;
+mod traces;
 mod training;
 mod tritonclient;
 mod v2;
