@@ -41,6 +41,12 @@ results-mnist: build ## train recipes/mnist/ and print their test figures (some 
 results-quick: build ## train and measure recipes/quick/, write docs/RESULTS.md (hours; RECIPES="pca-30 …" for some)
 	LATENTD_BIN='$(TARGET_DIR)/release/latentd' scripts/results-quick.sh $(RECIPES)
 
+.PHONY: bench-serving
+bench-serving: ## measure serving beside FastAPI, LitServe, BentoML and an empty echo (wrk makes the load)
+	$(CARGO) build --release --bin latentd --example echo
+	bench/serving/bench.py '$(TARGET_DIR)/release/latentd' '$(TARGET_DIR)/release/examples/echo' \
+		"$$(scripts/peers-python.sh)"
+
 .PHONY: build
 build: ## build the release binary
 	$(CARGO) build --release
@@ -105,6 +111,6 @@ docker-check: ## check the Dockerfile and docker-compose.yml, as far as the tool
 .PHONY: scripts-check
 scripts-check: ## check the shell and Python scripts
 	for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
-	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py tests/golden/*.py tests/tritonclient/*.py
+	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py tests/golden/*.py tests/onnx/*.py tests/tritonclient/*.py bench/serving/*.py
 	if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
 	else echo "scripts-check: shellcheck is not installed, skipped"; fi

@@ -7,14 +7,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use metrics_exporter_prometheus::PrometheusBuilder;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use crate::api;
-use crate::api::state::{AppState, Limits};
+use crate::api::models::resolve::Resolver;
+use crate::api::state::{AppState, Limits, Shared};
 use crate::artifacts::Artifacts;
 use crate::config::{Common, Serve, Work};
 use crate::inference::{Bounds, Engine, EngineConfig};
@@ -22,6 +22,7 @@ use crate::jobs::LeasePolicy;
 use crate::spec::Surroundings;
 use crate::store::Store;
 use crate::telemetry;
+use crate::traces;
 use crate::webhooks::{self, Backoff, Reach};
 use crate::worker::supervisor::{Supervisor, termination};
 use crate::worker::{Layout, now_ms, process};
@@ -69,6 +70,13 @@ fn policy(common: &Common) -> LeasePolicy {
     }
 }
 
+/// Requests are answered in milliseconds and training takes minutes: on shared cores the service goes first.
+fn stand_back(nice: i32) {
+    if let Err(error) = rustix::process::nice(nice) {
+        tracing::warn!(%error, "training keeps its priority");
+    }
+}
+
 /// `latentd work`.
 pub fn work(options: &Work) -> Result<(), Error> {
     telemetry::start(&options.common)?;
@@ -80,6 +88,8 @@ pub fn work(options: &Work) -> Result<(), Error> {
         .build()?;
     let policy = policy(&options.common);
     if options.once {
+        traces::start()?;
+        stand_back(options.common.training_nice);
         let owner = options
             .owner
             .clone()
@@ -90,6 +100,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             policy,
             options.owner.is_some(),
         ))?;
+        traces::finish();
         // A thread that reads standard input would keep the process alive.
         runtime.shutdown_background();
         return Ok(());
@@ -110,6 +121,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
             draining,
             grace,
             patience: Duration::from_secs(options.common.grace_seconds),
+            nice: options.common.training_nice,
         }
         .run()
         .await;
@@ -120,6 +132,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
 /// `latentd serve`.
 pub fn serve(options: &Serve) -> Result<(), Error> {
     telemetry::start(&options.common)?;
+    traces::start()?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
     std::fs::create_dir_all(layout.datasets())?;
     let _lock = lock(&layout.root)?;
@@ -164,9 +177,10 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let mut workers = start_workers(options, &store, &layout, &queued, &draining);
     let reach = reach(options);
     let here = surroundings();
-    let state = AppState {
+    let metrics = telemetry::metrics()?;
+    let state = AppState::new(Shared {
         engine: start_engine(options, &artifacts, here)?,
-        resolver: Arc::default(),
+        resolver: Resolver::default(),
         store: store.clone(),
         artifacts,
         layout,
@@ -180,8 +194,8 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         webhook_reach: reach,
         queued,
         draining: draining.clone(),
-        metrics: PrometheusBuilder::new().install_recorder()?,
-    };
+        metrics,
+    });
     let sender = webhooks::Sender {
         store: store.clone(),
         client: webhooks::Client::new(reach, webhooks::Times::default())?,
@@ -202,6 +216,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     });
     finish_within(options, listener, router, draining, workers).await?;
     store.close().await;
+    tokio::task::spawn_blocking(traces::finish).await?;
     Ok(())
 }
 
@@ -313,6 +328,7 @@ fn start_workers(
             draining: draining.clone(),
             grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
             patience: Duration::from_secs(options.common.grace_seconds),
+            nice: options.common.training_nice,
         };
         workers.spawn(supervisor.run());
     }

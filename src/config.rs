@@ -45,6 +45,9 @@ pub struct Common {
     /// Seconds that a worker which hangs, or does not do as it is told, is given before it is killed.
     #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub grace_seconds: u64,
+    /// How far training stands back for whoever else wants the cores, as `nice` counts: 0 not at all, 19 wholly.
+    #[arg(long, env = "LATENTD_TRAINING_NICE", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
+    pub training_nice: i32,
     /// What is logged, for example `info` or `latentd=debug`.
     #[arg(long, env = "LATENTD_LOG", default_value = "info")]
     pub log: String,

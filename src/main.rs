@@ -5,6 +5,10 @@ use latentd::app;
 use latentd::config::{Cli, Command};
 use latentd::leave::leave;
 
+/// Requests allocate much and briefly, on several threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => app::serve(&options),

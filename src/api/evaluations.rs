@@ -34,7 +34,11 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         .await
         .map_err(|problem| problem.at("/model"))?;
     let named = wanted.request.dataset.as_deref();
-    let dataset = find_dataset(&app, named.unwrap_or(&version.dataset)).await?;
+    let named = named.or(version.dataset.as_deref()).ok_or_else(|| {
+        let rule = "is missing: the model was imported, so what it was trained on is not known";
+        Problem::field("/dataset", rule)
+    })?;
+    let dataset = find_dataset(&app, named).await?;
     let split = find_split(&dataset, wanted.request.split())?;
     let truth = Truth {
         labels: split.labels,

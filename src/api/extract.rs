@@ -119,6 +119,7 @@ pub enum Form {
     Json,
     Npy,
     Png,
+    JsonLines,
     EventStream,
 }
 
@@ -128,6 +129,7 @@ impl Form {
             Self::Json => "application/json",
             Self::Npy => "application/x-npy",
             Self::Png => "image/png",
+            Self::JsonLines => "application/x-ndjson",
             Self::EventStream => "text/event-stream",
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod datasets;
 pub mod document;
+pub mod edge;
 pub mod evaluations;
 pub mod extract;
 pub mod jobs;
@@ -18,11 +19,12 @@ pub mod webhooks;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::middleware;
-use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
-use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
+use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
@@ -61,11 +63,21 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::samples::list))
         .routes(routes!(jobs::samples::get))
         .routes(routes!(evaluations::create))
-        .routes(routes!(models::list::list))
+        .routes(
+            routes!(models::import::import, models::list::list).layer(DefaultBodyLimit::disable()),
+        )
         .routes(routes!(models::item::get, models::item::delete))
         .routes(routes!(models::version::get, models::version::delete))
         .routes(routes!(models::version::content))
-        .routes(routes!(models::alias::put, models::alias::delete))
+        .routes(routes!(models::onnx::onnx))
+        .routes(routes!(models::export::export))
+        .routes(routes!(
+            models::alias::get,
+            models::alias::put,
+            models::alias::delete
+        ))
+        .routes(routes!(models::residence::load))
+        .routes(routes!(models::residence::unload))
         .routes(routes!(models::filters::filters))
         .routes(routes!(models::verbs::encode))
         .routes(routes!(models::verbs::decode))
@@ -103,43 +115,12 @@ pub fn router(state: AppState) -> Router {
                 "there is nothing at this path; /docs lists what there is",
             )
         })
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(middleware::from_fn(telemetry::record))
-        .layer(middleware::from_fn_with_state(
-            state.clone(),
-            models::resolve::forget,
+        .method_not_allowed_fallback(async || edge::method_not_allowed())
+        .layer((
+            middleware::from_fn_with_state(state.clone(), edge::edge),
+            DefaultBodyLimit::max(body_limit),
+            RequestDecompressionLayer::new(),
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(v2::is_packable)),
         ))
-        .layer(middleware::from_fn(allow_header))
-        .layer(CatchPanicLayer::custom(panicked))
-        .layer(DefaultBodyLimit::max(body_limit))
-        .layer(middleware::from_fn(unread::discard))
-        .layer(middleware::from_fn(request_id::assign))
         .with_state(state)
-}
-
-async fn method_not_allowed() -> Problem {
-    Problem::new(
-        Code::MethodNotAllowed,
-        "this path does not take this method; the Allow header lists those it does",
-    )
-}
-
-/// axum answers some refusals of its own in plain text; clients are promised problems.
-async fn allow_header(request: axum::extract::Request, next: middleware::Next) -> Response {
-    let response = next.run(request).await;
-    let is_problem = response
-        .headers()
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"));
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_problem {
-        return method_not_allowed()
-            .await
-            .with_allow(response.headers().get(header::ALLOW).cloned())
-            .into_response();
-    }
-    response
-}
-
-fn panicked(panic: Box<dyn std::any::Any + Send>) -> Response {
-    Problem::internal(&crate::inference::engine::panic_text(panic.as_ref())).into_response()
 }

@@ -242,7 +242,10 @@ impl From<CallError> for Problem {
     fn from(error: CallError) -> Self {
         let text = error.to_string();
         match error {
-            CallError::Unsupported { .. } => Self::new(Code::UnsupportedOperation, text),
+            CallError::Unsupported { .. } | CallError::NoGraph(_) => {
+                Self::new(Code::UnsupportedOperation, text)
+            }
+            CallError::Unfit(_) => Self::field("/weights", text),
             CallError::Option(bad) => Self::field(format!("/{}", bad.option), bad.detail),
             CallError::Width { .. } => Self::field("/inputs", text),
             CallError::Full {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use axum::extract::Request;
 use axum::http::HeaderValue;
-use axum::middleware::Next;
 use axum::response::Response;
 
 const HEADER: &str = "x-request-id";
@@ -20,17 +19,28 @@ pub fn current() -> Cow<'static, str> {
         .unwrap_or(Cow::Borrowed(""))
 }
 
-/// Gives every request its id, and every response the same one.
-pub async fn assign(request: Request, next: Next) -> Response {
-    let id = request
-        .headers()
-        .get(HEADER)
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| !id.is_empty() && id.len() <= 128)
-        .map_or_else(|| uuid::Uuid::new_v4().simple().to_string(), str::to_owned);
-    let header = HeaderValue::from_str(&id);
-    let mut response = CURRENT.scope(id, next.run(request)).await;
-    if let Ok(value) = header {
+/// Gives a request its id, and its response the same one.
+pub async fn scope<F>(request: Request, answer: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Response,
+{
+    let given = request.headers().get(HEADER).filter(|value| {
+        let id = value.to_str().unwrap_or_default();
+        !id.is_empty() && id.len() <= 128
+    });
+    let (id, header) = match given {
+        Some(value) => (
+            value.to_str().unwrap_or_default().to_owned(),
+            Some(value.clone()),
+        ),
+        None => {
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            let header = HeaderValue::from_str(&id).ok();
+            (id, header)
+        }
+    };
+    let mut response = CURRENT.scope(id, answer(request)).await;
+    if let Some(value) = header {
         response.headers_mut().insert(HEADER, value);
     }
     response

@@ -1,5 +1,6 @@
 //! What handlers share.
 
+use std::ops::Deref;
 use std::sync::Arc;
 
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -22,13 +23,29 @@ pub struct Limits {
     pub queued_jobs: i64,
 }
 
+/// A handle: handlers and layers copy it for every request.
 #[derive(Clone)]
-pub struct AppState {
+pub struct AppState(Arc<Shared>);
+
+impl AppState {
+    pub fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Shared;
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+pub struct Shared {
     pub store: Store,
     pub artifacts: Artifacts,
     pub layout: Layout,
     pub engine: Engine,
-    pub resolver: Arc<Resolver>,
+    pub resolver: Resolver,
     pub limits: Limits,
     pub here: Surroundings,
     /// How far webhooks may point.

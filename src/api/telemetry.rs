@@ -1,30 +1,128 @@
-//! A log line and a metric for every request.
+//! A log line, metrics and, where they are sent, spans for every request.
 
-use std::time::Instant;
+use std::collections::HashMap;
+use std::sync::{LazyLock, PoisonError, RwLock};
+use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
+use axum::http::{HeaderValue, Method};
 use axum::response::Response;
+use metrics::{Counter, Histogram};
+use opentelemetry::KeyValue;
 
 use super::request_id;
+use crate::inference::call::Timing;
+use crate::traces;
 
-/// Wraps a request; the path label is the route, so that ids do not multiply the series.
-pub async fn record(request: Request, next: Next) -> Response {
-    let method = request.method().clone();
-    let route = request
-        .extensions()
-        .get::<MatchedPath>()
-        .map_or_else(|| "unmatched".to_owned(), |path| path.as_str().to_owned());
-    let start = Instant::now();
-    let response = next.run(request).await;
-    let (status, seconds) = (response.status().as_u16(), start.elapsed().as_secs_f64());
+/// The series of one route, method and status.
+#[derive(Clone)]
+struct Series {
+    requests: Counter,
+    duration: Histogram,
+}
+
+/// By route, method and status, which are few: finding a series by its labels costs more than writing to it.
+type Known = HashMap<String, HashMap<(Method, u16), Series>>;
+
+static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
+
+/// A request on its way in. Its path label is the route, so that ids do not multiply the series.
+pub struct Asked {
+    method: Method,
+    route: Option<MatchedPath>,
+    start: Instant,
+    /// Whose span it is part of, where spans are sent.
+    traceparent: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub fn of(request: &Request) -> Self {
+        Self {
+            method: request.method().clone(),
+            route: request.extensions().get::<MatchedPath>().cloned(),
+            start: Instant::now(),
+            traceparent: traces::are_on()
+                .then(|| request.headers().get("traceparent").cloned())
+                .flatten(),
+        }
+    }
+
+    pub fn answered(self, response: &Response) {
+        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+        let (status, took) = (response.status().as_u16(), self.start.elapsed());
+        let series = series(route, &self.method, status);
+        series.requests.increment(1);
+        series.duration.record(took);
+        if traces::are_on() {
+            self.trace(route, response, took);
+        }
+        let seconds = took.as_secs_f64();
+        tracing::debug!(request_id = %request_id::current(), method = %self.method, route, status, seconds, "request");
+    }
+}
+
+impl Asked {
+    fn trace(&self, route: &str, response: &Response, took: Duration) {
+        let start = SystemTime::now() - took;
+        let timing = response.extensions().get::<Timing>();
+        traces::request(traces::Answered {
+            traceparent: self.traceparent.as_ref().and_then(|v| v.to_str().ok()),
+            method: self.method.as_str(),
+            route,
+            status: response.status().as_u16(),
+            request_id: &request_id::current(),
+            start,
+            took,
+            parts: timing.map_or_else(Vec::new, |timing| self.parts(timing, start)),
+        });
+    }
+
+    /// The wait, then the batch, and within it the model.
+    fn parts(&self, timing: &Timing, start: SystemTime) -> Vec<traces::Part> {
+        let Some(since) = timing.since else {
+            return Vec::new();
+        };
+        let queued = start + since.saturating_duration_since(self.start);
+        let part = |name, start, took| traces::Part {
+            name,
+            start,
+            took,
+            attributes: Vec::new(),
+            parts: Vec::new(),
+        };
+        let rows = i64::try_from(timing.batch_rows).unwrap_or(i64::MAX);
+        let begun = queued + timing.queue;
+        vec![
+            part("queue", queued, timing.queue),
+            traces::Part {
+                attributes: vec![KeyValue::new("latentd.batch.rows", rows)],
+                parts: vec![part("compute", begun, timing.compute)],
+                ..part("batch", begun, timing.batch)
+            },
+        ]
+    }
+}
+
+fn series(route: &str, method: &Method, status: u16) -> Series {
+    let key = (method.clone(), status);
+    let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
+    if let Some(found) = known.get(route).and_then(|of| of.get(&key)) {
+        return found.clone();
+    }
+    drop(known);
     let labels = [
         ("method", method.to_string()),
-        ("route", route.clone()),
+        ("route", route.to_owned()),
         ("status", status.to_string()),
     ];
-    metrics::counter!("latentd_http_requests_total", &labels).increment(1);
-    metrics::histogram!("latentd_http_request_duration_seconds", &labels[..2]).record(seconds);
-    tracing::debug!(request_id = %request_id::current(), %method, route, status, seconds, "request");
-    response
+    let series = Series {
+        requests: metrics::counter!("latentd_http_requests_total", &labels),
+        duration: metrics::histogram!("latentd_http_request_duration_seconds", &labels[..2]),
+    };
+    let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
+    known
+        .entry(route.to_owned())
+        .or_default()
+        .insert(key, series.clone());
+    series
 }

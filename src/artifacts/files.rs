@@ -67,6 +67,20 @@ impl Artifacts {
         write_whole(&self.file(sha256, "json"), &text)
     }
 
+    /// Takes in a file that lies on the same disk, under the digest that its content has.
+    pub fn adopt(&self, file: &Path, sha256: &str) -> io::Result<()> {
+        File::open(file)?.sync_all()?;
+        let path = self.path(sha256);
+        let folder = path.parent().unwrap_or(&self.root);
+        fs::create_dir_all(folder)?;
+        fs::rename(file, &path)?;
+        File::open(folder)?.sync_all()
+    }
+
+    pub fn has_manifest(&self, sha256: &str) -> bool {
+        self.file(sha256, "json").exists()
+    }
+
     /// The bytes of an artifact, their digest checked.
     pub fn get(&self, sha256: &str) -> Result<Vec<u8>, ArtifactError> {
         let bytes = fs::read(self.path(sha256)).map_err(|source| ArtifactError::Io {
@@ -107,6 +121,12 @@ impl Artifacts {
             if !folder.is_dir() {
                 continue;
             }
+            // The service alone takes uploads in, and it is only starting.
+            if is_incoming(&folder) {
+                fs::remove_dir_all(&folder)?;
+                removed += 1;
+                continue;
+            }
             for entry in fs::read_dir(folder)? {
                 let path = entry?.path();
                 let known = path
@@ -121,6 +141,14 @@ impl Artifacts {
         }
         Ok(removed)
     }
+}
+
+/// How the folder of an upload under way is named.
+pub const INCOMING: &str = ".incoming-";
+
+fn is_incoming(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| name.starts_with(INCOMING))
 }
 
 fn is_old(path: &Path) -> bool {

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
 use crate::nn::Tensors;
@@ -55,15 +56,13 @@ pub fn encode(tensors: &Tensors, note: &impl Serialize) -> Result<Vec<u8>, Weigh
     Ok(safetensors::serialize(views, Some(note))?)
 }
 
-/// The tensors and the note of [`encode`]'s bytes.
+/// The tensors and the note of [`encode`]'s bytes. Of another program's file the note is null.
 pub fn decode<N: DeserializeOwned>(bytes: &[u8]) -> Result<(Tensors, N), WeightsError> {
     let (_, header) = SafeTensors::read_metadata(bytes)?;
-    let note = header
-        .metadata()
-        .as_ref()
-        .and_then(|m| m.get(NOTE))
-        .ok_or(WeightsError::NoNote)?;
-    let note = serde_json::from_str(note)?;
+    let note = match header.metadata().as_ref().and_then(|m| m.get(NOTE)) {
+        Some(note) => serde_json::from_str(note)?,
+        None => serde_json::from_value(Value::Null).map_err(|_| WeightsError::NoNote)?,
+    };
     let mut tensors = Tensors::new();
     for (name, view) in SafeTensors::deserialize(bytes)?.iter() {
         let kind = match view.dtype() {

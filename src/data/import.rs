@@ -6,7 +6,7 @@
 //! `source` opens and unpacks; `idx`, `npz`, `table` (CSV) and `super::npy`
 //! know the formats; `arrays` and `sink` write what all of them yield.
 
-mod archive;
+pub(crate) mod archive;
 mod arrays;
 mod column;
 pub(crate) mod element;

@@ -26,6 +26,18 @@ pub(crate) struct Header {
     pub dims: Vec<u64>,
 }
 
+/// Values that need nothing done to them, which is most arrays: a copy. None where there is more to say.
+fn plain(layout: Layout, body: &[u8]) -> Option<Vec<f32>> {
+    if layout.element != Element::F32 || layout.big_endian {
+        return None;
+    }
+    let (values, _) = body.as_chunks::<4>();
+    let values: Vec<f32> = values.iter().map(|v| f32::from_le_bytes(*v)).collect();
+    // Without an early end, so that it is done many at a time.
+    let finite = values.iter().fold(true, |all, v| all & v.is_finite());
+    finite.then_some(values)
+}
+
 /// A version 1.0 header in C order, padded to `HEADER_LEN` or, for a very
 /// long shape, to the next multiple of 64.
 pub(crate) fn header(descr: &str, shape: &[u64]) -> Vec<u8> {
@@ -131,6 +143,9 @@ pub fn decode_f32(bytes: &[u8], max_values: usize) -> Result<(Vec<usize>, Vec<f3
             body.len()
         )));
     }
+    if let Some(out) = plain(layout, body) {
+        return Ok((shape, out));
+    }
     let row_len = shape.iter().skip(1).product::<usize>().max(1);
     let mut out = Vec::with_capacity(values);
     layout.each(body, |value| {
@@ -152,9 +167,29 @@ pub fn decode_f32(bytes: &[u8], max_values: usize) -> Result<(Vec<usize>, Vec<f3
 pub fn encode_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
     let dims: Vec<u64> = shape.iter().map(|&d| d as u64).collect();
     let mut out = header("<f4", &dims);
-    out.reserve_exact(values.len() * 4);
-    out.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    append(&mut out, values);
     out
+}
+
+/// What comes before the values of an array of this shape.
+pub fn header_f32(shape: &[u64]) -> Vec<u8> {
+    header("<f4", shape)
+}
+
+/// Values as they stand in a file.
+pub fn bytes_of(values: &[f32]) -> Vec<u8> {
+    let mut out = Vec::new();
+    append(&mut out, values);
+    out
+}
+
+fn append(out: &mut Vec<u8>, values: &[f32]) {
+    let start = out.len();
+    out.resize(start + size_of_val(values), 0);
+    let (places, _) = out[start..].as_chunks_mut::<4>();
+    for (place, value) in places.iter_mut().zip(values) {
+        *place = value.to_le_bytes();
+    }
 }
 
 #[cfg(test)]

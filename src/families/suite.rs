@@ -5,6 +5,7 @@ mod answers;
 mod freezing;
 mod layers;
 mod learning;
+mod onnx;
 mod start;
 mod table;
 mod trial;

@@ -1,6 +1,6 @@
 //! A verb applied to a model: the call as plain numbers, and its answer as plain numbers.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tch::Device;
 
@@ -69,8 +69,12 @@ pub struct Reply {
 /// Where a call's time went.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Timing {
+    /// When the call joined the queue.
+    pub since: Option<Instant>,
     pub queue: Duration,
-    /// Of the whole batch.
+    /// From the batch's first call to the last answer cut out of it.
+    pub batch: Duration,
+    /// In the model.
     pub compute: Duration,
     pub batch_rows: usize,
 }
@@ -90,6 +94,12 @@ pub enum CallError {
         shape: Vec<i64>,
         found: usize,
     },
+    /// What of the model cannot leave as a graph, and what can.
+    #[error("{0}")]
+    NoGraph(String),
+    /// Weights from outside that are not those of the model they are said to be.
+    #[error("{0}")]
+    Unfit(String),
     #[error("the model could not be loaded: {0}")]
     Load(String),
     #[error("the model failed on this input: {0}")]
@@ -133,6 +143,60 @@ impl Verb {
             Self::Inpaint(o) => o.labels.as_ref(),
             Self::Interpolate(o) => o.labels.as_ref(),
             Self::Predict(_) | Self::Filters => None,
+        }
+    }
+
+    /// Whether each row of the answer is that of one input row.
+    pub fn answers_row_by_row(&self) -> bool {
+        match self {
+            Self::Encode(_)
+            | Self::Decode(_)
+            | Self::Reconstruct(_)
+            | Self::Denoise(_)
+            | Self::Score(_)
+            | Self::Predict(_) => true,
+            // A mask may have a row for each input.
+            Self::Inpaint(o) => o.mask.len() < 2,
+            Self::Generate(_) | Self::Interpolate(_) | Self::Filters => false,
+        }
+    }
+
+    /// With a seed, if it draws numbers and has none.
+    #[must_use]
+    pub fn seeded(&self) -> Self {
+        let mut verb = self.clone();
+        if let Some(None) = self.seed() {
+            verb.set_seed(fresh_seed());
+        }
+        verb
+    }
+
+    /// The call of one chunk among many: each chunk draws numbers of its own, the first those of a single call.
+    #[must_use]
+    pub fn of_chunk(&self, chunk: u64) -> Self {
+        let mut verb = self.clone();
+        if let Some(Some(seed)) = self.seed() {
+            verb.set_seed(seed.wrapping_add(chunk));
+        }
+        verb
+    }
+
+    fn set_seed(&mut self, seed: u64) {
+        let seed = Some(seed);
+        match self {
+            Self::Encode(o) => o.seed = seed,
+            Self::Reconstruct(o) => o.seed = seed,
+            Self::Denoise(o) => match &mut o.corrupt {
+                Some(corrupt) if corrupt.seed.is_some() => corrupt.seed = seed,
+                _ => o.seed = seed,
+            },
+            Self::Generate(o) => o.seed = seed,
+            Self::Inpaint(o) => o.seed = seed,
+            Self::Decode(_)
+            | Self::Score(_)
+            | Self::Interpolate(_)
+            | Self::Predict(_)
+            | Self::Filters => {}
         }
     }
 
@@ -184,6 +248,11 @@ impl Verb {
     }
 }
 
+/// 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
+fn fresh_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().0 >> 11
+}
+
 impl Call {
     /// Whether its rows and labels are what the model takes, without computing anything.
     pub fn check(
@@ -210,9 +279,7 @@ impl Call {
     ) -> Result<Reply, CallError> {
         let _guard = tch::no_grad_guard();
         let drawn = self.verb.seed();
-        // 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
-        let seed =
-            drawn.map(|given| given.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 11));
+        let seed = drawn.map(|given| given.unwrap_or_else(fresh_seed));
         let mut rng = Rng::at(seed.unwrap_or(0), &[]);
         let asked = Asked {
             call: self,

@@ -90,7 +90,7 @@ impl Waiting for Order {
 #[derive(Clone)]
 pub struct Engine(Arc<Handle>);
 
-struct Handle(Arc<Door>);
+struct Handle(Arc<Door>, Loader);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -102,7 +102,7 @@ impl Engine {
     pub fn start(artifacts: Artifacts, config: EngineConfig) -> std::io::Result<Self> {
         let door = Arc::new(Door::new(config.bounds));
         let loader = Loader::start(artifacts, config.device, Arc::clone(&door))?;
-        let registry = Registry::new(config.memory_bytes, loader, Arc::clone(&door));
+        let registry = Registry::new(config.memory_bytes, loader.clone(), Arc::clone(&door));
         let room = Room {
             door: Arc::clone(&door),
             registry,
@@ -113,7 +113,7 @@ impl Engine {
         std::thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || room.serve())?;
-        Ok(Self(Arc::new(Handle(door))))
+        Ok(Self(Arc::new(Handle(door, loader))))
     }
 
     /// Queues a call and waits for its answer; refused at once when the queue is full, and given up at
@@ -152,6 +152,10 @@ impl Engine {
                 CallError::Closed
             })
         })
+    }
+
+    pub(super) fn loader(&self) -> &Loader {
+        &self.0.1
     }
 
     /// Whether a call would be refused now: asked before a body is read that would be for nothing.
@@ -217,7 +221,7 @@ struct Room {
 }
 
 /// Multiplications that a second thread pays for: below, handing work over costs more than it saves.
-const WORTH_SHARING: usize = 12_000_000;
+const WORTH_SHARING: usize = 60_000_000;
 
 impl Room {
     fn serve(mut self) {
@@ -251,22 +255,24 @@ impl Room {
         };
         let start = Instant::now();
         let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
-        let replies = merge::answer(&calls, model, &source.facts, self.config.device);
-        let compute = start.elapsed();
+        let (replies, compute) = merge::answer(&calls, model, &source.facts, self.config.device);
+        let batch = start.elapsed();
         let timing = |order: &Order| Timing {
+            since: Some(order.since),
             queue: start.duration_since(order.since),
+            batch,
             compute,
             batch_rows: rows,
         };
-        let batch = Batch {
+        let noted = Batch {
             rows,
             compute,
             queue: orders.iter().map(|order| timing(order).queue).collect(),
             failed: replies.iter().filter(|reply| reply.is_err()).count(),
         };
-        self.door.statistics().note(&source, &batch);
-        self.meters.note(&batch, trigger, calls[0].verb.name());
-        self.door.note_pace(compute, orders.len());
+        self.door.statistics().note(&source, &noted);
+        self.meters.note(&noted, trigger, calls[0].verb.name());
+        self.door.note_pace(batch, orders.len());
         for (order, reply) in orders.into_iter().zip(replies) {
             let timing = timing(&order);
             let _ = order

@@ -34,18 +34,32 @@ pub fn load(
     Ok((model, bytes.len()))
 }
 
-/// A handle; the thread ends when it is dropped.
-pub(super) struct Loader(mpsc::Sender<Arc<ModelSource>>);
+/// Something else with models that are not in memory; it answers by itself, and throws nothing.
+pub(super) type Errand = Box<dyn FnOnce(&Artifacts) + Send>;
+
+enum Task {
+    Load(Arc<ModelSource>),
+    Errand(Errand),
+}
+
+/// A handle; the thread ends when the last one is dropped.
+#[derive(Clone)]
+pub(super) struct Loader(mpsc::Sender<Task>);
 
 impl Loader {
     pub fn start(artifacts: Artifacts, device: Device, door: Arc<Door>) -> std::io::Result<Self> {
-        let (wanted, inbox) = mpsc::channel::<Arc<ModelSource>>();
+        let (wanted, inbox) = mpsc::channel();
         std::thread::Builder::new()
             .name("model loader".to_owned())
             .spawn(move || {
-                for source in inbox {
-                    let found = ready(&source, &artifacts, device);
-                    door.command(Command::Arrived(source, found));
+                for task in inbox {
+                    match task {
+                        Task::Load(source) => {
+                            let found = ready(&source, &artifacts, device);
+                            door.command(Command::Arrived(source, found));
+                        }
+                        Task::Errand(errand) => errand(&artifacts),
+                    }
                 }
             })?;
         Ok(Self(wanted))
@@ -53,7 +67,11 @@ impl Loader {
 
     pub fn load(&self, source: Arc<ModelSource>) {
         // The thread lives as long as this handle: it catches what loading may throw.
-        let _ = self.0.send(source);
+        let _ = self.0.send(Task::Load(source));
+    }
+
+    pub fn run(&self, errand: Errand) {
+        let _ = self.0.send(Task::Errand(errand));
     }
 }
 
@@ -61,7 +79,8 @@ impl Loader {
 fn ready(source: &ModelSource, artifacts: &Artifacts, device: Device) -> Result<Loaded, CallError> {
     let start = Instant::now();
     let loaded = catch_unwind(AssertUnwindSafe(|| {
-        let (model, bytes) = load(source, artifacts, device)?;
+        let (mut model, bytes) = load(source, artifacts, device)?;
+        let bytes = bytes + model.pack();
         warm_up(model.as_ref(), source, device);
         Ok(Loaded { model, bytes })
     }))

@@ -1,6 +1,7 @@
 //! Several calls that ask the same of the same model, computed as one; each gets its own rows back.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use tch::Device;
 
@@ -8,15 +9,23 @@ use super::call::{Call, CallError, Field, Input, Reply};
 use super::engine::panic_text;
 use crate::nn::model::{DataFacts, Model};
 
-/// The answer to each call, in order. Calls that are wrong are told so and do not touch the others.
+/// The answer to each call, in order, and the time that the model took. Calls that are wrong are told so and do not touch the others.
 pub(super) fn answer(
     calls: &[&Call],
     model: &dyn Model,
     facts: &DataFacts,
     device: Device,
-) -> Vec<Result<Reply, CallError>> {
+) -> (Vec<Result<Reply, CallError>>, Duration) {
+    let mut took = Duration::ZERO;
+    let mut compute = |call: &Call| {
+        let start = Instant::now();
+        let reply = fenced(call, model, facts, device);
+        took += start.elapsed();
+        reply
+    };
     if let [call] = calls {
-        return vec![fenced(call, model, facts, device)];
+        let reply = compute(call);
+        return (vec![reply], took);
     }
     let mut replies: Vec<Option<Result<Reply, CallError>>> = calls
         .iter()
@@ -25,7 +34,7 @@ pub(super) fn answer(
     let sound: Vec<usize> = (0..calls.len()).filter(|&i| replies[i].is_none()).collect();
     if let Some(&first) = sound.first() {
         let together: Vec<&Call> = sound.iter().map(|&i| calls[i]).collect();
-        match fenced(&joined(&together), model, facts, device) {
+        match compute(&joined(&together)) {
             Ok(reply) => {
                 let mut start = 0;
                 for &i in &sound {
@@ -37,16 +46,15 @@ pub(super) fn answer(
             // One of them may be at fault; none pays for another's.
             Err(_) if sound.len() > 1 => {
                 for &i in &sound {
-                    replies[i] = Some(fenced(calls[i], model, facts, device));
+                    replies[i] = Some(compute(calls[i]));
                 }
             }
             Err(error) => replies[first] = Some(Err(error)),
         }
     }
-    replies
-        .into_iter()
-        .map(|reply| reply.unwrap_or(Err(CallError::Closed)))
-        .collect()
+    let replies = replies.into_iter();
+    let replies = replies.map(|reply| reply.unwrap_or(Err(CallError::Closed)));
+    (replies.collect(), took)
 }
 
 /// libtorch reports errors by panicking; one bad call must not take the thread with it.

@@ -5,6 +5,7 @@ mod answer;
 pub mod call;
 mod door;
 pub mod engine;
+mod errand;
 pub mod loader;
 mod merge;
 mod meters;
@@ -14,4 +15,5 @@ pub mod statistics;
 
 pub use call::{Call, CallError, Input, Reply, Verb};
 pub use engine::{Engine, EngineConfig, ModelSource, Terms};
+pub use errand::Tried;
 pub use queue::{Bounds, Priority};

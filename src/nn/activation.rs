@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 use utoipa::ToSchema;
 
+use crate::onnx::{Attribute, Graph, Value};
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Activation {
@@ -30,6 +32,33 @@ impl Activation {
             Self::Gelu => x.gelu("none"),
             Self::Silu => x.silu(),
             Self::Elu => x.elu(),
+        }
+    }
+
+    pub fn write(self, graph: &mut Graph, x: &Value) -> Value {
+        match self {
+            Self::Linear => x.clone(),
+            Self::Sigmoid => graph.map("Sigmoid", x),
+            Self::Tanh => graph.map("Tanh", x),
+            Self::Relu => graph.map("Relu", x),
+            Self::LeakyRelu => {
+                let slope = vec![("alpha", Attribute::Float(0.2))];
+                graph.node("LeakyRelu", &[x], slope)
+            }
+            // x Φ(x), by the error function: the operator set has no Gelu of its own yet.
+            Self::Gelu => {
+                let scaled = graph.multiply_by(x, std::f64::consts::FRAC_1_SQRT_2);
+                let error = graph.map("Erf", &scaled);
+                let one = graph.number(1.0);
+                let twice = graph.add(&error, &one);
+                let product = graph.multiply(x, &twice);
+                graph.multiply_by(&product, 0.5)
+            }
+            Self::Silu => {
+                let gate = graph.map("Sigmoid", x);
+                graph.multiply(x, &gate)
+            }
+            Self::Elu => graph.map("Elu", x),
         }
     }
 

@@ -5,6 +5,7 @@ use tch::{Kind, Tensor};
 use utoipa::ToSchema;
 
 use super::rng::Rng;
+use crate::onnx::{Graph, Value};
 
 /// What visible units see of values in [0, 1].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -24,6 +25,14 @@ impl Binarize {
             Self::None => x.shallow_clone(),
             Self::Threshold => x.greater(0.5).to_kind(Kind::Float),
             Self::Dynamic => rng.bernoulli(x),
+        }
+    }
+
+    /// What is seen where nothing is to be drawn: probabilities stand for samples.
+    pub fn write_seen(self, graph: &mut Graph, x: &Value) -> Value {
+        match self {
+            Self::Threshold => graph.above(x, 0.5),
+            Self::None | Self::Dynamic => x.clone(),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 #[cfg(test)]
 mod golden_tests;
+mod graph;
 
 use tch::{Device, Kind, Tensor};
 
@@ -11,6 +12,7 @@ use super::activation::Activation;
 use super::frozen::{CannotFreeze, Frozen};
 use super::net::{Init, Pass};
 use super::norm::{BatchNorm, SpectralNorm};
+use super::packed::Packed;
 use super::rng::Rng;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -193,6 +195,8 @@ pub struct Block {
     norm: Option<BatchNorm>,
     spectral: Option<SpectralNorm>,
     compute: Kind,
+    /// Of a matrix whose weights do not change any more.
+    packed: Option<Packed>,
 }
 
 impl Block {
@@ -226,6 +230,7 @@ impl Block {
             config: config.clone(),
             output,
             compute: Kind::Float,
+            packed: None,
         }
     }
 
@@ -250,6 +255,15 @@ impl Block {
         self.compute = kind;
     }
 
+    /// Readies the block for small batches; its weights must not change after. Bytes that it takes.
+    pub(super) fn pack(&mut self) -> usize {
+        let plain = self.spectral.is_none() && self.compute == Kind::Float;
+        if plain && matches!(self.config.map, Map::Linear { .. }) {
+            self.packed = Packed::of(&self.weight, &self.bias);
+        }
+        self.packed.as_ref().map_or(0, Packed::bytes)
+    }
+
     pub(super) fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let mut h = self.map(x, pass.training.is_some());
         if let Some(norm) = &self.norm {
@@ -272,6 +286,12 @@ impl Block {
 
     /// The affine map alone, with its result in f32.
     fn map(&self, x: &Tensor, training: bool) -> Tensor {
+        if let (Some(packed), Map::Linear { shape }) = (&self.packed, &self.config.map) {
+            let flat = laid_flat(x);
+            if let Some(h) = packed.forward(&flat) {
+                return shaped_as(h, shape);
+            }
+        }
         let weight = match &self.spectral {
             Some(spectral) => spectral.normalised(&self.weight, training),
             None => self.weight.shallow_clone(),
@@ -279,19 +299,7 @@ impl Block {
         let (x, weight) = (x.to_kind(self.compute), weight.to_kind(self.compute));
         let bias = Some(self.bias.to_kind(self.compute));
         let h = match &self.config.map {
-            Map::Linear { shape } => {
-                let flat = if x.dim() > 2 { x.flatten(1, -1) } else { x };
-                let h = flat.linear(&weight, bias.as_ref());
-                match shape.as_slice() {
-                    // With a gate the channels come in two halves.
-                    [_, rest @ ..] if !rest.is_empty() => {
-                        let mut size = vec![h.size()[0], -1];
-                        size.extend(rest);
-                        h.view(size.as_slice())
-                    }
-                    _ => h,
-                }
-            }
+            Map::Linear { shape } => shaped_as(laid_flat(&x).linear(&weight, bias.as_ref()), shape),
             Map::Conv {
                 stride, padding, ..
             } => channels_last(&x).conv2d(
@@ -351,6 +359,26 @@ impl Block {
         if let Some(spectral) = &self.spectral {
             spectral.name_buffers(&format!("{prefix}.spectral"), into);
         }
+    }
+}
+
+fn laid_flat(x: &Tensor) -> Tensor {
+    if x.dim() > 2 {
+        x.flatten(1, -1)
+    } else {
+        x.shallow_clone()
+    }
+}
+
+/// Rows of units as rows of this shape. With a gate the channels come in two halves.
+fn shaped_as(h: Tensor, shape: &[i64]) -> Tensor {
+    match shape {
+        [_, rest @ ..] if !rest.is_empty() => {
+            let mut size = vec![h.size()[0], -1];
+            size.extend(rest);
+            h.view(size.as_slice())
+        }
+        _ => h,
     }
 }
 

@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::rng::Rng;
 use super::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::{Graph, Value};
 
 pub struct BernoulliPair {
     /// Products are computed in the kind of the weights; all that goes in and comes out is f32.
@@ -100,6 +101,20 @@ impl BernoulliPair {
         let flipped_bits: Tensor = 1.0 - v.gather(1, &index, false);
         let flipped = v.scatter(1, &index, &flipped_bits);
         (self.free_energy(&flipped) - self.free_energy(v)).log_sigmoid() * visible as f64
+    }
+
+    /// `c + v W`; the tensors have the names of [`Self::tensors`] behind `prefix`.
+    pub fn write_hidden_input(&self, graph: &mut Graph, prefix: &str, v: &Value) -> Value {
+        let weights = graph.weight(&format!("{prefix}weights"), &self.weights);
+        let bias = graph.weight(&format!("{prefix}hidden_bias"), &self.hidden_bias);
+        graph.affine(v, &weights, &bias)
+    }
+
+    /// `b + h Wᵀ`.
+    pub fn write_visible_input(&self, graph: &mut Graph, prefix: &str, h: &Value) -> Value {
+        let weights = graph.weight(&format!("{prefix}weights"), &self.weights);
+        let bias = graph.weight(&format!("{prefix}visible_bias"), &self.visible_bias);
+        graph.affine_transposed(h, &weights, &bias)
     }
 
     pub fn tensors(&self) -> Tensors {

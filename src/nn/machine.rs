@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::categorical::draw_classes;
 use super::gibbs::BernoulliPair;
 use super::rng::Rng;
+use crate::onnx::{Graph, Value};
 
 /// What to build.
 #[derive(Debug, Clone, Copy)]
@@ -53,6 +54,11 @@ impl MachineConfig {
 impl Machine {
     pub fn classes(&self) -> i64 {
         self.config.classes
+    }
+
+    /// Visible units that are not labels.
+    pub fn units(&self) -> i64 {
+        self.config.units
     }
 
     pub fn hidden_units(&self) -> i64 {
@@ -202,6 +208,55 @@ impl Machine {
         } else {
             -sum(input.softplus())
         }
+    }
+
+    /// The mean of the hidden units under the labels that are likely, for `v` without labels.
+    pub fn write_hidden(&self, graph: &mut Graph, prefix: &str, v: &Value) -> Value {
+        let input = if self.config.classes == 0 {
+            self.pair.write_hidden_input(graph, prefix, v)
+        } else {
+            let labels = self.write_class_probabilities(graph, prefix, v);
+            let visible = graph.beside(v, &labels);
+            self.pair.write_hidden_input(graph, prefix, &visible)
+        };
+        if self.config.linear_hidden {
+            input
+        } else {
+            graph.map("Sigmoid", &input)
+        }
+    }
+
+    /// The probabilities of the visible units that are not labels.
+    pub fn write_units(&self, graph: &mut Graph, prefix: &str, h: &Value) -> Value {
+        let mut input = self.pair.write_visible_input(graph, prefix, h);
+        if self.config.classes > 0 {
+            input = graph.narrow(&input, 1, 0, self.config.units);
+        }
+        graph.map("Sigmoid", &input)
+    }
+
+    /// `p(l | v)`: the hidden units' part of `-F(v, l)` for all classes at once,
+    /// `[batch, classes, hidden]` before the sum. What no label changes is left out.
+    pub fn write_class_probabilities(&self, graph: &mut Graph, prefix: &str, v: &Value) -> Value {
+        let (units, classes) = (self.config.units, self.config.classes);
+        let weights = graph.weight(&format!("{prefix}weights"), &self.pair.weights);
+        let hidden = graph.weight(&format!("{prefix}hidden_bias"), &self.pair.hidden_bias);
+        let visible = graph.weight(&format!("{prefix}visible_bias"), &self.pair.visible_bias);
+        let of_units = graph.narrow(&weights, 0, 0, units);
+        let of_labels = graph.narrow(&weights, 0, units, classes);
+        let bias = graph.narrow(&visible, 0, units, classes);
+        let input = graph.affine(v, &of_units, &hidden);
+        let input = graph.unsqueeze(&input, 1);
+        let input = graph.add(&input, &of_labels);
+        let each = if self.config.linear_hidden {
+            let square = graph.multiply(&input, &input);
+            graph.multiply_by(&square, 0.5)
+        } else {
+            graph.map("Softplus", &input)
+        };
+        let sum = graph.sum_over(&each, 2);
+        let exponents = graph.add(&sum, &bias);
+        graph.softmax(&exponents)
     }
 
     fn affine(&self, bias: &Tensor, x: &Tensor, weights: &Tensor) -> Tensor {

@@ -18,6 +18,7 @@ pub mod frozen;
 pub mod gibbs;
 #[cfg(test)]
 pub mod golden;
+pub mod graph;
 pub mod latent;
 pub mod loss;
 pub mod machine;
@@ -28,6 +29,7 @@ pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod options;
+pub mod packed;
 pub mod penalty;
 pub mod pretrain;
 pub mod rng;

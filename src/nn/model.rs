@@ -9,8 +9,10 @@ use tch::{Kind, Tensor};
 use utoipa::ToSchema;
 
 use super::Tensors;
+use super::graph::GraphVerb;
 use super::options::{EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
+use crate::onnx::Graph;
 
 /// What a net must know of the data it is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -122,6 +124,11 @@ impl From<Tensor> for Answer {
 }
 
 pub trait Model: Send {
+    /// Readies the model for answering small batches: its weights do not change from here on. Bytes of
+    /// memory that it takes beside the weights.
+    fn pack(&mut self) -> usize {
+        0
+    }
     /// Every tensor of the model, by name: what is published.
     fn tensors(&self) -> Tensors;
     /// Shape of one code, for models that have one.
@@ -158,6 +165,10 @@ pub trait Model: Send {
         None
     }
     fn filters(&self) -> Option<&dyn Filters> {
+        None
+    }
+    /// What a verb computes, for other runtimes; none for a verb that the model lacks or that draws numbers.
+    fn graph(&self, _verb: GraphVerb) -> Option<Graph> {
         None
     }
     /// Estimates of the log-likelihood, for evaluations.

@@ -12,6 +12,7 @@ use super::block::{Block, BlockConfig};
 use super::frozen::{CannotFreeze, Frozen};
 use super::rng::Rng;
 use super::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 
 /// How the weights start. Biases start at zero, the scales of normalisations at one.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -157,6 +158,35 @@ impl Net {
         if h.dim() > 2 { h.flatten(1, -1) } else { h }
     }
 
+    /// The output of the first `depth` blocks as in use, flat, for flat rows `x`; the tensors have the
+    /// names of [`Self::tensors`].
+    pub fn write_to(
+        &self,
+        graph: &mut Graph,
+        prefix: &str,
+        x: &Value,
+        depth: usize,
+        labels: Option<&Value>,
+    ) -> Value {
+        let (mut h, mut row) = (x.clone(), self.input.as_slice());
+        if depth > 0 && row.len() > 1 {
+            h = graph.reshape(x, row);
+        }
+        for (i, block) in self.blocks.iter().take(depth).enumerate() {
+            h = block.write(graph, &format!("{prefix}.{i}"), &h, row, labels);
+            row = block.output_shape();
+        }
+        if depth > 0 && row.len() > 1 {
+            h = graph.flatten(&h);
+        }
+        h
+    }
+
+    /// The same through all blocks, of a net that is conditioned on nothing.
+    pub fn write(&self, graph: &mut Graph, prefix: &str, x: &Value) -> Value {
+        self.write_to(graph, prefix, x, self.depth(), None)
+    }
+
     pub fn depth(&self) -> usize {
         self.blocks.len()
     }
@@ -166,6 +196,11 @@ impl Net {
         self.blocks
             .last()
             .map_or(self.input.as_slice(), Block::output_shape)
+    }
+
+    /// Values in one input row.
+    pub fn input_features(&self) -> i64 {
+        self.input.iter().product()
     }
 
     /// Values in one output row.
@@ -189,6 +224,11 @@ impl Net {
             block.compute_in(kind);
         }
         self
+    }
+
+    /// Readies the net for small batches, once its weights do not change any more. Bytes that it takes.
+    pub fn pack(&mut self) -> usize {
+        self.blocks.iter_mut().map(Block::pack).sum()
     }
 
     /// Marks every parameter for gradients.

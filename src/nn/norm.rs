@@ -6,6 +6,7 @@ use super::Tensors;
 use super::frozen::{CannotFreeze, Frozen};
 use super::net::Pass;
 use super::rng::Rng;
+use crate::onnx::{Attribute, Graph, Value};
 
 const MOMENTUM: f64 = 0.1;
 const EPSILON: f64 = 1e-5;
@@ -71,6 +72,46 @@ impl BatchNorm {
         broadcast.resize(size.len(), 1);
         let of_class = |table: &Tensor| table.index_select(0, labels).view(broadcast.as_slice());
         normal * of_class(&self.scale) + of_class(&self.shift)
+    }
+
+    /// As in use, for `x: [batch, …row]`.
+    pub fn write(
+        &self,
+        graph: &mut Graph,
+        prefix: &str,
+        x: &Value,
+        row: &[i64],
+        labels: Option<&Value>,
+    ) -> Value {
+        let mut named = |name: &str, tensor| graph.weight(&format!("{prefix}.{name}"), tensor);
+        let [scale, shift] =
+            [("weight", &self.scale), ("bias", &self.shift)].map(|(n, t)| named(n, t));
+        let [mean, variance] =
+            [("mean", &self.mean), ("variance", &self.variance)].map(|(n, t)| named(n, t));
+        #[expect(clippy::cast_possible_truncation, reason = "attributes are f32")]
+        let epsilon = vec![("epsilon", Attribute::Float(EPSILON as f32))];
+        if !self.conditional {
+            let inputs = [x, &scale, &shift, &mean, &variance];
+            return graph.node("BatchNormalization", &inputs, epsilon);
+        }
+        let one = graph.constant(self.mean.ones_like());
+        let none = graph.constant(self.mean.zeros_like());
+        let normal = graph.node(
+            "BatchNormalization",
+            &[x, &one, &none, &mean, &variance],
+            epsilon,
+        );
+        let Some(labels) = labels else {
+            return normal;
+        };
+        let mut broadcast = row.to_vec();
+        broadcast.iter_mut().skip(1).for_each(|d| *d = 1);
+        let [scale, shift] = [scale, shift].map(|table| {
+            let of_class = graph.look_up(&table, labels);
+            graph.reshape(&of_class, &broadcast)
+        });
+        let scaled = graph.multiply(&normal, &scale);
+        graph.add(&scaled, &shift)
     }
 
     pub fn name_parameters(&self, prefix: &str, into: &mut Tensors) {

@@ -3,6 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::{Graph, Value};
 
 /// `z = (x - mean) / deviation`, each `[columns]`.
 pub struct Standardizer {
@@ -81,6 +82,26 @@ impl Standardizer {
 
     pub fn undo(&self, z: &Tensor) -> Tensor {
         z * &self.deviation + &self.mean
+    }
+
+    /// `z` of `x`; the tensors have the names of [`Self::name_tensors`].
+    pub fn write(&self, graph: &mut Graph, prefix: &str, x: &Value) -> Value {
+        let (mean, deviation) = self.write_moments(graph, prefix);
+        let centred = graph.subtract(x, &mean);
+        graph.divide(&centred, &deviation)
+    }
+
+    /// `x` of `z`.
+    pub fn write_undo(&self, graph: &mut Graph, prefix: &str, z: &Value) -> Value {
+        let (mean, deviation) = self.write_moments(graph, prefix);
+        let scaled = graph.multiply(z, &deviation);
+        graph.add(&scaled, &mean)
+    }
+
+    fn write_moments(&self, graph: &mut Graph, prefix: &str) -> (Value, Value) {
+        let mean = graph.weight(&format!("{prefix}.mean"), &self.mean);
+        let deviation = graph.weight(&format!("{prefix}.deviation"), &self.deviation);
+        (mean, deviation)
     }
 
     /// `[columns]`.

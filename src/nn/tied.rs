@@ -9,6 +9,7 @@ use super::activation::Activation;
 use super::block::{Block, Map};
 use super::net::{Net, NetConfig};
 use super::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::{Attribute, Graph, Value};
 
 /// The way back through one layer, onto rows of shape `output`.
 struct Layer {
@@ -50,6 +51,42 @@ pub fn parameters(encoder: &NetConfig) -> u128 {
         .iter()
         .map(|&n| u128::from(n.unsigned_abs()))
         .sum()
+}
+
+impl Layer {
+    /// The affine map back, `x` and what comes out of it flat.
+    fn write(
+        &self,
+        graph: &mut Graph,
+        block: &Block,
+        x: &Value,
+        weight: &Value,
+        bias: &Value,
+    ) -> Value {
+        let Map::Conv {
+            kernel,
+            stride,
+            padding,
+            ..
+        } = block.config().map
+        else {
+            return graph.affine(x, weight, bias);
+        };
+        let from = block.output_shape();
+        let left_over =
+            |side: usize| self.output[side] - ((from[side] - 1) * stride - 2 * padding + kernel);
+        let attributes = vec![
+            ("strides", Attribute::Ints(vec![stride; 2])),
+            ("pads", Attribute::Ints(vec![padding; 4])),
+            (
+                "output_padding",
+                Attribute::Ints(vec![left_over(1), left_over(2)]),
+            ),
+        ];
+        let image = graph.reshape(x, from);
+        let back = graph.node("ConvTranspose", &[&image, weight, bias], attributes);
+        graph.flatten(&back)
+    }
 }
 
 impl Tied {
@@ -130,6 +167,26 @@ impl Tied {
             }
         };
         layer.activation.apply(&h.to_kind(Kind::Float))
+    }
+
+    /// All layers, for flat rows; the tensors have the names of [`Self::tensors`], and those of the
+    /// encoder under `up`.
+    pub fn write(
+        &self,
+        graph: &mut Graph,
+        (up, down): (&str, &str),
+        encoder: &Net,
+        x: &Value,
+    ) -> Value {
+        let mut h = x.clone();
+        let blocks = encoder.blocks().iter().enumerate().rev();
+        for (i, (layer, (level, block))) in self.layers.iter().zip(blocks).enumerate() {
+            let weight = graph.weight(&format!("{up}.{level}.weight"), block.weight());
+            let bias = graph.weight(&format!("{down}.{i}.bias"), &layer.bias);
+            let back = layer.write(graph, block, &h, &weight, &bias);
+            h = layer.activation.write(graph, &back);
+        }
+        h
     }
 
     /// Marks every bias for gradients.

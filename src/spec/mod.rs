@@ -4,10 +4,12 @@
 pub mod evaluation;
 pub mod footprint;
 pub mod job;
+pub mod manifest;
 pub mod model;
 pub mod source;
 pub mod training;
 
 pub use evaluation::{Evaluation, EvaluationRequest};
 pub use job::{JobRequest, JobSpec, Surroundings};
+pub use manifest::Manifest;
 pub use source::InitFrom;

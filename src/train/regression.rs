@@ -9,6 +9,7 @@ use crate::data::split::Batch;
 use crate::nn::model::DataFacts;
 use crate::nn::standardize::{Columns, Standardizer};
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 
 /// The first two moments of the standardised numbers: what `r2` needs of the whole split.
 const MOMENTS: [&str; 2] = ["number", "number_squared"];
@@ -50,6 +51,11 @@ impl Regression {
     /// The net's outputs in the numbers' own unit, `[batch, 1]`.
     pub fn answers(&self, outputs: &Tensor) -> Tensor {
         self.scale.undo(outputs)
+    }
+
+    /// The same as a graph.
+    pub fn write_answers(&self, graph: &mut Graph, outputs: &Value) -> Value {
+        self.scale.write_undo(graph, "target", outputs)
     }
 
     /// What a step tells: `rmse` is for [`Self::summary`] to make of it.

@@ -12,6 +12,7 @@ use super::now_ms;
 use crate::nn::Tensors;
 use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
+use crate::traces;
 use crate::train::forecast::{Forecast, PlannedPhase};
 use crate::train::{Adopted, Halt, Observer, Progress, Report, Request, Snapshot};
 
@@ -24,6 +25,8 @@ pub struct JobObserver {
     pub checkpoints: Checkpoints,
     /// How the model is shown while it learns, where it can be.
     pub gallery: Option<Gallery>,
+    /// The run as a span, where spans are sent.
+    pub trace: Option<traces::Job>,
     control: Control,
     pace: Pace,
     reported: Instant,
@@ -90,6 +93,7 @@ impl JobObserver {
         Self {
             checkpoints,
             gallery: None,
+            trace: None,
             control,
             pace: Pace {
                 forecast: Forecast::default(),
@@ -243,6 +247,9 @@ impl Observer for JobObserver {
     }
 
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]) {
+        if let Some(trace) = &mut self.trace {
+            trace.epoch(progress.epoch, metrics);
+        }
         self.pace.close_epoch();
         self.window.clear();
         self.window_opened = Instant::now();

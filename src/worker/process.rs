@@ -19,6 +19,7 @@ use crate::inference::engine::panic_text;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task, Wish};
 use crate::leave::leave;
 use crate::store::{Store, StoreError};
+use crate::traces;
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -144,6 +145,7 @@ async fn run_in_thread(
     let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, control);
+        observer.trace = traces::Job::start(&job.id, &job.kind, job.attempt);
         catch_unwind(AssertUnwindSafe(|| match job.task {
             Task::Train => training::run(&job, &dataset, &layout, &mut observer),
             Task::Evaluate => evaluation::run(&job, &dataset, &layout, &mut observer),

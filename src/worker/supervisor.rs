@@ -34,6 +34,8 @@ pub struct Supervisor {
     pub grace: Duration,
     /// How long a worker may hang.
     pub patience: Duration,
+    /// How far its workers stand back for whoever else wants the cores.
+    pub nice: i32,
 }
 
 impl Supervisor {
@@ -138,6 +140,8 @@ impl Supervisor {
             .arg("--jobs-per-gpu")
             .arg(self.policy.per_gpu.to_string())
             .args(self.limit_on_cpu())
+            .arg("--training-nice")
+            .arg(self.nice.to_string())
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;

@@ -7,6 +7,8 @@ use flate2::write::GzEncoder;
 use reqwest::multipart::{Form, Part};
 use serde_json::Value;
 
+use crate::service::Service;
+
 /// The header of an IDX file of bytes.
 pub fn idx_header(dims: &[u32]) -> Vec<u8> {
     let mut out = vec![0, 0, 8, u8::try_from(dims.len()).expect("few dimensions")];
@@ -170,4 +172,27 @@ pub fn assert_close(a: &[f32], b: &[f32], tolerance: f32) {
     for (i, (a, b)) in a.iter().zip(b).enumerate() {
         assert!((a - b).abs() <= tolerance, "value {i}: {a} and {b}");
     }
+}
+
+/// The same of numbers or flat rows in JSON; `what` is for the message.
+#[track_caller]
+pub fn assert_near(a: &Value, b: &Value, tolerance: f64, what: &str) {
+    let numbers = |value: &Value| -> Vec<f64> {
+        let one = value.as_f64().map(|number| vec![number]);
+        let many = || value.as_array()?.iter().map(Value::as_f64).collect();
+        one.or_else(many)
+            .unwrap_or_else(|| panic!("{what}: no numbers: {value}"))
+    };
+    let (a, b) = (numbers(a), numbers(b));
+    assert_eq!(a.len(), b.len(), "{what}");
+    for (i, (a, b)) in a.iter().zip(&b).enumerate() {
+        let allowed = tolerance * (1.0 + a.abs());
+        assert!((a - b).abs() <= allowed, "{what}: value {i}: {a} and {b}");
+    }
+}
+
+/// The first rows of the embedded digits' test split.
+pub async fn first_digits(service: &Service, n: usize) -> Vec<Vec<f32>> {
+    let path = format!("/v1/datasets/digits/rows?split=test&limit={n}");
+    rows(&service.get(&path).await.ok(200)["rows"])
 }

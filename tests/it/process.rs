@@ -32,6 +32,11 @@ pub fn memory(pid: u32) -> u64 {
     number(pid, "VmRSS:").expect("the process runs") * 1024
 }
 
+/// The part of it that is no file's: what it allocated.
+pub fn own_memory(pid: u32) -> u64 {
+    number(pid, "RssAnon:").expect("the process runs") * 1024
+}
+
 /// How many files it has open.
 pub fn open_files(pid: u32) -> usize {
     fs::read_dir(format!("/proc/{pid}/fd")).map_or(0, Iterator::count)

@@ -21,6 +21,10 @@ impl Reply {
             .collect()
     }
 
+    pub fn whole_text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)

@@ -243,6 +243,10 @@ impl Service {
         self.send(self.request(Method::POST, path).json(body)).await
     }
 
+    pub async fn put(&self, path: &str, body: &Value) -> Reply {
+        self.send(self.request(Method::PUT, path).json(body)).await
+    }
+
     /// Posts with an `Accept` header.
     pub async fn post_for(&self, path: &str, body: &Value, accept: &str) -> Reply {
         self.send(

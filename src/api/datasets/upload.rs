@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::artifacts::files::INCOMING;
 use crate::jobs::check_name;
 
 const FILE_PARTS: [&str; 6] = [
@@ -32,8 +33,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn create(datasets: &Path) -> std::io::Result<Self> {
-        let path = datasets.join(format!(".incoming-{}", uuid::Uuid::new_v4().simple()));
+    pub fn create(beside: &Path) -> std::io::Result<Self> {
+        let path = beside.join(format!("{INCOMING}{}", uuid::Uuid::new_v4().simple()));
         std::fs::create_dir_all(&path)?;
         Ok(Self { path, kept: false })
     }
@@ -164,7 +165,7 @@ async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
 }
 
 /// Streams a part to a file; answers how many bytes the upload may still bring.
-async fn save(
+pub(in crate::api) async fn save(
     mut field: Field<'_>,
     path: &Path,
     mut room: u64,
@@ -192,7 +193,7 @@ async fn save(
     Ok(room)
 }
 
-async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
+pub(in crate::api) async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
     let mut bytes = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         bytes.extend_from_slice(&chunk);
@@ -207,7 +208,7 @@ async fn read_text(mut field: Field<'_>, pointer: &str) -> Result<String> {
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
-fn broken(error: MultipartError) -> Problem {
+pub(in crate::api) fn broken(error: MultipartError) -> Problem {
     let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
         Code::TooLarge
     } else {

@@ -1,4 +1,4 @@
-//! `PUT|DELETE /v1/models/{model}/aliases/{alias}`.
+//! `GET|PUT|DELETE /v1/models/{model}/aliases/{alias}`.
 
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -7,10 +7,12 @@ use utoipa::ToSchema;
 
 use super::Model;
 use crate::api::extract::Json;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::list::rfc3339;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_name;
 use crate::store::StoreError;
+use crate::worker::now_ms;
 
 /// Where an alias points.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -18,6 +20,57 @@ use crate::store::StoreError;
 pub struct AliasTarget {
     #[schema(minimum = 1)]
     pub version: i64,
+}
+
+/// An alias, and where it pointed before.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Alias {
+    pub model: String,
+    pub alias: String,
+    /// Where it points now; null once it was removed.
+    pub version: Option<i64>,
+    /// The last hundred moves, the latest first.
+    pub history: Vec<AliasMove>,
+}
+
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AliasMove {
+    /// Null where it was removed.
+    pub version: Option<i64>,
+    #[schema(format = DateTime)]
+    pub at: String,
+}
+
+/// Where an alias points, and where it pointed before.
+#[utoipa::path(get, path = "/v1/models/{model}/aliases/{alias}", operation_id = "get_model_alias", tag = "models", summary = "An alias and its history",
+    params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
+    responses(
+        (status = 200, description = "The alias", body = Alias),
+        (status = 404, description = "There is none, and never was", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn get(
+    State(app): State<AppState>,
+    Path((model, alias)): Path<(String, String)>,
+) -> Result<axum::Json<Alias>> {
+    let moves = app.store.alias_moves(&model, &alias).await?;
+    let Some(latest) = moves.first() else {
+        let detail = format!("there is no alias \"{model}@{alias}\"");
+        return Err(Problem::new(Code::NotFound, detail));
+    };
+    let version = latest.version;
+    let history = moves
+        .iter()
+        .map(|m| AliasMove {
+            version: m.version,
+            at: rfc3339(m.at),
+        })
+        .collect();
+    Ok(axum::Json(Alias {
+        model,
+        alias,
+        version,
+        history,
+    }))
 }
 
 /// Points an alias at a version, moving it if it exists.
@@ -36,7 +89,11 @@ pub async fn put(
 ) -> Result<axum::Json<Model>> {
     check_name(&alias).map_err(|e| Problem::field("/alias", e.to_string()))?;
     app.store.model(&model).await?;
-    match app.store.put_alias(&model, &alias, target.version).await {
+    match app
+        .store
+        .put_alias(&model, &alias, target.version, now_ms())
+        .await
+    {
         Ok(()) => Ok(axum::Json(app.store.model(&model).await?.into())),
         Err(StoreError::NotFound(_)) => Err(Problem::field(
             "/version",
@@ -57,6 +114,6 @@ pub async fn delete(
     State(app): State<AppState>,
     Path((model, alias)): Path<(String, String)>,
 ) -> Result<StatusCode> {
-    app.store.delete_alias(&model, &alias).await?;
+    app.store.delete_alias(&model, &alias, now_ms()).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -13,11 +13,15 @@ use crate::data::npy;
 use crate::inference::Reply;
 use crate::inference::call::{Field, Timing};
 use crate::store::ModelVersion;
+use crate::traces;
 
 pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
-    let timing = server_timing(&reply.timing);
+    let timing = reply.timing;
     let mut response = written(found, reply, form).await?;
-    response.headers_mut().extend(timing);
+    response.headers_mut().extend(server_timing(&timing));
+    if traces::are_on() {
+        response.extensions_mut().insert(timing);
+    }
     Ok(response)
 }
 
@@ -58,7 +62,7 @@ async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response>
             let png = picture_of(reply, found.range).await?;
             Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
         }
-        Form::Json | Form::EventStream => {
+        Form::Json | Form::JsonLines | Form::EventStream => {
             let body = serde_json::to_vec(&Answer {
                 version: &found.version,
                 reply: &reply,
@@ -70,7 +74,7 @@ async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response>
 }
 
 /// Forms without room for it carry the seed beside the body.
-fn seed_header(reply: &Reply) -> HeaderMap {
+pub fn seed_header(reply: &Reply) -> HeaderMap {
     let seed = reply
         .seed
         .map(|seed| (HeaderName::from_static("x-latentd-seed"), seed.into()));
@@ -107,9 +111,9 @@ async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
 }
 
 /// The JSON answer, written from flat buffers.
-struct Answer<'a> {
-    version: &'a ModelVersion,
-    reply: &'a Reply,
+pub struct Answer<'a> {
+    pub version: &'a ModelVersion,
+    pub reply: &'a Reply,
 }
 
 impl Serialize for Answer<'_> {

@@ -57,7 +57,7 @@ pub fn require_offered(version: &ModelVersion, verb: &str) -> Result<()> {
 }
 
 /// The verb of this name with its options.
-fn verb_of(name: &str, options: Map<String, Value>) -> Result<Verb> {
+pub fn verb_of(name: &str, options: Map<String, Value>) -> Result<Verb> {
     let Some((_, reader)) = VERBS.iter().find(|(verb, _)| *verb == name) else {
         // A newer version of the program may have published a model that offers it.
         return Err(Problem::new(
@@ -72,12 +72,10 @@ fn verb_of(name: &str, options: Map<String, Value>) -> Result<Verb> {
 pub async fn ask(
     app: &AppState,
     found: &Resolved,
-    verb: &str,
+    verb: Verb,
     input: Option<Input>,
-    options: Map<String, Value>,
     terms: Terms,
 ) -> Result<Reply> {
-    let verb = verb_of(verb, options)?;
     let call = Call {
         input: require_input(&verb, input)?,
         verb,

@@ -59,7 +59,8 @@ fn rows(scanner: &mut Scanner) -> Option<Flat> {
     let mut width = None;
     scanner.list(|scanner| {
         let before = flat.values.len();
-        flat.values.reserve(width.unwrap_or(0));
+        // A number and its comma are seldom more than ten bytes.
+        flat.values.reserve(width.unwrap_or(scanner.left() / 10));
         scanner.numbers(&mut flat.values, DEEPEST)?;
         let found = flat.values.len() - before;
         flat.rows += 1;

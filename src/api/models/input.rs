@@ -13,7 +13,7 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::data::{npy, picture};
 use crate::inference::Input;
-use crate::store::StoreError;
+use crate::store::{Dataset, StoreError};
 
 /// Values in one request, at most: what a body of the greatest size could hold as f32.
 pub const MOST_VALUES: usize = 64 << 20;
@@ -30,9 +30,10 @@ pub struct RowsRef {
     pub split: String,
     #[serde(default)]
     pub offset: u64,
-    /// Rows, from 1 to 4096. Default 16.
+    /// Rows. More than 4096 are streamed, and answered as `application/x-ndjson` or `application/x-npy`.
+    /// Default 16.
     #[serde(default = "sixteen")]
-    #[schema(minimum = 1, maximum = 4096, default = 16)]
+    #[schema(minimum = 1, default = 16)]
     pub limit: u64,
 }
 
@@ -48,6 +49,8 @@ const fn sixteen() -> u64 {
 #[derive(Debug, Default)]
 pub struct VerbInput {
     pub input: Option<Input>,
+    /// Rows of a data set, to be read by whoever answers.
+    pub rows: Option<RowsRef>,
     pub options: Map<String, Value>,
 }
 
@@ -63,7 +66,7 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
         .map(|&d| usize::try_from(d).unwrap_or(0))
         .collect();
     match media_type.as_deref() {
-        Some(kind) if is_json(kind) => from_json(app, &bytes, query).await,
+        Some(kind) if is_json(kind) => from_json(&bytes, query),
         Some("application/x-npy") => {
             let (found, values) = npy::decode_f32(&bytes, MOST_VALUES)
                 .map_err(|e| Problem::field("/inputs", e.to_string()))?;
@@ -74,6 +77,7 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
                     values,
                     labels: None,
                 }),
+                rows: None,
                 options: query,
             })
         }
@@ -89,11 +93,13 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
                     values,
                     labels: None,
                 }),
+                rows: None,
                 options: query,
             })
         }
         None => Ok(VerbInput {
             input: None,
+            rows: None,
             options: query,
         }),
     }
@@ -134,49 +140,40 @@ fn npy_rows(found: &[usize], shape: &[usize]) -> Result<usize> {
     }
 }
 
-async fn from_json(app: &AppState, bytes: &[u8], query: Map<String, Value>) -> Result<VerbInput> {
+fn from_json(bytes: &[u8], query: Map<String, Value>) -> Result<VerbInput> {
     let document: Document = body::read(bytes)?;
     let mut options = query;
     options.extend(document.options);
-    let input = match (document.inputs, document.rows) {
-        (Some(_), Some(_)) => return Err(Problem::field("/rows", "give either inputs or rows")),
-        (Some(flat), None) => Some(Input {
-            rows: flat.rows,
-            values: flat.values,
-            labels: None,
-        }),
-        (None, Some(rows)) => Some(referred(app, &rows).await?),
-        (None, None) => None,
-    };
-    Ok(VerbInput { input, options })
+    if document.inputs.is_some() && document.rows.is_some() {
+        return Err(Problem::field("/rows", "give either inputs or rows"));
+    }
+    if document.rows.as_ref().is_some_and(|rows| rows.limit == 0) {
+        return Err(Problem::field("/rows/limit", "must be at least 1, got 0"));
+    }
+    let input = document.inputs.map(|flat| Input {
+        rows: flat.rows,
+        values: flat.values,
+        labels: None,
+    });
+    Ok(VerbInput {
+        input,
+        rows: document.rows,
+        options,
+    })
 }
 
-async fn referred(app: &AppState, rows: &RowsRef) -> Result<Input> {
-    if !(1..=4096).contains(&rows.limit) {
-        return Err(Problem::field(
-            "/rows/limit",
-            format!("must be between 1 and 4096, got {}", rows.limit),
-        ));
-    }
-    let dataset = app
-        .store
-        .dataset(&rows.dataset)
-        .await
-        .map_err(|e| match e {
-            StoreError::NotFound(text) => {
-                Problem::field("/rows/dataset", format!("there is no {text}"))
-            }
-            other => other.into(),
-        })?;
-    let slice = read_rows(
-        app,
-        &dataset,
-        &rows.split,
-        rows.offset,
-        rows.limit,
-        "/rows/",
-    )
-    .await?;
+/// The data set that rows are asked of.
+pub async fn dataset_of(app: &AppState, rows: &RowsRef) -> Result<Dataset> {
+    app.store.dataset(&rows.dataset).await.map_err(|e| match e {
+        StoreError::NotFound(text) => {
+            Problem::field("/rows/dataset", format!("there is no {text}"))
+        }
+        other => other.into(),
+    })
+}
+
+pub async fn referred(app: &AppState, dataset: &Dataset, rows: &RowsRef) -> Result<Input> {
+    let slice = read_rows(app, dataset, &rows.split, rows.offset, rows.limit, "/rows/").await?;
     Ok(Input {
         rows: slice.rows,
         values: slice.values,

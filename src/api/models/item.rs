@@ -29,5 +29,10 @@ pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Resu
 pub async fn delete(State(app): State<AppState>, Path(model): Path<String>) -> Result<StatusCode> {
     let orphans = app.store.delete_model(&model).await?;
     app.artifacts.remove(&orphans);
+    for loaded in app.engine.loaded() {
+        if loaded.name == model {
+            app.engine.unload(&model, loaded.version).await;
+        }
+    }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -4,13 +4,18 @@ pub mod alias;
 pub mod answer;
 pub mod ask;
 pub mod body;
+pub mod export;
 pub mod filters;
+pub mod import;
 pub mod input;
 pub mod item;
 pub mod list;
+pub mod onnx;
 pub mod render;
+pub mod residence;
 pub mod resolve;
 pub mod scan;
+pub mod stream;
 pub mod terms;
 pub mod verbs;
 pub mod version;
@@ -18,7 +23,7 @@ pub mod version;
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
@@ -56,10 +61,10 @@ pub struct ModelVersion {
     /// The family.
     pub kind: String,
     pub spec: ModelSpec,
-    /// The job that trained it.
-    pub job: String,
-    /// The data set it was trained on.
-    pub dataset: String,
+    /// The job that trained it; null if it was imported.
+    pub job: Option<String>,
+    /// The data set it was trained on; null if it was imported.
+    pub dataset: Option<String>,
     /// Shape of one input row.
     pub input_shape: Vec<i64>,
     /// Shape of one code, for models that have one.
@@ -141,18 +146,21 @@ pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Respon
         .await
         .map_err(|e| Problem::internal(&e))?
         .len();
-    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
-        .map_err(|e| Problem::internal(&e))?;
+    let mut headers = attachment(name, bytes)?;
     let etag =
         HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(|e| Problem::internal(&e))?;
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        ),
+    headers.insert(header::ETAG, etag);
+    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}
+
+/// The headers of a file that is to be saved under this name.
+fn attachment(name: &str, bytes: u64) -> Result<HeaderMap> {
+    let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
+        .map_err(|e| Problem::internal(&e))?;
+    let octets = HeaderValue::from_static("application/octet-stream");
+    Ok(HeaderMap::from_iter([
+        (header::CONTENT_TYPE, octets),
         (header::CONTENT_LENGTH, bytes.into()),
         (header::CONTENT_DISPOSITION, disposition),
-        (header::ETAG, etag),
-    ];
-    Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+    ]))
 }

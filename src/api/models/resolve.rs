@@ -10,9 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request, State};
-use axum::middleware::Next;
-use axum::response::Response;
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
 
 use super::{find_version, source};
 use crate::api::problem::Result;
@@ -103,20 +102,13 @@ pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
     Ok(resolved)
 }
 
-/// After every request that is not inference, what was looked up before it counts no more.
-pub async fn forget(State(app): State<AppState>, request: Request, next: Next) -> Response {
+/// Whether a request only reads models: nothing it is answered tells of a version that was not known before.
+pub fn is_inference(request: &Request) -> bool {
     let path = request.extensions().get::<MatchedPath>();
-    let inference = request.method() == axum::http::Method::POST
-        && path.is_some_and(|path| is_inference(path.as_str()));
-    let response = next.run(request).await;
-    if !inference {
-        app.resolver.forget();
-    }
-    response
+    request.method() == Method::POST && path.is_some_and(|path| only_reads(path.as_str()))
 }
 
-/// Routes that only read models.
-fn is_inference(path: &str) -> bool {
-    let verb = path.strip_prefix("/v1/models/{model}/");
-    verb.is_some_and(|verb| !verb.contains('/')) || path.ends_with("/infer")
+fn only_reads(route: &str) -> bool {
+    let verb = route.strip_prefix("/v1/models/{model}/");
+    verb.is_some_and(|verb| !verb.contains('/')) || route.ends_with("/infer")
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
@@ -29,40 +29,55 @@ pub struct TermsHeaders {
     priority: Option<Priority>,
 }
 
-/// Takes the terms out of `options`; what the body says goes before the headers.
-pub fn take(
-    headers: &HeaderMap,
-    options: &mut Map<String, Value>,
+/// What the headers say, and when.
+pub struct Asked {
     arrival: Instant,
-) -> Result<Terms> {
-    let timeout: Option<u64> = one(headers, TIMEOUT, options, "timeout_ms", |text| {
-        text.parse::<u64>().map(Value::from).ok()
-    })?;
-    let priority: Option<Priority> = one(headers, PRIORITY, options, "priority", |text| {
-        Some(Value::from(text))
-    })?;
+    timeout: Option<HeaderValue>,
+    priority: Option<HeaderValue>,
+}
+
+impl Asked {
+    pub fn of(headers: &HeaderMap) -> Self {
+        Self {
+            arrival: Instant::now(),
+            timeout: headers.get(TIMEOUT).cloned(),
+            priority: headers.get(PRIORITY).cloned(),
+        }
+    }
+}
+
+/// Takes the terms out of `options`; what the body says goes before the headers.
+pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<Terms> {
+    let timeout: Option<u64> = one(
+        (TIMEOUT, asked.timeout.as_ref()),
+        (options, "timeout_ms"),
+        |text| text.parse::<u64>().map(Value::from).ok(),
+    )?;
+    let priority: Option<Priority> = one(
+        (PRIORITY, asked.priority.as_ref()),
+        (options, "priority"),
+        |text| Some(Value::from(text)),
+    )?;
     if let Some(ms) = timeout.filter(|ms| !(1..=LONGEST_MS).contains(ms)) {
         let rule = format!("must be between 1 and {LONGEST_MS}, got {ms}");
         return Err(Problem::field("/timeout_ms", rule));
     }
     Ok(Terms {
         priority: priority.unwrap_or_default(),
-        deadline: timeout.map(|ms| arrival + Duration::from_millis(ms)),
+        deadline: timeout.map(|ms| asked.arrival + Duration::from_millis(ms)),
     })
 }
 
 fn one<T: DeserializeOwned>(
-    headers: &HeaderMap,
-    header: &'static str,
-    options: &mut Map<String, Value>,
-    field: &str,
+    (header, said): (&str, Option<&HeaderValue>),
+    (options, field): (&mut Map<String, Value>, &str),
     read: impl Fn(&str) -> Option<Value>,
 ) -> Result<Option<T>> {
     // Most requests have neither, and none is worth a look-up by hash then.
     let beside = (!options.is_empty())
         .then(|| options.shift_remove(field))
         .flatten();
-    let (pointer, value) = match (beside, headers.get(header)) {
+    let (pointer, value) = match (beside, said) {
         (Some(value), _) => (format!("/{field}"), value),
         (None, Some(value)) => {
             let text = value.to_str().unwrap_or_default();
@@ -89,7 +104,7 @@ mod tests {
         let Value::Object(mut options) = options else {
             panic!("not an object")
         };
-        let terms = take(&map, &mut options, Instant::now());
+        let terms = take(&Asked::of(&map), &mut options);
         assert!(options.keys().all(|key| key == "layer"), "{options:?}");
         terms
     }

@@ -1,8 +1,6 @@
 //! `POST /v1/models/{model}/{verb}`: the verbs differ in their options and in what they are given;
 //! reading the request and writing the answer is the same for all.
 
-use std::time::Instant;
-
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use serde_json::Value;
@@ -10,9 +8,10 @@ use utoipa::openapi::schema::Schema;
 use utoipa::openapi::{ObjectBuilder, RefOr};
 use utoipa::{PartialSchema, ToSchema};
 
-use super::ask::{ask, is_verb, require_offered};
+use super::ask::{ask, is_verb, require_offered, verb_of};
 use super::input::{self, RowsRef, VerbInput};
 use super::resolve::resolve;
+use super::stream::{self, Streamed};
 use super::terms::TermsHeaders;
 use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
@@ -22,6 +21,9 @@ use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
+
+/// Rows of a data set that are answered as one document.
+const MOST_AT_ONCE: u64 = 4096;
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -119,7 +121,7 @@ macro_rules! verb {
             params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
             request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "image/jpeg"))),
             responses(
-                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
+                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "application/x-ndjson"))),
                 (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
@@ -226,16 +228,50 @@ pub async fn unknown(
     ))
 }
 
-async fn answer(app: &AppState, model: &str, request: Request, verb: &str) -> Result<Response> {
-    let arrival = Instant::now();
-    let form = negotiate(request.headers(), &[Form::Json, Form::Npy, Form::Png])?;
+async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Result<Response> {
+    let asked = terms::Asked::of(request.headers());
+    let form = negotiate(
+        request.headers(),
+        &[Form::Json, Form::Npy, Form::Png, Form::JsonLines],
+    )?;
     let found = resolve(app, model).await?;
-    require_offered(&found.version, verb)?;
+    require_offered(&found.version, name)?;
     app.engine.require_room()?;
-    let headers = request.headers().clone();
-    let VerbInput { input, mut options } =
-        input::read(app, request, &found.version.input_shape).await?;
-    let terms = terms::take(&headers, &mut options, arrival)?;
-    let reply = ask(app, &found, verb, input, options, terms).await?;
+    let VerbInput {
+        input,
+        rows,
+        mut options,
+    } = input::read(app, request, &found.version.input_shape).await?;
+    let terms = terms::take(&asked, &mut options)?;
+    let verb = verb_of(name, options)?;
+    let input = match rows {
+        None => input,
+        Some(rows) => {
+            let dataset = input::dataset_of(app, &rows).await?;
+            if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
+                require_streamable(form)?;
+                let streamed = Streamed {
+                    found,
+                    verb,
+                    terms,
+                    rows,
+                    dataset,
+                };
+                return stream::answer(app, streamed, form).await;
+            }
+            Some(input::referred(app, &dataset, &rows).await?)
+        }
+    };
+    let reply = ask(app, &found, verb, input, terms).await?;
     answer::write(&found, reply, form).await
+}
+
+fn require_streamable(form: Form) -> Result<()> {
+    if matches!(form, Form::JsonLines | Form::Npy) {
+        return Ok(());
+    }
+    let rule = format!(
+        "more than {MOST_AT_ONCE} rows are streamed: ask for application/x-ndjson or application/x-npy (Accept)"
+    );
+    Err(Problem::field("/rows/limit", rule))
 }

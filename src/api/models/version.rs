@@ -37,11 +37,10 @@ pub async fn delete(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<StatusCode> {
-    let orphans = app
-        .store
-        .delete_model_version(&model, number(&version)?)
-        .await?;
+    let version = number(&version)?;
+    let orphans = app.store.delete_model_version(&model, version).await?;
     app.artifacts.remove(&orphans);
+    app.engine.unload(&model, version).await;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -65,7 +64,11 @@ pub async fn content(
     .await
 }
 
-async fn find(app: &AppState, name: String, version: &str) -> Result<store::ModelVersion> {
+pub(super) async fn find(
+    app: &AppState,
+    name: String,
+    version: &str,
+) -> Result<store::ModelVersion> {
     let selector = Selector::Version(number(version)?);
     Ok(app
         .store

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
@@ -17,10 +16,10 @@ use super::values::Tensor;
 use crate::api::extract::body;
 use crate::api::models::Binary;
 use crate::api::models::answer::server_timing;
-use crate::api::models::ask::ask;
+use crate::api::models::ask::{ask, verb_of};
 use crate::api::models::resolve::resolve;
 use crate::api::models::terms::TermsHeaders;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::rows::U8_SCALE;
 use crate::inference::Input;
@@ -83,7 +82,6 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let verb = named.verb(&found.version)?;
     app.engine.require_room()?;
     let headers = request.headers().clone();
-    require_unpacked(&headers)?;
     let bytes = body(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
     drop(bytes);
@@ -91,9 +89,11 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let mut settings = Settings::read(&headers, parameters, arrival)?;
     let takes = Tensors::of(&found, verb);
     let input = given(tensors, &takes, &mut settings.options)?;
-    let reply = ask(app, &found, verb, input, settings.options, settings.terms)
+    let within = |problem: Problem| problem.within("/parameters", |pointer| pointer != "/inputs");
+    let verb = verb_of(verb, settings.options).map_err(within)?;
+    let reply = ask(app, &found, verb, input, settings.terms)
         .await
-        .map_err(|problem| problem.within("/parameters", |pointer| pointer != "/inputs"))?;
+        .map_err(within)?;
     let wanted = asked.outputs.unwrap_or_default();
     let mut response = response::write(&InferenceResponse {
         model_name: &named.shown,
@@ -107,17 +107,6 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     })?;
     response.headers_mut().extend(server_timing(&reply.timing));
     Ok(response)
-}
-
-/// What is still compressed here is so in a way that nobody unpacked.
-fn require_unpacked(headers: &HeaderMap) -> Result<()> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Problem::new(
-            Code::UnsupportedMediaType,
-            "send the body as it is, or in gzip or deflate",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// The tensors as the verb's rows and as options of it.

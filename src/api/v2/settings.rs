@@ -47,7 +47,7 @@ impl Settings {
             other => (name, other),
         });
         let mut options = nested(texts);
-        let mut terms = terms::take(headers, &mut options, arrival)?;
+        let mut terms = terms::take(&terms::Asked::of(headers), &mut options)?;
         terms.deadline = deadline.or(terms.deadline);
         Ok(Self {
             terms,

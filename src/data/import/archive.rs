@@ -1,4 +1,4 @@
-//! A small reader of ZIP files, enough for NPZ.
+//! A small reader of ZIP files, enough for NPZ and for bundles of models.
 //!
 //! Written here rather than taken from a library so that every allocation is
 //! bounded by a constant: the directory of a hostile archive may claim any
@@ -23,18 +23,18 @@ const END_RECORD: usize = 22;
 const MAX_TAIL: u64 = END_RECORD as u64 + 65_535;
 
 /// One member, as the archive's directory describes it.
-pub(super) struct Member {
+pub(crate) struct Member {
     pub name: String,
     flags: u16,
     method: u16,
     crc: u32,
     compressed: u64,
-    size: u64,
+    pub size: u64,
     header_at: u64,
 }
 
 /// Lists the members of the archive.
-pub(super) fn members(file: &mut File) -> Result<Vec<Member>, ImportError> {
+pub(crate) fn members(file: &mut File) -> Result<Vec<Member>, ImportError> {
     let length = file.metadata()?.len();
     let tail_at = length.saturating_sub(MAX_TAIL);
     let tail = read_at(file, tail_at, MAX_TAIL.min(length))?;
@@ -121,7 +121,7 @@ fn long_sizes(mut extra: &[u8]) -> &[u8] {
 
 /// Opens one member as a stream that yields at most `limit` bytes and checks
 /// the member's size and checksum where it ends.
-pub(super) fn open(file: &File, member: &Member, limit: u64) -> Result<Input, ImportError> {
+pub(crate) fn open(file: &File, member: &Member, limit: u64) -> Result<Input, ImportError> {
     const LOCAL: u64 = 30;
     let name = quoted(member.name.as_bytes());
     if member.flags & 1 != 0 {

@@ -21,7 +21,7 @@ const MAX_LAYERS: u32 = 2;
 pub(super) const MAX_DEFLATE_RATIO: u64 = 1040;
 
 /// A stream of the client's bytes, ready to be read by one of the formats.
-pub(super) struct Input {
+pub(crate) struct Input {
     pub reader: Box<dyn Read>,
     /// An upper bound on the bytes the stream can yield, known beforehand: a
     /// header that claims more is lying, whatever the limit.
@@ -87,7 +87,7 @@ impl From<Fault> for io::Error {
 
 /// Sorts a read error: what the operating system reported is ours, what a
 /// decoder reported is the client's.
-pub(super) fn read_error(error: io::Error) -> ImportError {
+pub(crate) fn read_error(error: io::Error) -> ImportError {
     match error.downcast::<Fault>() {
         Ok(Fault::OverLimit(limit)) => ImportError::TooLarge { limit },
         Ok(Fault::Damaged(what)) => ImportError::Invalid(what),

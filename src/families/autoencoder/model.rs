@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 use super::layout;
 use super::spec::Spec;
 use crate::nn::block::Map;
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
@@ -17,6 +18,7 @@ use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptio
 use crate::nn::rng::Rng;
 use crate::nn::tied::Tied;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 
 /// The way from the code to the data.
 enum Way {
@@ -112,12 +114,32 @@ impl Autoencoder {
         }
     }
 
+    /// From a code to rows, as a graph.
+    fn write_rows(&self, graph: &mut Graph, code: &Value) -> Value {
+        let logits = match &self.decoder {
+            Way::Own(net) => net.write(graph, "decoder", code),
+            Way::Tied(tied) => tied.write(graph, ("encoder", "decoder"), &self.encoder, code),
+        };
+        if self.bounded {
+            graph.map("Sigmoid", &logits)
+        } else {
+            logits
+        }
+    }
+
     fn round_trip(&self, x: &Tensor) -> Tensor {
         self.squash(self.logits_of(&self.code_of(x)))
     }
 }
 
 impl Model for Autoencoder {
+    fn pack(&mut self) -> usize {
+        let decoder = match &mut self.decoder {
+            Way::Own(net) => net.pack(),
+            Way::Tied(_) => 0,
+        };
+        self.encoder.pack() + decoder
+    }
     /// `encoder.<i>.weight`, `.bias` from the data to the code, `decoder.<i>.…` from the code back; a
     /// tied decoder has biases only.
     fn tensors(&self) -> Tensors {
@@ -156,6 +178,18 @@ impl Model for Autoencoder {
     fn filters(&self) -> Option<&dyn Filters> {
         let first = self.encoder.blocks().first()?;
         matches!(first.config().map, Map::Linear { .. }).then_some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.encoder.input_features(),
+            code: self.encoder.output_features(),
+        };
+        there_and_back(
+            verb,
+            widths,
+            |graph, x| self.encoder.write(graph, "encoder", x),
+            |graph, code| self.write_rows(graph, code),
+        )
     }
 }
 

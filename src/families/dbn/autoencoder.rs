@@ -10,6 +10,7 @@ use super::tuning::Tuned;
 use crate::data::split::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
@@ -20,6 +21,7 @@ use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptio
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::Graph;
 use crate::train::Report;
 
 pub struct DeepAutoencoder {
@@ -112,6 +114,9 @@ impl Tuned for DeepAutoencoder {
 }
 
 impl Model for DeepAutoencoder {
+    fn pack(&mut self) -> usize {
+        self.encoder.pack() + self.decoder.pack()
+    }
     fn tensors(&self) -> Tensors {
         self.net_tensors()
     }
@@ -141,6 +146,21 @@ impl Model for DeepAutoencoder {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.encoder.input_features(),
+            code: self.encoder.output_features(),
+        };
+        there_and_back(
+            verb,
+            widths,
+            |graph, x| self.encoder.write(graph, "encoder", x),
+            |graph, code| {
+                let logits = self.decoder.write(graph, "decoder", code);
+                graph.map("Sigmoid", &logits)
+            },
+        )
     }
 }
 

@@ -9,6 +9,7 @@ use super::tuning::Tuned;
 use crate::data::split::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
+use crate::nn::graph::{self, GraphVerb};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
 };
@@ -17,6 +18,7 @@ use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::Graph;
 use crate::train::{Regression, Report};
 
 pub struct Classifier {
@@ -111,6 +113,9 @@ impl Tuned for Classifier {
 }
 
 impl Model for Classifier {
+    fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.net_tensors();
         if let Some(regression) = &self.regression {
@@ -133,6 +138,30 @@ impl Model for Classifier {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let mut graph = Graph::default();
+        let x = graph::rows_in(&mut graph, self.net.input_features());
+        match verb {
+            GraphVerb::Encode => {
+                let depth = self.hidden_layers();
+                let code = self.net.write_to(&mut graph, "net", &x, depth, None);
+                let width = self.net.blocks()[depth - 1].output_shape().iter().product();
+                graph::code_out(&mut graph, &code, width);
+            }
+            GraphVerb::Predict => {
+                let output = self.net.write(&mut graph, "net", &x);
+                if let Some(regression) = &self.regression {
+                    let values = regression.write_answers(&mut graph, &output);
+                    graph::values_out(&mut graph, &values);
+                } else {
+                    let p = graph.softmax(&output);
+                    graph::classes_out(&mut graph, &p, self.net.output_features());
+                }
+            }
+            GraphVerb::Decode | GraphVerb::Reconstruct | GraphVerb::Generate => return None,
+        }
+        Some(graph)
     }
 }
 

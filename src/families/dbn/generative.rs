@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::stack::Stack;
 use crate::nn::Tensors;
+use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
     Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Interpolator,
     Likelihood, Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
@@ -12,6 +13,7 @@ use crate::nn::options::{
     EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
 };
 use crate::nn::rng::Rng;
+use crate::onnx::Graph;
 
 fn checked_gibbs_steps(steps: Option<u32>, default: u32) -> Result<u32, BadOption> {
     let steps = steps.unwrap_or(default);
@@ -67,6 +69,29 @@ impl Model for Stack {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.features(),
+            code: self.top().hidden_units(),
+        };
+        if verb != GraphVerb::Predict {
+            return there_and_back(
+                verb,
+                widths,
+                |graph, x| self.write_up(graph, x, self.depth()),
+                |graph, code| self.write_down(graph, code),
+            );
+        }
+        let classes = self.top().classes();
+        if classes == 0 {
+            return None;
+        }
+        let mut graph = Graph::default();
+        let x = graph::rows_in(&mut graph, widths.row);
+        let p = self.write_classes(&mut graph, &x);
+        graph::classes_out(&mut graph, &p, classes);
+        Some(graph)
     }
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         Some(self)

@@ -9,6 +9,7 @@ use crate::nn::machine::{Machine, MachineConfig};
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 
 pub struct Stack {
     /// From the data up; there is at least one.
@@ -86,6 +87,35 @@ impl Stack {
             })
     }
 
+    /// Values in a row of the data.
+    pub fn features(&self) -> i64 {
+        self.machines[0].units()
+    }
+
+    /// [`Self::up`] as a graph.
+    pub fn write_up(&self, graph: &mut Graph, x: &Value, depth: usize) -> Value {
+        let machines = self.machines[..depth].iter().enumerate();
+        machines.fold(x.clone(), |v, (i, machine)| {
+            machine.write_hidden(graph, &prefix(i), &v)
+        })
+    }
+
+    /// [`Self::down`] from the top hidden layer as a graph.
+    pub fn write_down(&self, graph: &mut Graph, code: &Value) -> Value {
+        let machines = self.machines.iter().enumerate().rev();
+        machines.fold(code.clone(), |h, (i, machine)| {
+            machine.write_units(graph, &prefix(i), &h)
+        })
+    }
+
+    /// The probabilities of the classes that the top RBM has, as a graph.
+    pub fn write_classes(&self, graph: &mut Graph, x: &Value) -> Value {
+        let top = self.depth() - 1;
+        let v = self.write_up(graph, x, top);
+        self.top()
+            .write_class_probabilities(graph, &prefix(top), &v)
+    }
+
     /// As `up`, each layer drawn from its distribution.
     pub fn sample_up(&self, x: &Tensor, depth: usize, rng: &mut Rng) -> Tensor {
         self.machines[..depth]
@@ -128,7 +158,7 @@ impl Stack {
         let mut named = Tensors::from([("base_bias".to_owned(), self.base_bias.shallow_clone())]);
         for (i, machine) in self.machines.iter().enumerate() {
             for (name, tensor) in machine.pair.tensors() {
-                named.insert(format!("layers.{i}.{name}"), tensor);
+                named.insert(format!("{}{name}", prefix(i)), tensor);
             }
         }
         named
@@ -140,4 +170,9 @@ impl Stack {
         }
         Ok(())
     }
+}
+
+/// Of the names of a machine's tensors.
+fn prefix(layer: usize) -> String {
+    format!("layers.{layer}.")
 }

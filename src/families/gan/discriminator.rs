@@ -137,6 +137,10 @@ impl Config {
 }
 
 impl Discriminator {
+    pub fn pack(&mut self) -> usize {
+        self.body.pack() + self.head.pack()
+    }
+
     #[must_use]
     pub fn with_nets(self, change: impl Fn(Net) -> Net) -> Self {
         Self {

@@ -14,6 +14,7 @@ use crate::nn::model::DataFacts;
 use crate::nn::net::{Init, Net, NetConfig, Pass};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 
 /// The interval the rows lie in: [0, 1] for data within it, else that of the data. Inside the nets it
 /// is [-1, 1].
@@ -42,6 +43,13 @@ impl Interval {
     /// Out of [-1, 1].
     pub fn spread(self, centred: &Tensor) -> Tensor {
         centred * self.half + self.middle
+    }
+
+    /// [`Self::spread`] as a graph.
+    pub fn write_spread(self, graph: &mut Graph, centred: &Value) -> Value {
+        let scaled = graph.multiply_by(centred, self.half);
+        let middle = graph.number(self.middle);
+        graph.add(&scaled, &middle)
     }
 }
 
@@ -94,6 +102,10 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
 }
 
 impl Generator {
+    pub fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
+
     /// `config` is that of [`config`] for the same spec and data.
     pub fn init(
         spec: &Spec,
@@ -147,6 +159,25 @@ impl Generator {
                 self.net.pass(&Tensor::cat(&[noise, &labels], 1), &mut pass)
             }
             None => self.net.pass(noise, &mut pass),
+        }
+    }
+
+    /// [`Self::centred`] in use, as a graph.
+    pub fn write(
+        &self,
+        graph: &mut Graph,
+        prefix: &str,
+        noise: &Value,
+        labels: Option<&Value>,
+    ) -> Value {
+        let depth = self.net.depth();
+        match labels.filter(|_| self.beside > 0) {
+            Some(labels) => {
+                let labels = graph.one_hot(labels, self.beside);
+                let input = graph.beside(noise, &labels);
+                self.net.write_to(graph, prefix, &input, depth, None)
+            }
+            None => self.net.write_to(graph, prefix, noise, depth, labels),
         }
     }
 

@@ -6,11 +6,13 @@ use super::discriminator::{self, Discriminator};
 use super::generator::{self, Generator, Interval};
 use super::spec::Spec;
 use crate::nn::frozen::{CannotFreeze, Frozen};
+use crate::nn::graph::{self, GraphVerb};
 use crate::nn::latent::slerp;
 use crate::nn::model::{BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer};
 use crate::nn::options::{GenerateOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::Graph;
 
 pub struct Gan {
     pub(super) generator: Generator,
@@ -51,6 +53,9 @@ impl Gan {
 }
 
 impl Model for Gan {
+    fn pack(&mut self) -> usize {
+        self.generator.pack() + self.discriminator.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.generator.tensors("generator");
         tensors.extend(self.discriminator.tensors("discriminator"));
@@ -73,6 +78,17 @@ impl Model for Gan {
     }
     fn interpolator(&self) -> Option<&dyn Interpolator> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let mut graph = Graph::default();
+        let noise = graph::latent_in(&mut graph, verb, self.generator.latent())?;
+        let labels = self.classes.map(|_| graph::labels_in(&mut graph));
+        let centred = self
+            .generator
+            .write(&mut graph, "generator", &noise, labels.as_ref());
+        let rows = self.interval.write_spread(&mut graph, &centred);
+        graph::rows_out(&mut graph, &rows, self.generator.net().output_features());
+        Some(graph)
     }
 }
 

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Tensor};
 use super::spec::{Spec, Task};
 use crate::families::Define;
 use crate::nn::frozen::{CannotFreeze, Frozen};
+use crate::nn::graph::{self, GraphVerb};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
 };
@@ -13,6 +14,7 @@ use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Standardizer;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::onnx::{Graph, Value};
 use crate::train::Regression;
 
 pub struct Mlp {
@@ -99,12 +101,24 @@ impl Mlp {
         self.net.forward_to(&self.prepared(x), depth)
     }
 
+    /// From the rows to the output of the first `depth` layers, as a graph.
+    fn write_to(&self, graph: &mut Graph, depth: usize) -> Value {
+        let mut x = graph::rows_in(graph, self.net.input_features());
+        if let Some(input) = &self.input {
+            x = input.write(graph, "input", &x);
+        }
+        self.net.write_to(graph, "net", &x, depth, None)
+    }
+
     fn hidden_layers(&self) -> usize {
         self.net.depth() - 1
     }
 }
 
 impl Model for Mlp {
+    fn pack(&mut self) -> usize {
+        self.net.pack()
+    }
     fn tensors(&self) -> Tensors {
         let mut tensors = self.net.tensors("net");
         if let Some(input) = &self.input {
@@ -130,6 +144,27 @@ impl Model for Mlp {
     fn filters(&self) -> Option<&dyn Filters> {
         let dense = self.net.first_weights().is_some_and(|w| w.dim() == 2);
         dense.then_some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let mut graph = Graph::default();
+        match verb {
+            GraphVerb::Encode if self.hidden_layers() > 0 => {
+                let code = self.write_to(&mut graph, self.hidden_layers());
+                graph::code_out(&mut graph, &code, self.code);
+            }
+            GraphVerb::Predict => {
+                let outputs = self.write_to(&mut graph, self.net.depth());
+                if let Some(regression) = &self.regression {
+                    let values = regression.write_answers(&mut graph, &outputs);
+                    graph::values_out(&mut graph, &values);
+                } else {
+                    let p = graph.softmax(&outputs);
+                    graph::classes_out(&mut graph, &p, self.net.output_features());
+                }
+            }
+            _ => return None,
+        }
+        Some(graph)
     }
 }
 

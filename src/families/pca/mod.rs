@@ -3,6 +3,7 @@
 //!
 //! `spec` is what a client writes, `model` the solution, `learner` how it comes about.
 
+mod graph;
 mod learner;
 mod model;
 mod spec;

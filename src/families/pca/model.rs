@@ -7,6 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
 use crate::families::Define;
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
@@ -16,6 +17,7 @@ use crate::nn::moments::Moments;
 use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::Graph;
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
@@ -23,14 +25,14 @@ const NO_VARIANCE: f64 = 1e-10;
 /// The solution.
 pub struct Pca {
     /// `[features]`.
-    mean: Tensor,
+    pub(super) mean: Tensor,
     /// `[code, features]`, of length 1 each, the greatest variance first.
-    components: Tensor,
+    pub(super) components: Tensor,
     /// `[code]`.
-    explained_variance: Tensor,
+    pub(super) explained_variance: Tensor,
     /// The variance of all values in a row together, `[1]`.
     total_variance: Tensor,
-    whiten: bool,
+    pub(super) whiten: bool,
 }
 
 impl Pca {
@@ -81,7 +83,7 @@ impl Pca {
     }
 
     /// Standard deviation of each value of the code, zero where there is none: `[code]`.
-    fn deviations(&self) -> Tensor {
+    pub(super) fn deviations(&self) -> Tensor {
         let variance = &self.explained_variance;
         let real = variance.greater_tensor(&(variance.max() * NO_VARIANCE));
         variance.sqrt() * real.to_kind(Kind::Float)
@@ -152,6 +154,18 @@ impl Model for Pca {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.components.size()[1],
+            code: self.components.size()[0],
+        };
+        there_and_back(
+            verb,
+            widths,
+            |graph, x| self.write_code(graph, x),
+            |graph, code| self.write_rows(graph, code),
+        )
     }
 }
 

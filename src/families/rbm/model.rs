@@ -4,6 +4,7 @@ use tch::{Device, Tensor};
 
 use crate::nn::ais::LogPartition;
 use crate::nn::gibbs::BernoulliPair;
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
     Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Likelihood,
     LikelihoodEffort, LikelihoodEstimator, Model, Reconstructor, Rows, Sampler, Scorer, fill_in,
@@ -14,6 +15,7 @@ use crate::nn::options::{
 use crate::nn::rng::Rng;
 use crate::nn::tempered::Tempered;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::onnx::Graph;
 
 pub struct Rbm {
     pub pair: BernoulliPair,
@@ -104,6 +106,24 @@ impl Model for Rbm {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         Some(self)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let widths = Widths {
+            row: self.pair.visible(),
+            code: self.pair.hidden(),
+        };
+        there_and_back(
+            verb,
+            widths,
+            |graph, v| {
+                let input = self.pair.write_hidden_input(graph, "", v);
+                graph.map("Sigmoid", &input)
+            },
+            |graph, h| {
+                let input = self.pair.write_visible_input(graph, "", h);
+                graph.map("Sigmoid", &input)
+            },
+        )
     }
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         Some(self)

@@ -3,9 +3,10 @@
 //! behind a row. Both are trained together on a lower bound of `ln p(x)`.
 //!
 //! `spec` is what a job says, `net` the nets, `visible` the distribution of the values, `bound` the
-//! bounds, `learner` the training, `verbs` the answers.
+//! bounds, `learner` the training, `verbs` the answers, `graph` those that draw nothing, for other runtimes.
 
 mod bound;
+mod graph;
 mod learner;
 mod net;
 mod spec;

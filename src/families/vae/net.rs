@@ -16,7 +16,7 @@ use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 
 /// Log-variances of a code beyond these say no more: the prior's is 0.
-const LOG_VARIANCES: (f64, f64) = (-12.0, 6.0);
+pub(super) const LOG_VARIANCES: (f64, f64) = (-12.0, 6.0);
 
 /// Where the log-variances start: a code that is mostly noise is one that the decoder learns to ignore
 /// before anything is in it.
@@ -95,9 +95,9 @@ impl Plan {
 
 /// The trained model.
 pub struct Vae {
-    front: Net,
-    encoder: Net,
-    decoder: Net,
+    pub(super) front: Net,
+    pub(super) encoder: Net,
+    pub(super) decoder: Net,
     pub(super) visible: Visible,
     pub(super) mixture: Option<Mixture>,
     pub(super) binarize: Binarize,
@@ -118,6 +118,10 @@ fn start_small(encoder: &Net, decoder: &Net, latent: i64) {
 }
 
 impl Vae {
+    pub(super) fn pack_nets(&mut self) -> usize {
+        self.front.pack() + self.encoder.pack() + self.decoder.pack()
+    }
+
     /// Fresh weights. The spec has been checked against the data.
     pub fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
         let plan = Plan::new(spec, data);

@@ -7,6 +7,7 @@ use super::net::Vae;
 use super::visible::Visible;
 use crate::families::Define;
 use crate::nn::Tensors;
+use crate::nn::graph::GraphVerb;
 use crate::nn::latent::slerp;
 use crate::nn::model::{
     Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Likelihood,
@@ -16,8 +17,12 @@ use crate::nn::options::{
     EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
 };
 use crate::nn::rng::Rng;
+use crate::onnx::Graph;
 
 impl Model for Vae {
+    fn pack(&mut self) -> usize {
+        self.pack_nets()
+    }
     fn tensors(&self) -> Tensors {
         self.all_tensors()
     }
@@ -53,6 +58,9 @@ impl Model for Vae {
     }
     fn filters(&self) -> Option<&dyn Filters> {
         self.first_weights().map(|_| self as &dyn Filters)
+    }
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        self.write_verb(verb)
     }
     fn likelihood(&self) -> Option<&dyn Likelihood> {
         Some(self)

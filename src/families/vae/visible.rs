@@ -4,6 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors, bernoulli, copy_named};
+use crate::onnx::{Graph, Value};
 
 /// Least variance of the noise, in units of the values' own deviation: with less, the density of
 /// values that never change would grow without bound.
@@ -54,6 +55,30 @@ impl Visible {
             Self::Bernoulli => output.sigmoid(),
             Self::Gaussian(noise) if noise.squashed => output.sigmoid(),
             Self::Gaussian(noise) => output * &noise.scale + &noise.shift,
+        }
+    }
+
+    /// [`Self::standardised`] as a graph.
+    pub fn write_standardised(&self, graph: &mut Graph, x: &Value) -> Value {
+        match self {
+            Self::Gaussian(noise) if !noise.squashed => {
+                let (shift, scale) = noise.write_moments(graph);
+                let centred = graph.subtract(x, &shift);
+                graph.divide(&centred, &scale)
+            }
+            _ => x.clone(),
+        }
+    }
+
+    /// [`Self::mean`] as a graph.
+    pub fn write_mean(&self, graph: &mut Graph, output: &Value) -> Value {
+        match self {
+            Self::Gaussian(noise) if !noise.squashed => {
+                let (shift, scale) = noise.write_moments(graph);
+                let scaled = graph.multiply(output, &scale);
+                graph.add(&scaled, &shift)
+            }
+            _ => graph.map("Sigmoid", output),
         }
     }
 
@@ -122,6 +147,12 @@ impl Visible {
 }
 
 impl Noise {
+    fn write_moments(&self, graph: &mut Graph) -> (Value, Value) {
+        let shift = graph.weight("visible.shift", &self.shift);
+        let scale = graph.weight("visible.scale", &self.scale);
+        (shift, scale)
+    }
+
     /// `Σ ((x - shift) / scale - m)²` of each row, `[samples · batch]`.
     fn squared_error(&self, output: &Tensor, x: &Tensor) -> Tensor {
         let (mean, x) = if self.squashed {

@@ -27,8 +27,9 @@ pub struct ModelVersion {
     pub version: i64,
     pub kind: String,
     pub spec: Value,
-    pub job_id: String,
-    pub dataset: String,
+    /// What trained it, and on which data set; none of a version that was imported.
+    pub job_id: Option<String>,
+    pub dataset: Option<String>,
     pub input_shape: Vec<i64>,
     pub code_shape: Option<Vec<i64>>,
     pub parameters: i64,

@@ -50,10 +50,13 @@ impl Store {
     /// Removes all versions and aliases of a name. Returns orphans.
     pub async fn delete_model(&self, name: &str) -> Result<Vec<String>> {
         let mut tx = self.write().await?;
-        sqlx::query("DELETE FROM model_aliases WHERE name = $1")
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
+        for table in ["alias_moves", "model_aliases"] {
+            let delete = format!("DELETE FROM {table} WHERE name = $1");
+            sqlx::query(sqlx::AssertSqlSafe(delete))
+                .bind(name)
+                .execute(&mut *tx)
+                .await?;
+        }
         let dropped: Vec<String> =
             sqlx::query_scalar("DELETE FROM model_versions WHERE name = $1 RETURNING sha256")
                 .bind(name)

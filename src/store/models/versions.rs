@@ -28,6 +28,41 @@ impl Store {
         read(&row.ok_or_else(|| StoreError::no("model", reference))?)
     }
 
+    /// Publishes a version that no job has trained; answers its number.
+    pub async fn import_version(
+        &self,
+        name: &str,
+        kind: &str,
+        new: &NewVersion,
+        now: i64,
+    ) -> Result<i64> {
+        let mut tx = self.write().await?;
+        let version = names::next_version(&mut tx, name).await?;
+        sqlx::query(
+            "INSERT INTO model_versions (name, version, kind, spec, input_shape, code_shape,
+                                         parameters, capabilities, metrics, data, sha256, bytes,
+                                         created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
+        )
+        .bind(name)
+        .bind(version)
+        .bind(kind)
+        .bind(to_json(&new.spec)?)
+        .bind(to_json(&new.input_shape)?)
+        .bind(to_json_opt(new.code_shape.as_ref())?)
+        .bind(new.parameters)
+        .bind(to_json(&new.capabilities)?)
+        .bind(to_json(&new.metrics)?)
+        .bind(to_json(&new.data)?)
+        .bind(&new.sha256)
+        .bind(new.bytes)
+        .bind(now)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(version)
+    }
+
     /// Name and number of every version, in order of the names, the newest first.
     pub async fn version_numbers(&self) -> Result<Vec<(String, i64)>> {
         let query = "SELECT name, version FROM model_versions ORDER BY name, version DESC";

@@ -31,12 +31,12 @@ async fn success_publishes_and_ends() {
     };
     let published = f.store.model_version(&newest).await.expect("the model");
     assert_eq!(
-        (published.version, published.job_id.as_str()),
-        (1, job.id.as_str())
+        (published.version, published.job_id.as_deref()),
+        (1, Some(job.id.as_str()))
     );
     assert_eq!(
-        (published.kind.as_str(), published.dataset.as_str()),
-        ("rbm", "digits")
+        (published.kind.as_str(), published.dataset.as_deref()),
+        ("rbm", Some("digits"))
     );
     assert_eq!(published.code_shape, Some(vec![16]));
 

@@ -61,12 +61,12 @@ async fn aliases_move_and_hold_what_they_name() {
     let f = Fixture::new().await;
     publish(&f, "a", "same").await;
     publish(&f, "a", "same").await;
-    f.store.put_alias("a", "best", 1).await.expect("puts");
+    f.store.put_alias("a", "best", 1, 5).await.expect("puts");
     assert_eq!(number(&f, "a@best").await.expect("by alias"), 1);
     let held = f.store.delete_model_version("a", 1).await;
     assert!(matches!(held, Err(StoreError::Conflict(_))));
 
-    f.store.put_alias("a", "best", 2).await.expect("moves");
+    f.store.put_alias("a", "best", 2, 6).await.expect("moves");
     assert_eq!(number(&f, "a@best").await.expect("by alias"), 2);
     assert!(
         f.store
@@ -77,28 +77,47 @@ async fn aliases_move_and_hold_what_they_name() {
         "2 has the same weights"
     );
     assert!(matches!(
-        f.store.put_alias("a", "best", 1).await,
+        f.store.put_alias("a", "best", 1, 5).await,
         Err(StoreError::NotFound(_))
     ));
 
     let model = f.store.model("a").await.expect("the model");
     assert_eq!((model.aliases["best"], model.versions.len()), (2, 1));
-    f.store.delete_alias("a", "best").await.expect("deletes");
+    f.store.delete_alias("a", "best", 7).await.expect("deletes");
     assert!(matches!(
-        f.store.delete_alias("a", "best").await,
+        f.store.delete_alias("a", "best", 7).await,
         Err(StoreError::NotFound(_))
     ));
     assert!(matches!(
         number(&f, "a@best").await,
         Err(StoreError::NotFound(_))
     ));
+    let moves = f.store.alias_moves("a", "best").await.expect("its moves");
+    let moves: Vec<_> = moves.iter().map(|m| (m.version, m.at)).collect();
+    assert_eq!(moves, [(None, 7), (Some(2), 6), (Some(1), 5)]);
+}
+
+#[tokio::test]
+async fn of_an_alias_the_last_moves_are_kept() {
+    let f = Fixture::new().await;
+    publish(&f, "a", "m").await;
+    for now in 0..105 {
+        f.store.put_alias("a", "best", 1, now).await.expect("puts");
+        f.store.put_alias("a", "other", 1, 0).await.expect("puts");
+    }
+    let moves = f.store.alias_moves("a", "best").await.expect("its moves");
+    assert_eq!(moves.len(), 100);
+    assert_eq!((moves[0].at, moves[99].at), (104, 5));
+    f.store.delete_model("a").await.expect("deletes");
+    let moves = f.store.alias_moves("a", "best").await.expect("none");
+    assert!(moves.is_empty(), "they went with the model");
 }
 
 #[tokio::test]
 async fn a_model_goes_with_its_aliases() {
     let f = Fixture::new().await;
     publish(&f, "a", "m1").await;
-    f.store.put_alias("a", "best", 1).await.expect("puts");
+    f.store.put_alias("a", "best", 1, 5).await.expect("puts");
     assert_eq!(f.store.delete_model("a").await.expect("deletes"), ["m1"]);
     assert!(f.store.all_artifacts().await.expect("artifacts").is_empty());
 }

@@ -1,0 +1,209 @@
+#!/usr/bin/env python3
+"""Measures serving beside its peers, all on this machine and in one run; every figure is printed, ratios last.
+
+  bench.py LATENTD ECHO [PYTHON]
+
+LATENTD and ECHO are the binaries; PYTHON has torch, fastapi, uvicorn, litserve and bentoml (left out: no peers).
+wrk makes the load, on the same cores. SECONDS is how long each measurement takes (5), REPEATS how often (3): the
+median is told. PARTS picks some of: peers, batches, crowd, generate.
+"""
+import array
+import json
+import os
+import pathlib
+import random
+import signal
+import socket
+import statistics
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+HERE = pathlib.Path(__file__).parent
+SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
+REPEATS = int(os.environ.get("REPEATS", "3"))
+PARTS = os.environ.get("PARTS", "peers,batches,crowd,generate").split(",")
+PATIENCE = 120
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    """A process that answers on a port; it and its children go with the block."""
+
+    def __init__(self, command, port, path="/"):
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        self.base, start = f"http://127.0.0.1:{port}", time.perf_counter()
+        while True:
+            try:
+                urllib.request.urlopen(self.base + path, timeout=5).close()
+                break
+            except urllib.error.HTTPError:
+                break
+            except OSError:
+                if self.process.poll() is not None or time.perf_counter() - start > PATIENCE:
+                    self.stop()
+                    raise SystemExit(f"{command} did not start")
+                time.sleep(0.005)
+        self.ready_after = time.perf_counter() - start
+
+    def stop(self):
+        try:
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(timeout=15)
+        except (ProcessLookupError, subprocess.TimeoutExpired):
+            os.killpg(self.process.pid, signal.SIGKILL)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
+    def memory_mib(self):
+        status = pathlib.Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+    def ask(self, method, path, document=None, body=None, media_type="application/json"):
+        data = body if body is not None else json.dumps(document).encode() if document is not None else None
+        request = urllib.request.Request(self.base + path, data=data, method=method, headers={"content-type": media_type})
+        with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+
+def load(url, body, connections=32, seconds=SECONDS, media_type="application/json", accept=None):
+    environment = dict(os.environ, BODY=str(body), TYPE=media_type, **({"ACCEPT": accept} if accept else {}))
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "30s", "-s", str(HERE / "encode.lua"), url]
+    out = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+    figures = json.loads(out.strip().splitlines()[-1])
+    figures["a_second"] = figures["requests"] / figures["seconds"]
+    return figures
+
+
+def measure(what, url, body, **how):
+    load(url, body, seconds=2, **{k: v for k, v in how.items() if k != "seconds"})
+    runs = [load(url, body, **how) for _ in range(REPEATS)]
+    middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+    spread = ", ".join(f"{run['a_second']:.0f}" for run in runs)
+    print(f"{what:34} {middle['a_second']:10.0f} /s   p50 {middle['p50_ms']:8.2f} ms   p99 {middle['p99_ms']:8.2f} ms"
+          f"   not 200: {middle['not_ok']:.0f}, broken: {middle['broken']:.0f}   ({spread})", flush=True)
+    return middle
+
+
+def npy(rows, width, values):
+    head = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {width}), }}".encode()
+    head += b" " * (-(len(head) + 11) % 64) + b"\n"
+    return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(head)) + head + values.tobytes()
+
+
+def trained(server, name, dataset, model, training):
+    job = {"name": name, "dataset": dataset, "model": model, "training": {"seed": 1, **training}}
+    job = server.ask("POST", "/v1/jobs", job)
+    while job["status"] not in ("succeeded", "failed", "canceled"):
+        time.sleep(0.05)
+        job = server.ask("GET", f"/v1/jobs/{job['id']}")
+    if job["status"] != "succeeded":
+        raise SystemExit(f"{name}: {job['error']}")
+
+
+def prepare(server, folder):
+    """A data set of random images and the models that are measured; how well they learn does not matter."""
+    random.seed(7)
+    values = array.array("f", (random.random() for _ in range(512 * 784)))
+    (folder / "images.npy").write_bytes(npy(512, 784, values))
+    subprocess.run(["curl", "-sf", "--noproxy", "*", "-o", os.devnull, server.base + "/v1/datasets", "-F", "name=images",
+                    "-F", "shape=1,28,28", "-F", f"train=@{folder / 'images.npy'}"], check=True)
+    encoder = {"kind": "autoencoder", "hidden": [512, 256], "code": 32, "activation": "relu"}
+    trained(server, "encoder", "images", encoder, {"epochs": 1})
+    if "generate" in PARTS:
+        trained(server, "dcgan", "images", {"kind": "gan", "architecture": "dcgan"}, {"epochs": 1})
+        trained(server, "rbm", "images", {"kind": "rbm", "hidden": 500}, {"epochs": 1})
+    (folder / "batch.npy").write_bytes(npy(256, 784, values[:256 * 784]))
+    row = ",".join(f"{value:.4f}" for value in values[:784])
+    (folder / "row.json").write_text(f'{{"inputs":[[{row}]]}}')
+
+
+def beside_peers(latentd, echo, python, url, body):
+    ratios = {}
+    port = free_port()
+    with Server([echo, str(port)], port) as server:
+        empty = measure("axum echo of the same body", server.base + "/encode", body)
+    ours = measure("latentd encode", url, body)
+    ratios["requests/s to the echo's"] = ours["a_second"] / empty["a_second"]
+    if not python:
+        return ratios, ours
+    peers = {}
+    for name in ("fastapi", "litserve", "bentoml"):
+        port = free_port()
+        with Server([python, str(HERE / "peers.py"), name, str(port)], port) as server:
+            peers[name] = measure(name, server.base + "/encode", body)
+    fastest = max(peers.values(), key=lambda peer: peer["a_second"])
+    ratios["requests/s to the fastest peer's"] = ours["a_second"] / fastest["a_second"]
+    ratios["p50 of the fastest peer to ours"] = fastest["p50_ms"] / ours["p50_ms"]
+    ratios["p99 of the fastest peer to ours"] = min(peer["p99_ms"] for peer in peers.values()) / ours["p99_ms"]
+    return ratios, ours
+
+
+def in_batches(python, url, folder):
+    how = {"media_type": "application/x-npy", "accept": "application/x-npy", "connections": 2}
+    ours = measure("latentd encode, 256 rows as npy", url, folder / "batch.npy", **how)
+    if not python:
+        return {}
+    threads = str(os.cpu_count())
+    bare = float(subprocess.run([python, str(HERE / "forward.py"), threads], capture_output=True, text=True, check=True).stdout)
+    print(f"{'libtorch forward alone, 256 rows':34} {bare:10.0f} rows/s, ours {ours['a_second'] * 256:.0f} rows/s")
+    return {"rows/s to libtorch's alone": ours["a_second"] * 256 / bare}
+
+
+def in_a_crowd(server, url, body, quiet):
+    before = server.memory_mib()
+    crowd = load(url, body, connections=1000, seconds=60)
+    after = server.memory_mib()
+    print(f"{'latentd encode, 1,000 connections':34} {crowd['a_second']:10.0f} /s   p50 {crowd['p50_ms']:8.2f} ms   p99 {crowd['p99_ms']:8.2f} ms"
+          f"   not 200: {crowd['not_ok']}, broken: {crowd['broken']}; memory {before:.0f} -> {after:.0f} MiB")
+    kinds = [line for line in urllib.request.urlopen(server.base + "/metrics").read().decode().splitlines()
+             if line.startswith("latentd_http_requests_total") and "encode" in line]
+    print("\n".join(kinds))
+    # Those at the door wait for nothing but the cores; what is admitted waits in the queue, as told here.
+    return {"p99 with 1,000 connections to that with 32": crowd["p99_ms"] / quiet["p99_ms"]}
+
+
+def main():
+    latentd, echo = sys.argv[1:3]
+    python = sys.argv[3] if len(sys.argv) > 3 else None
+    with tempfile.TemporaryDirectory() as folder:
+        folder, port = pathlib.Path(folder), free_port()
+        command = [latentd, "serve", "--listen", f"127.0.0.1:{port}", "--data-dir", str(folder / "data"), "--log", "warn"]
+        with Server(command, port, "/readyz") as server:
+            at_rest = server.memory_mib()
+            print(f"from start to ready {server.ready_after:.2f} s; memory at rest {at_rest:.0f} MiB; binary {os.path.getsize(latentd) / 2**20:.0f} MiB")
+            prepare(server, folder)
+            url, body = server.base + "/v1/models/encoder/encode", folder / "row.json"
+            ratios, quiet = {}, None
+            if "peers" in PARTS:
+                ratios, quiet = beside_peers(latentd, echo, python, url, body)
+            if "batches" in PARTS:
+                ratios |= in_batches(python, url, folder)
+            if "crowd" in PARTS:
+                quiet = quiet or measure("latentd encode", url, body)
+                ratios |= in_a_crowd(server, url, body, quiet)
+            if "generate" in PARTS:
+                one = folder / "generate.json"
+                one.write_text('{"n":1,"gibbs_steps":100}')
+                measure("RBM generate, 100 Gibbs steps", server.base + "/v1/models/rbm/generate", one)
+                one.write_text('{"n":1}')
+                measure("DCGAN generate", server.base + "/v1/models/dcgan/generate", one)
+    print()
+    for what, ratio in ratios.items():
+        print(f"{what:46} {ratio:8.2f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+//! `GET /v1/models/{model}/versions/{version}/export`.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt;
+use futures_util::stream::once;
+use tokio_util::io::ReaderStream;
+
+use super::version::find;
+use super::{Binary, attachment};
+use crate::api::list::rfc3339;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+use crate::artifacts::bundle::{Bundle, Sum};
+use crate::nn::model::DataFacts;
+use crate::spec::Manifest;
+use crate::spec::manifest::FORMAT_VERSION;
+use crate::store::ModelVersion;
+
+/// A version with all that another server needs to answer for it: a ZIP archive of `manifest.json` and
+/// `model.safetensors`.
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/export", operation_id = "export_model", tag = "models", summary = "Export a model version",
+    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "A ZIP archive", body = Binary, content_type = "application/zip"),
+        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The weights are too large for a bundle", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn export(
+    State(app): State<AppState>,
+    Path((model, version)): Path<(String, String)>,
+) -> Result<Response> {
+    let found = find(&app, model, &version).await?;
+    let name = format!("{}-{}.zip", found.name, found.version);
+    let (file, sum) = opened(&app, &found.sha256).await?;
+    let manifest =
+        serde_json::to_vec_pretty(&manifest(found)?).map_err(|e| Problem::internal(&e))?;
+    let Some(Bundle { head, tail }) = Bundle::around(&manifest, &sum) else {
+        let detail = "the weights are too large for a bundle; download them from …/content";
+        return Err(Problem::new(Code::UnsupportedOperation, detail));
+    };
+    let length = head.len() as u64 + sum.bytes + tail.len() as u64;
+    let part = |bytes: Vec<u8>| once(async { Ok::<_, std::io::Error>(Bytes::from(bytes)) });
+    let whole = part(head).chain(ReaderStream::new(file)).chain(part(tail));
+    let mut headers = attachment(&name, length)?;
+    headers.insert(
+        axum::http::header::CONTENT_TYPE,
+        axum::http::HeaderValue::from_static("application/zip"),
+    );
+    Ok((headers, Body::from_stream(whole)).into_response())
+}
+
+/// The weights, and what the archive says of them. They are read through first, so that damage is seen
+/// before anything is sent.
+async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> {
+    let path = app.artifacts.path(sha256);
+    let gone = |e: std::io::Error| match e.kind() {
+        std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "it was deleted meanwhile"),
+        _ => Problem::internal(&e),
+    };
+    let file = tokio::fs::File::open(&path).await.map_err(gone)?;
+    let sum = tokio::task::spawn_blocking(move || Sum::of(&path))
+        .await
+        .map_err(|e| Problem::internal(&e))?
+        .map_err(gone)?;
+    if sum.sha256 == sha256 {
+        Ok((file, sum))
+    } else {
+        Err(Problem::internal(&format_args!(
+            "artifact {sha256} is damaged"
+        )))
+    }
+}
+
+fn manifest(version: ModelVersion) -> Result<Manifest> {
+    let facts: DataFacts =
+        serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?;
+    Ok(Manifest {
+        format_version: FORMAT_VERSION,
+        name: Some(version.name),
+        version: Some(version.version),
+        kind: version.kind,
+        spec: version.spec,
+        data: facts.into(),
+        input_shape: Some(version.input_shape),
+        code_shape: version.code_shape,
+        parameters: Some(version.parameters),
+        sha256: version.sha256,
+        metrics: version.metrics,
+        created_at: Some(rfc3339(version.created_at)),
+    })
+}

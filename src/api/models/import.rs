@@ -1,0 +1,62 @@
+//! `POST /v1/models`: a version from another server. Everything is checked before anything is kept.
+
+mod take_in;
+mod upload;
+
+use axum::Json;
+use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use utoipa::ToSchema;
+
+use super::ModelVersion;
+use crate::api::extract::content_type;
+use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// The parts of an import: `bundle`, or `weights` and `manifest`.
+#[derive(ToSchema)]
+#[expect(
+    dead_code,
+    reason = "describes the multipart form; `upload` reads it part by part"
+)]
+pub struct ModelUpload {
+    /// What `…/export` gives.
+    #[schema(value_type = Option<String>, format = Binary)]
+    bundle: Option<Vec<u8>>,
+    /// safetensors.
+    #[schema(value_type = Option<String>, format = Binary)]
+    weights: Option<Vec<u8>>,
+    /// JSON, as a bundle's `manifest.json`.
+    #[schema(value_type = Option<String>, format = Binary)]
+    manifest: Option<Vec<u8>>,
+    /// The name to publish it under, in place of the manifest's.
+    name: Option<String>,
+}
+
+/// Takes in a model version, as the next of its name. It answers what it answers where it comes from.
+#[utoipa::path(post, path = "/v1/models", operation_id = "import_model", tag = "models", summary = "Import a model version",
+    request_body(content((ModelUpload = "multipart/form-data"))),
+    responses(
+        (status = 201, description = "Published", body = ModelVersion, headers(("location" = String, description = "Its path"))),
+        (status = 400, description = "The form cannot be read", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server takes", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Not a form", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A part is missing, unknown, or not what it should be", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn import(State(app): State<AppState>, request: Request) -> Result<Response> {
+    if content_type(request.headers()).as_deref() != Some("multipart/form-data") {
+        let detail = "send a bundle, or weights and manifest, as multipart/form-data";
+        return Err(Problem::new(Code::UnsupportedMediaType, detail));
+    }
+    let form = Multipart::from_request(request, &app)
+        .await
+        .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+    let received = upload::receive(&app, form).await?;
+    let version = take_in::publish(&app, received).await?;
+    let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
+    let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
+    let body = Json(ModelVersion::from(version));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+}

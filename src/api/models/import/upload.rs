@@ -1,0 +1,99 @@
+//! Receives the form of an import: its files go to disk as they arrive, and go when they are not kept.
+
+use std::path::PathBuf;
+
+use axum::extract::Multipart;
+
+use crate::api::datasets::upload::{Incoming, broken, read_text, save};
+use crate::api::problem::{Code, Problem, Result};
+use crate::api::state::AppState;
+use crate::artifacts::bundle::MOST_MANIFEST;
+use crate::jobs::check_name;
+
+/// What came, still as it came.
+pub struct Received {
+    pub folder: Incoming,
+    pub parts: Parts,
+    pub name: Option<String>,
+}
+
+pub enum Parts {
+    Bundle(PathBuf),
+    Apart { weights: PathBuf, manifest: PathBuf },
+}
+
+pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
+    let beside = app.layout.artifacts();
+    let folder = Incoming::create(&beside).map_err(|e| Problem::internal(&e))?;
+    let mut room = app.limits.upload_bytes;
+    let [mut bundle, mut weights, mut manifest] = [const { None::<PathBuf> }; 3];
+    let mut name = None;
+    while let Some(field) = form.next_field().await.map_err(broken)? {
+        let Some(part) = field.name().map(str::to_owned) else {
+            let detail = "every part of the form needs a name";
+            return Err(Problem::new(Code::Invalid, detail));
+        };
+        let pointer = format!("/{part}");
+        let file = match part.as_str() {
+            "bundle" => &mut bundle,
+            "weights" => &mut weights,
+            "manifest" => &mut manifest,
+            "name" => {
+                if name.is_some() {
+                    return Err(twice(&pointer));
+                }
+                let text = read_text(field, &pointer).await?;
+                check_name(&text).map_err(|e| Problem::field("/name", e.to_string()))?;
+                name = Some(text);
+                continue;
+            }
+            _ => {
+                let rule =
+                    "is not a part of this form; its parts are bundle, weights, manifest, name";
+                return Err(Problem::field(pointer, rule));
+            }
+        };
+        if file.is_some() {
+            return Err(twice(&pointer));
+        }
+        // The names of the parts are the three above, so they can lead nowhere else.
+        let path = folder.path().join(&part);
+        if part == "manifest" {
+            save(field, &path, MOST_MANIFEST, MOST_MANIFEST, &pointer).await?;
+        } else {
+            room = save(field, &path, room, app.limits.upload_bytes, &pointer).await?;
+        }
+        *file = Some(path);
+    }
+    let parts = together(bundle, weights, manifest)?;
+    Ok(Received {
+        folder,
+        parts,
+        name,
+    })
+}
+
+fn twice(pointer: &str) -> Problem {
+    Problem::field(pointer, "the form has two parts of this name")
+}
+
+fn together(
+    bundle: Option<PathBuf>,
+    weights: Option<PathBuf>,
+    manifest: Option<PathBuf>,
+) -> Result<Parts> {
+    match (bundle, weights, manifest) {
+        (Some(bundle), None, None) => Ok(Parts::Bundle(bundle)),
+        (None, Some(weights), Some(manifest)) => Ok(Parts::Apart { weights, manifest }),
+        (Some(_), _, _) => Err(Problem::field(
+            "/bundle",
+            "has weights and a manifest of its own; give either it or those two",
+        )),
+        (None, Some(_), None) => Err(Problem::field("/manifest", "is missing beside the weights")),
+        (None, None, Some(_)) => Err(Problem::field("/weights", "is missing beside the manifest")),
+        (None, None, None) => Err(Problem::field(
+            "/bundle",
+            "is missing; give it, or weights and manifest",
+        )),
+    }
+}

@@ -1,0 +1,62 @@
+//! `POST /v1/models/{model}/load` and `…/unload`: what is in memory before it is asked for, and no longer.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::resolve::resolve;
+use crate::api::problem::{ProblemBody, Result};
+use crate::api::state::AppState;
+
+/// Whether a version is in memory.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Residence {
+    pub model: String,
+    pub version: i64,
+    pub loaded: bool,
+}
+
+/// Loads a version and answers once it is warm, so that the first request is as fast as any. Versions are
+/// loaded on demand too; the least recently used leave when memory is short.
+#[utoipa::path(post, path = "/v1/models/{model}/load", operation_id = "load_model", tag = "models", summary = "Load a model into memory",
+    params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+    responses(
+        (status = 200, description = "It is in memory", body = Residence),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn load(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<Residence>> {
+    let found = resolve(&app, &model).await?;
+    app.engine.load(Arc::clone(&found.source)).await?;
+    Ok(Json(Residence {
+        model: found.version.name.clone(),
+        version: found.version.version,
+        loaded: true,
+    }))
+}
+
+/// Gives a version's memory back. The next request for it loads it again.
+#[utoipa::path(post, path = "/v1/models/{model}/unload", operation_id = "unload_model", tag = "models", summary = "Drop a model from memory",
+    params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
+    responses(
+        (status = 200, description = "It is not in memory", body = Residence),
+        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn unload(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<Residence>> {
+    let found = resolve(&app, &model).await?;
+    let (name, version) = (&found.version.name, found.version.version);
+    app.engine.unload(name, version).await;
+    Ok(Json(Residence {
+        model: name.clone(),
+        version,
+        loaded: false,
+    }))
+}

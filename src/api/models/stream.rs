@@ -1,0 +1,174 @@
+//! Verbs over the rows of a data set, however many: computed chunk by chunk as fast as the client reads, so
+//! that neither side holds more than a chunk.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream;
+use serde::Serialize;
+
+use super::answer::{Answer, seed_header};
+use super::input::{RowsRef, referred};
+use super::resolve::Resolved;
+use crate::api::extract::Form;
+use crate::api::problem::{Problem, Result};
+use crate::api::state::AppState;
+use crate::data::npy;
+use crate::inference::{Call, Reply, Terms, Verb};
+use crate::store::Dataset;
+
+/// Rows computed at once.
+const CHUNK: u64 = 256;
+
+/// A verb on many rows.
+pub struct Streamed {
+    pub found: Arc<Resolved>,
+    pub verb: Verb,
+    pub terms: Terms,
+    pub rows: RowsRef,
+    pub dataset: Dataset,
+}
+
+pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Response> {
+    if !streamed.verb.answers_row_by_row() {
+        let rule = "this verb's answer is not one row for each row: ask for at most 4096";
+        return Err(Problem::field("/rows/limit", rule));
+    }
+    if streamed
+        .verb
+        .labels()
+        .is_some_and(|labels| labels.len() > 1)
+    {
+        let rule = "give one label for all rows, or none: rows bring their own";
+        return Err(Problem::field("/labels", rule));
+    }
+    let end = end(&streamed)?;
+    let mut chunks = Chunks {
+        app: app.clone(),
+        verb: streamed.verb.seeded(),
+        next: streamed.rows.offset,
+        end,
+        chunk: 0,
+        streamed,
+    };
+    // The first chunk tells the shape, and what is wrong with the request.
+    let first = chunks.compute().await?;
+    let (media_type, head) = match form {
+        Form::Npy => {
+            let rows = end - chunks.streamed.rows.offset;
+            let shape = std::iter::once(rows).chain(
+                first
+                    .output
+                    .shape
+                    .iter()
+                    .map(|&d| u64::try_from(d).unwrap_or(0)),
+            );
+            let head = npy::header_f32(&shape.collect::<Vec<_>>());
+            ("application/x-npy", head)
+        }
+        Form::JsonLines | Form::Json | Form::Png | Form::EventStream => {
+            ("application/x-ndjson", Vec::new())
+        }
+    };
+    let headers = seed_header(&first);
+    let start = [head, chunks.written(&first, form)?].concat();
+    let rest = stream::try_unfold(chunks, move |mut chunks| async move {
+        if chunks.next >= chunks.end {
+            return Ok(None);
+        }
+        let told = async {
+            let reply = chunks.compute().await?;
+            chunks.written(&reply, form)
+        };
+        match told.await {
+            Ok(bytes) => Ok(Some((Bytes::from(bytes), chunks))),
+            // The status is out already: a connection that breaks off is the one way left to say so.
+            Err(problem) => Err(std::io::Error::other(format!("{problem:?}"))),
+        }
+    });
+    let all = stream::once(async move { Ok(Bytes::from(start)) });
+    let body = Body::from_stream(futures_util::StreamExt::chain(all, rest));
+    let media_type = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))];
+    Ok((headers, media_type, body).into_response())
+}
+
+/// The row after the last one.
+fn end(streamed: &Streamed) -> Result<u64> {
+    let splits = &streamed.dataset.splits;
+    let split = match streamed.rows.split.as_str() {
+        "train" => Some(splits.train),
+        "test" => splits.test,
+        _ => None,
+    };
+    let rows = split.map_or(0, |split| u64::try_from(split.rows).unwrap_or(0));
+    let RowsRef { offset, limit, .. } = &streamed.rows;
+    if rows > 0 && *offset >= rows {
+        let rule = format!("must be below the split's {rows} rows, got {offset}");
+        return Err(Problem::field("/rows/offset", rule));
+    }
+    // A split that is not there is told of when its first rows are read.
+    Ok(offset.saturating_add(*limit).min(rows.max(offset + 1)))
+}
+
+struct Chunks {
+    app: AppState,
+    streamed: Streamed,
+    verb: Verb,
+    next: u64,
+    end: u64,
+    chunk: u64,
+}
+
+/// One line of an answer in lines.
+#[derive(Serialize)]
+struct Line<'a> {
+    /// Number of the first row in its split.
+    offset: u64,
+    rows: usize,
+    #[serde(flatten)]
+    answer: Answer<'a>,
+}
+
+impl Chunks {
+    async fn compute(&mut self) -> Result<Reply> {
+        let rows = RowsRef {
+            offset: self.next,
+            limit: CHUNK.min(self.end - self.next),
+            ..self.streamed.rows.clone()
+        };
+        let input = referred(&self.app, &self.streamed.dataset, &rows).await?;
+        let call = Call {
+            verb: self.verb.of_chunk(self.chunk),
+            input,
+        };
+        let source = Arc::clone(&self.streamed.found.source);
+        let reply = self
+            .app
+            .engine
+            .call(source, call, self.streamed.terms)
+            .await?;
+        self.next += rows.limit;
+        self.chunk += 1;
+        Ok(reply)
+    }
+
+    /// The chunk that was computed last.
+    fn written(&self, reply: &Reply, form: Form) -> Result<Vec<u8>> {
+        if form == Form::Npy {
+            return Ok(npy::bytes_of(&reply.output.values));
+        }
+        let line = Line {
+            offset: self.next - reply.rows as u64,
+            rows: reply.rows,
+            answer: Answer {
+                version: &self.streamed.found.version,
+                reply,
+            },
+        };
+        let mut bytes = serde_json::to_vec(&line).map_err(|e| Problem::internal(&e))?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+}
