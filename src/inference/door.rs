@@ -87,12 +87,7 @@ impl Door {
         if inside.closed {
             return Err(CallError::Closed);
         }
-        if inside.queue.len() + inside.parked >= self.bounds.calls {
-            // Calls that nobody waits for must not keep out one that somebody does.
-            let gone = inside.queue.drop_dead(Instant::now());
-            rejected("gone", gone as u64);
-        }
-        let waiting = inside.queue.len() + inside.parked;
+        let waiting = self.waiting_in(&mut inside);
         if waiting >= self.bounds.calls || inside.queue.push(order).is_err() {
             drop(inside);
             return Err(self.full(waiting));
@@ -103,11 +98,20 @@ impl Door {
     }
 
     pub fn require_room(&self) -> Result<(), CallError> {
-        let waiting = self.waiting();
+        let waiting = self.waiting_in(&mut lock(&self.inside));
         if waiting < self.bounds.calls {
             return Ok(());
         }
         Err(self.full(waiting))
+    }
+
+    /// Calls that wait. Those that nobody waits for must not keep out one that somebody does.
+    fn waiting_in(&self, inside: &mut Inside) -> usize {
+        if inside.queue.len() + inside.parked >= self.bounds.calls {
+            let gone = inside.queue.drop_dead(Instant::now());
+            rejected("gone", gone as u64);
+        }
+        inside.queue.len() + inside.parked
     }
 
     fn full(&self, queued: usize) -> CallError {

@@ -1,4 +1,4 @@
-//! The first rows of the data, where only their labels or targets may be learnt from (`labeled_rows`).
+//! The few rows whose labels or targets may be learnt from (`labeled_rows`).
 
 use tch::{Device, Tensor};
 
@@ -8,9 +8,60 @@ use crate::nn::{TensorMismatch, Tensors};
 
 pub struct Labeled(Batch);
 
+/// Which rows these are, told batch by batch: the first of each class, as many of one class as of another, for a
+/// classifier; else the first of all. A handful of labels that happens to lack a class would measure luck.
+pub struct Choice {
+    /// How many more of each class; one place where classes do not matter.
+    wanted: Vec<i64>,
+    kept: Vec<Batch>,
+}
+
+impl Choice {
+    /// Of `rows` rows; `classes` of a classifier's labels.
+    pub fn of(rows: i64, classes: Option<i64>) -> Self {
+        let classes = classes.unwrap_or(1).max(1);
+        Self {
+            wanted: (0..classes)
+                .map(|class| rows / classes + i64::from(class < rows % classes))
+                .collect(),
+            kept: Vec::new(),
+        }
+    }
+
+    /// The rows of the next batch that are chosen, if there are any.
+    pub fn choose(&mut self, batch: &Batch) -> Option<Batch> {
+        let rows = batch.x.size()[0];
+        let classes: Vec<i64> = match &batch.labels {
+            Some(labels) if self.wanted.len() > 1 => Vec::try_from(labels).unwrap_or_default(),
+            _ => vec![0; usize::try_from(rows).unwrap_or(0)],
+        };
+        let mut picked = Vec::new();
+        for (row, class) in (0..rows).zip(classes) {
+            let left = usize::try_from(class)
+                .ok()
+                .and_then(|c| self.wanted.get_mut(c));
+            if let Some(left) = left.filter(|left| **left > 0) {
+                *left -= 1;
+                picked.push(row);
+            }
+        }
+        if picked.is_empty() {
+            return None;
+        }
+        let index = Tensor::from_slice(&picked).to_device(batch.x.device());
+        let chosen = batch.map(|tensor| tensor.index_select(0, &index));
+        self.kept.push(chosen.map(Tensor::shallow_clone));
+        Some(chosen)
+    }
+
+    pub fn made(self) -> Option<Labeled> {
+        (!self.kept.is_empty()).then(|| Labeled::of(&self.kept))
+    }
+}
+
 impl Labeled {
     /// Of the batches that hold them; there is at least one.
-    pub fn of(batches: &[Batch]) -> Self {
+    fn of(batches: &[Batch]) -> Self {
         let joined = |part: fn(&Batch) -> Option<&Tensor>| {
             let parts: Option<Vec<&Tensor>> = batches.iter().map(part).collect();
             parts.map(|parts| Tensor::cat(&parts, 0))

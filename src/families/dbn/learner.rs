@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::labeled::Labeled;
+use super::labeled::{Choice, Labeled};
 use super::spec::{Head, Spec};
 use super::stack::Stack;
 use super::start::StackStart;
@@ -35,6 +35,8 @@ pub struct DbnLearner {
     pretraining: Option<(usize, Contrastive)>,
     /// The only rows whose labels or targets are learnt from, if they are few.
     labeled: Option<Labeled>,
+    /// Of the data's labels.
+    classes: Option<i64>,
     start: StackStart,
     adopted: Adopted,
 }
@@ -57,6 +59,7 @@ impl DbnLearner {
             tuner,
             pretraining: None,
             labeled: None,
+            classes: data.classes,
             start: StackStart::default(),
             adopted: Adopted::default(),
         };
@@ -197,20 +200,25 @@ impl Learner for DbnLearner {
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
         let mut sum: Option<Tensor> = None;
         let mut rows = 0;
-        let wanted = self.spec.labeled_rows;
+        let classes = (self.spec.head == Head::Classifier)
+            .then_some(self.classes)
+            .flatten();
+        let mut choice = self.spec.labeled_rows.map(|rows| Choice::of(rows, classes));
         let regression = self.tuner.as_ref().and_then(|t| t.net.regression());
-        let (mut kept, mut numbers) = (Vec::new(), Columns::default());
+        let mut numbers = Columns::default();
         for batch in batches {
             let batch = batch?;
             let size = batch.x.size()[0];
-            // Of the rows after these nothing but the values is looked at.
-            let learnt = wanted.map_or(size, |wanted| (wanted - rows).clamp(0, size));
-            if learnt > 0 {
-                let first = batch.map(|tensor| tensor.narrow(0, 0, learnt));
-                if let Some(more) = regression.and_then(|r| r.numbers(&first)) {
-                    numbers.add(&more);
-                }
-                kept.extend(wanted.map(|_| first));
+            // Of the other rows nothing but the values is looked at.
+            let learnt = match &mut choice {
+                Some(choice) => choice.choose(&batch),
+                None => Some(batch.map(Tensor::shallow_clone)),
+            };
+            if let Some(more) = regression
+                .zip(learnt)
+                .and_then(|(r, rows)| r.numbers(&rows))
+            {
+                numbers.add(&more);
             }
             rows += size;
             let x = batch.x;
@@ -224,7 +232,7 @@ impl Learner for DbnLearner {
         if let Some(sum) = sum {
             self.start_from(0, &sum, rows);
         }
-        self.labeled = (!kept.is_empty()).then(|| Labeled::of(&kept));
+        self.labeled = choice.and_then(Choice::made);
         if let Some(regression) = self.tuner.as_mut().and_then(|t| t.net.regression_mut()) {
             regression.fit(&numbers);
         }

@@ -112,8 +112,8 @@ pub struct Spec {
     /// Default 0.
     #[schema(minimum = 0.0, maximum = 0.9)]
     pub dropout: Option<f64>,
-    /// Fine-tune on the first so many rows only (`classifier`, `regressor`); the RBMs see all rows, without
-    /// labels or targets.
+    /// Fine-tune on so many rows only (`classifier`: the first of each class, as many of one as of another;
+    /// `regressor`: the first of all); the RBMs see all rows, without labels or targets.
     #[schema(minimum = 1, maximum = 10_000)]
     pub labeled_rows: Option<i64>,
     /// Units of the code (`autoencoder`). Default `linear`.

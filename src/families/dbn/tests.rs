@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
+use super::labeled::Choice;
 use super::learner::DbnLearner;
 use super::{DeepBelief, Spec};
 use crate::data::split::Batch;
@@ -155,6 +156,28 @@ fn labels_of_other_rows_are_not_looked_at() {
     let honest = train(Tensor::shallow_clone);
     assert!(honest.equal(&train(Tensor::zeros_like)));
     assert!(honest.abs().max().double_value(&[]) > 0.0);
+}
+
+#[test]
+fn few_labels_are_as_many_of_each_class() {
+    let batch = |labels: &[i64]| Batch {
+        x: Tensor::arange(labels.len() as i64, (Kind::Float, Device::Cpu)).unsqueeze(1),
+        labels: Some(Tensor::from_slice(labels)),
+        targets: None,
+    };
+    let mut choice = Choice::of(5, Some(3));
+    let mut rows = |labels: &[i64]| -> Vec<f32> {
+        let chosen = choice.choose(&batch(labels));
+        chosen.map_or_else(Vec::new, |b| Vec::try_from(&b.x.view(-1)).expect("numbers"))
+    };
+    assert_eq!(rows(&[0, 0, 0, 1]), [0.0, 1.0, 3.0]);
+    assert_eq!(rows(&[0, 0]), [0.0; 0]);
+    assert_eq!(rows(&[2, 1, 2, 1]), [0.0, 1.0]);
+    let made = choice.made().expect("some rows");
+    let drawn = made.draw(10, &mut Rng::at(1, &[]));
+    let mut classes: Vec<i64> = Vec::try_from(&drawn.labels.expect("labels")).expect("classes");
+    classes.sort_unstable();
+    assert_eq!(classes, [0, 0, 1, 1, 2]);
 }
 
 #[test]

@@ -42,7 +42,7 @@ impl Store {
         Ok(tx.commit().await?)
     }
 
-    /// Where an alias pointed, the latest first; what is older than [`KEPT`] moves is forgotten.
+    /// Where an alias pointed, the latest first; what is older than a hundred moves is forgotten.
     pub async fn alias_moves(&self, name: &str, alias: &str) -> Result<Vec<AliasMove>> {
         let moves: Vec<(Option<i64>, i64)> = sqlx::query_as(
             "SELECT version, at FROM alias_moves WHERE name = $1 AND alias = $2 ORDER BY seq DESC",
