@@ -23,6 +23,7 @@ use axum::http::header;
 use axum::middleware;
 use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
@@ -119,7 +120,7 @@ pub fn router(state: AppState) -> Router {
             middleware::from_fn_with_state(state.clone(), edge::edge),
             DefaultBodyLimit::max(body_limit),
             RequestDecompressionLayer::new(),
-            CompressionLayer::new(),
+            CompressionLayer::new().compress_when(DefaultPredicate::new().and(v2::is_packable)),
         ))
         .with_state(state)
 }

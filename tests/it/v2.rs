@@ -208,7 +208,7 @@ async fn bodies_may_be_packed_and_answers_are_only_where_clients_read_them() {
         let reply = ask(encoding, packed, "identity").await;
         assert_eq!(parts(&reply).1, images);
     }
-    let packed = ask("identity", body.clone(), "gzip, deflate, br").await;
+    let packed = ask("identity", body.clone(), "zstd, br, gzip, deflate").await;
     assert_eq!(packed.header("content-encoding"), "gzip");
     let mut unpacked = Vec::new();
     let mut reader = flate2::read::GzDecoder::new(packed.body.as_slice());
@@ -225,7 +225,7 @@ async fn bodies_may_be_packed_and_answers_are_only_where_clients_read_them() {
     for path in ["/v2/models/net", "/v2/models/stats", "/v2/models/nowhere"] {
         let request = service
             .request(Method::GET, path)
-            .header("accept-encoding", "gzip, deflate");
+            .header("accept-encoding", "gzip, deflate, zstd");
         let reply = service.send(request).await;
         assert_eq!(reply.header("content-encoding"), "", "{path}");
     }

@@ -3,7 +3,6 @@
 use std::time::Instant;
 
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use serde_json::{Map, Value};
 
@@ -20,7 +19,7 @@ use crate::api::models::answer::server_timing;
 use crate::api::models::ask::{ask, verb_of};
 use crate::api::models::resolve::resolve;
 use crate::api::models::terms::TermsHeaders;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::rows::U8_SCALE;
 use crate::inference::Input;
@@ -83,7 +82,6 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let verb = named.verb(&found.version)?;
     app.engine.require_room()?;
     let headers = request.headers().clone();
-    require_unpacked(&headers)?;
     let bytes = body(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
     drop(bytes);
@@ -109,17 +107,6 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     })?;
     response.headers_mut().extend(server_timing(&reply.timing));
     Ok(response)
-}
-
-/// What is still compressed here is so in a way that nobody unpacked.
-fn require_unpacked(headers: &HeaderMap) -> Result<()> {
-    match headers.get(header::CONTENT_ENCODING) {
-        Some(encoding) if encoding != "identity" => Err(Problem::new(
-            Code::UnsupportedMediaType,
-            "send the body as it is, or in gzip or deflate",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// The tensors as the verb's rows and as options of it.

@@ -24,7 +24,6 @@ use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
-use tower_http::decompression::RequestDecompressionLayer;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -78,17 +77,16 @@ pub fn is_packable(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extens
 }
 
 /// Inference alone is compressed: clients of this protocol read compressed answers there and nowhere else,
-/// not even in an error, whatever their Accept-Encoding says.
+/// not even in an error, and nothing but gzip and deflate, whatever their Accept-Encoding says.
 fn compressed() -> OpenApiRouter<AppState> {
     let well =
         |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status == StatusCode::OK;
     let answers = CompressionLayer::new()
+        .no_zstd()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(1024).and(well));
     OpenApiRouter::new()
         .routes(routes!(infer::model))
         .routes(routes!(infer::version))
         .layer(answers)
-        // What it does not know it hands on, and the handler says so.
-        .layer(RequestDecompressionLayer::new().pass_through_unaccepted(true))
 }
