@@ -55,6 +55,10 @@ fn as_problem(response: Response) -> Response {
             .with_allow(response.headers().get(header::ALLOW).cloned())
             .into_response();
     }
+    if response.status() == StatusCode::BAD_REQUEST && !is_problem(&response) {
+        let detail = "the path cannot be read: it is not UTF-8 once its percent signs are resolved";
+        return Problem::new(Code::Malformed, detail).into_response();
+    }
     if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && !is_problem(&response) {
         let detail =
             "the body's content-encoding is not read here; send gzip, deflate, zstd or none";

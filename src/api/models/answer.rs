@@ -18,15 +18,20 @@ use crate::traces;
 pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
     let timing = reply.timing;
     let mut response = written(found, reply, form).await?;
+    tell_timing(&mut response, timing);
+    Ok(response)
+}
+
+/// In a header for the client, and for the request's spans.
+pub fn tell_timing(response: &mut Response, timing: Timing) {
     response.headers_mut().extend(server_timing(&timing));
     if traces::are_on() {
         response.extensions_mut().insert(timing);
     }
-    Ok(response)
 }
 
 /// Where the time went, in milliseconds (the W3C's Server-Timing).
-pub fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
+fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
     let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
     let text = format!(
         "queue;dur={:.3}, compute;dur={:.3};desc=\"{} rows\"",

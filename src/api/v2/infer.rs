@@ -15,7 +15,7 @@ use super::tensors::Tensors;
 use super::values::Tensor;
 use crate::api::extract::body;
 use crate::api::models::Binary;
-use crate::api::models::answer::server_timing;
+use crate::api::models::answer::tell_timing;
 use crate::api::models::ask::{ask, verb_of};
 use crate::api::models::resolve::resolve;
 use crate::api::models::terms::TermsHeaders;
@@ -105,7 +105,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
         },
         outputs: response::outputs(&reply, &wanted, settings.binary)?,
     })?;
-    response.headers_mut().extend(server_timing(&reply.timing));
+    tell_timing(&mut response, reply.timing);
     Ok(response)
 }
 
