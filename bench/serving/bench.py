@@ -4,7 +4,7 @@
   bench.py LATENTD ECHO [PYTHON]
 
 LATENTD and ECHO are the binaries; PYTHON has torch, fastapi, uvicorn, litserve and bentoml (left out: no peers).
-wrk makes the load, on the same cores. SECONDS is how long each measurement takes (5), REPEATS how often (3): the
+wrk makes the load, on the same cores. SECONDS_EACH is how long each measurement takes (5), REPEATS how often (3): the
 median is told. PARTS picks some of: peers, batches, crowd, generate.
 """
 import array

@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::call::{Call, CallError, Input, Verb};
 use super::door::{Command, Door};
@@ -15,8 +15,9 @@ use crate::families::{Family, capabilities};
 use crate::nn::Tensors;
 use crate::nn::model::Model;
 use crate::nn::options::{
-    DecodeOptions, EncodeOptions, GenerateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
+    DecodeOptions, EncodeOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
+use crate::nn::rng::Rng;
 
 /// The model of a version, read from disk, and the bytes of its weights.
 pub fn load(
@@ -89,49 +90,35 @@ fn ready(source: &ModelSource, artifacts: &Artifacts, device: Device) -> Result<
     loaded
 }
 
-/// One row of zeros by every verb that needs no more; what one of them fails at, a client's call will tell.
+/// One row of zeros by every verb that needs no more, and one sample; what one of them fails at, a client's call
+/// will tell. Samples are drawn as for a look in passing: whole Gibbs chains would take longer than the load.
 fn warm_up(model: &dyn Model, source: &ModelSource, device: Device) {
+    let _guard = tch::no_grad_guard();
     let labels = model.conditioned_on().map(|_| vec![0]);
-    let row = |shape: &[i64]| {
-        let width = shape.iter().product::<i64>();
-        Input {
-            rows: 1,
-            values: vec![0.0; usize::try_from(width).unwrap_or(0)],
-            labels: labels.clone(),
-        }
-    };
     for capability in capabilities(model) {
-        let (verb, input) = match capability {
-            "encode" => (
-                Verb::Encode(EncodeOptions::default()),
-                row(&source.facts.shape),
-            ),
-            "reconstruct" => (
-                Verb::Reconstruct(ReconstructOptions::default()),
-                row(&source.facts.shape),
-            ),
-            "score" => (
-                Verb::Score(ScoreOptions::default()),
-                row(&source.facts.shape),
-            ),
-            "predict" => (
-                Verb::Predict(PredictOptions::default()),
-                row(&source.facts.shape),
-            ),
-            "decode" => {
-                let shape = model.code_shape().unwrap_or_default();
-                (Verb::Decode(DecodeOptions::default()), row(&shape))
-            }
-            "generate" => {
-                let options = GenerateOptions {
-                    n: Some(1),
-                    seed: Some(0),
-                    ..GenerateOptions::default()
-                };
-                (Verb::Generate(options), Input::default())
-            }
+        let verb = match capability {
+            "encode" => Verb::Encode(EncodeOptions::default()),
+            "reconstruct" => Verb::Reconstruct(ReconstructOptions::default()),
+            "score" => Verb::Score(ScoreOptions::default()),
+            "predict" => Verb::Predict(PredictOptions::default()),
+            "decode" => Verb::Decode(DecodeOptions::default()),
             _ => continue,
         };
+        let shape = match (&verb, model.code_shape()) {
+            (Verb::Decode(_), Some(code)) => code,
+            _ => source.facts.shape.clone(),
+        };
+        let width = usize::try_from(shape.iter().product::<i64>()).unwrap_or(0);
+        let input = Input {
+            rows: 1,
+            values: vec![0.0; width],
+            labels: labels.clone(),
+        };
         let _ = Call { verb, input }.apply(model, &source.facts, device);
+    }
+    if let Some(sampler) = model.sampler() {
+        let classes = model.conditioned_on().or_else(|| sampler.classes());
+        let label = classes.map(|_| Tensor::zeros([1], (Kind::Int64, device)));
+        let _ = sampler.glimpse(1, label.as_ref(), &mut Rng::at(0, &[]));
     }
 }

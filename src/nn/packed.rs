@@ -2,9 +2,8 @@
 //! change any more.
 //!
 //! A general product copies the weights into such an order each time it is called, which for a few rows
-//! costs more than the product itself. In this order a batch of 8 rows through 784-512-256-32 takes half the
-//! time of libtorch's, one of 64 as long (one core of an AMD EPYC). Each row is summed in the same order
-//! whatever rows are beside it: a row's answer does not depend on its batch, to the last bit.
+//! costs more than the product itself. Each row is summed in the same order whatever rows are beside it: a
+//! row's answer does not depend on its batch, to the last bit.
 
 use tch::{Device, Kind, Tensor};
 
@@ -123,7 +122,7 @@ impl Packed {
     }
 
     /// `M` rows by one panel. The sums stay in registers as long as every index into them is known when this
-    /// is compiled: hence plain loops and stores of whole panels. In memory they make it ten times slower.
+    /// is compiled: hence plain loops and stores of whole panels. In memory they make it many times slower.
     #[inline(always)]
     fn tile<const M: usize>(
         &self,
