@@ -33,6 +33,7 @@ pub mod packed;
 pub mod penalty;
 pub mod pretrain;
 pub mod rng;
+pub mod round_trip;
 pub mod standardize;
 pub mod tempered;
 pub mod tempering;

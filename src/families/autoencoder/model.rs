@@ -8,14 +8,14 @@ use super::layout;
 use super::spec::Spec;
 use crate::nn::block::Map;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
+    Model, Reconstructor, Rows, Scorer,
 };
 use crate::nn::net::{Net, Pass};
-use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
+use crate::nn::round_trip::RoundTrip;
 use crate::nn::tied::Tied;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
@@ -126,10 +126,6 @@ impl Autoencoder {
             logits
         }
     }
-
-    fn round_trip(&self, x: &Tensor) -> Tensor {
-        self.squash(self.logits_of(&self.code_of(x)))
-    }
 }
 
 impl Model for Autoencoder {
@@ -216,85 +212,20 @@ impl Encoder for Autoencoder {
     }
 }
 
-impl Decoder for Autoencoder {
-    fn decode(&self, codes: &Rows) -> Tensor {
-        self.squash(self.logits_of(&codes.x))
-    }
-}
+impl RoundTrip for Autoencoder {
+    const WHAT: &'static str = "a model of kind 'autoencoder'";
 
-fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
-    match steps {
-        Some(_) => Err(BadOption::meaningless("gibbs_steps", "autoencoder")),
-        None => Ok(()),
+    fn to_code(&self, x: &Tensor) -> Tensor {
+        self.code_of(x)
     }
-}
-
-impl Reconstructor for Autoencoder {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&rows.x))
+    fn to_rows(&self, code: &Tensor) -> Tensor {
+        self.squash(self.logits_of(code))
     }
-}
-
-impl Denoiser for Autoencoder {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&noisy.x))
-    }
-}
-
-impl Scorer for Autoencoder {
-    /// Mean squared error per value.
-    fn metric(&self) -> &'static str {
-        "reconstruction_error"
-    }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        error_per_row(&rows.x, &self.round_trip(&rows.x))
-    }
-}
-
-impl Inpainter for Autoencoder {
-    /// What is missing starts at the mean of the row's known values, and is then replaced by its own
-    /// reconstruction, `gibbs_steps` times.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
+    /// The mean of the row's known values.
+    fn first_guess(&self, x: &Tensor, missing: &Tensor) -> Tensor {
         let known: Tensor = 1.0 - missing;
         let sum = |x: &Tensor| x.sum_dim_intlist(1, true, Kind::Float);
-        let mean = sum(&(&rows.x * &known)) / sum(&known).clamp_min(1.0);
-        fill_in_by_rounds(&rows.x, missing, &mean, options, |x| self.round_trip(x))
-    }
-}
-
-impl Interpolator for Autoencoder {
-    fn locate(&self, rows: &Rows) -> Option<Tensor> {
-        Some(self.code_of(&rows.x))
-    }
-    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
-        None
-    }
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        _label: Option<&Tensor>,
-    ) -> Tensor {
-        self.squash(self.logits_of(&lerp(from, to, shares)))
+        sum(&(x * &known)) / sum(&known).clamp_min(1.0)
     }
 }
 

@@ -4,7 +4,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::generative::{checked_depth, on_the_way};
+use super::generative::checked_depth;
 use super::spec::Spec;
 use super::tuning::Tuned;
 use crate::data::split::Batch;
@@ -14,11 +14,12 @@ use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
+    Model, Reconstructor, Rows, Scorer, error_per_row,
 };
 use crate::nn::net::{Net, NetConfig, Pass};
-use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
+use crate::nn::round_trip::RoundTrip;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
@@ -70,10 +71,6 @@ impl DeepAutoencoder {
         } else {
             loss::cross_entropy(logits, target)
         }
-    }
-
-    fn round_trip(&self, x: &Tensor) -> Tensor {
-        self.logits(x).sigmoid()
     }
 }
 
@@ -182,87 +179,17 @@ impl Encoder for DeepAutoencoder {
     }
 }
 
-impl Decoder for DeepAutoencoder {
-    fn decode(&self, codes: &Rows) -> Tensor {
-        self.decoder.forward(&codes.x).sigmoid()
-    }
-}
+impl RoundTrip for DeepAutoencoder {
+    const WHAT: &'static str = "a dbn with the head 'autoencoder'";
 
-fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
-    match steps {
-        Some(_) => Err(BadOption::new(
-            "gibbs_steps",
-            "a dbn with the head 'autoencoder' has no use for it",
-        )),
-        None => Ok(()),
+    fn to_code(&self, x: &Tensor) -> Tensor {
+        self.encoder.forward(x)
     }
-}
-
-impl Reconstructor for DeepAutoencoder {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&rows.x))
+    fn to_rows(&self, code: &Tensor) -> Tensor {
+        self.decoder.forward(code).sigmoid()
     }
-}
-
-impl Denoiser for DeepAutoencoder {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&noisy.x))
-    }
-}
-
-impl Scorer for DeepAutoencoder {
-    /// Mean squared error per value.
-    fn metric(&self) -> &'static str {
-        "reconstruction_error"
-    }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        error_per_row(&rows.x, &self.round_trip(&rows.x))
-    }
-}
-
-impl Inpainter for DeepAutoencoder {
-    /// Rounds of reconstruction with the known values put back each time; what is missing starts at
-    /// one half.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let half = Tensor::full_like(&rows.x, 0.5);
-        fill_in_by_rounds(&rows.x, missing, &half, options, |x| self.round_trip(x))
-    }
-}
-
-impl Interpolator for DeepAutoencoder {
-    fn locate(&self, rows: &Rows) -> Option<Tensor> {
-        Some(self.encoder.forward(&rows.x))
-    }
-    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
-        None
-    }
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        _label: Option<&Tensor>,
-    ) -> Tensor {
-        let codes = on_the_way(from, to, shares);
-        self.decoder.forward(&codes).sigmoid()
+    fn first_guess(&self, x: &Tensor, _missing: &Tensor) -> Tensor {
+        Tensor::full_like(x, 0.5)
     }
 }
 

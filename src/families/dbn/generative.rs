@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::stack::Stack;
 use crate::nn::Tensors;
 use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
+use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Interpolator,
     Likelihood, Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
@@ -254,17 +255,8 @@ impl Interpolator for Stack {
         shares: &[f64],
         _label: Option<&Tensor>,
     ) -> Tensor {
-        self.down(&on_the_way(from, to, shares), self.depth())
+        self.down(&lerp(from, to, shares), self.depth())
     }
-}
-
-/// `[1, code]` and `[1, code] -> [shares, code]`, in a straight line.
-pub(super) fn on_the_way(from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
-    let shares = Tensor::from_slice(shares)
-        .to_kind(from.kind())
-        .to_device(from.device())
-        .unsqueeze(1);
-    from + shares * (to - from)
 }
 
 impl Predictor for Stack {

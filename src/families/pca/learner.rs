@@ -9,6 +9,7 @@ use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model, error_per_row};
 use crate::nn::moments::Moments;
 use crate::nn::rng::Rng;
+use crate::nn::round_trip::RoundTrip;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 

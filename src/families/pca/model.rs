@@ -8,14 +8,14 @@ use tch::{Device, Kind, Tensor};
 use super::spec::Spec;
 use crate::families::Define;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::latent::lerp;
 use crate::nn::model::{
     Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row, fill_in_by_rounds,
+    Model, Reconstructor, Rows, Scorer,
 };
 use crate::nn::moments::Moments;
-use crate::nn::options::{EncodeOptions, GibbsOptions, InpaintOptions, ScoreOptions};
+use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
+use crate::nn::round_trip::RoundTrip;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
 
@@ -110,11 +110,6 @@ impl Pca {
         };
         self.mean.addmm(code, &components)
     }
-
-    /// The nearest point of the plane that the components span.
-    pub(super) fn round_trip(&self, x: &Tensor) -> Tensor {
-        self.back(&self.project(x))
-    }
 }
 
 impl Model for Pca {
@@ -186,84 +181,18 @@ impl Encoder for Pca {
     }
 }
 
-impl Decoder for Pca {
-    fn decode(&self, codes: &Rows) -> Tensor {
-        self.back(&codes.x)
-    }
-}
+impl RoundTrip for Pca {
+    const WHAT: &'static str = "a model of kind 'pca'";
 
-fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
-    match steps {
-        Some(_) => Err(BadOption::meaningless("gibbs_steps", Pca::KIND)),
-        None => Ok(()),
+    fn to_code(&self, x: &Tensor) -> Tensor {
+        self.project(x)
     }
-}
-
-impl Reconstructor for Pca {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&rows.x))
+    fn to_rows(&self, code: &Tensor) -> Tensor {
+        self.back(code)
     }
-}
-
-impl Denoiser for Pca {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&noisy.x))
-    }
-}
-
-impl Scorer for Pca {
-    /// Mean squared error per value.
-    fn metric(&self) -> &'static str {
-        "reconstruction_error"
-    }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        error_per_row(&rows.x, &self.round_trip(&rows.x))
-    }
-}
-
-impl Inpainter for Pca {
-    /// Starts from the mean and projects again and again, the known values held fast: this goes to the
-    /// point of the plane that is nearest in the known values.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        fill_in_by_rounds(&rows.x, missing, &self.mean, options, |x| {
-            self.round_trip(x)
-        })
-    }
-}
-
-impl Interpolator for Pca {
-    fn locate(&self, rows: &Rows) -> Option<Tensor> {
-        Some(self.project(&rows.x))
-    }
-    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
-        None
-    }
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        _label: Option<&Tensor>,
-    ) -> Tensor {
-        self.back(&lerp(from, to, shares))
+    /// The mean of the training rows.
+    fn first_guess(&self, _x: &Tensor, _missing: &Tensor) -> Tensor {
+        self.mean.shallow_clone()
     }
 }
 
@@ -276,6 +205,7 @@ impl Filters for Pca {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::nn::options::InpaintOptions;
 
     /// Rows `mean ± √λ_i u_i` on orthonormal `u_i` have covariance `Σ λ_i u_i u_iᵀ` times a known
     /// factor.
