@@ -115,6 +115,7 @@ impl Fit<'_> {
                 epochs: u64::from(phase.epochs),
                 steps: u64::from(phase.epochs) * self.steps_per_epoch,
                 step_cost,
+                last_step_cost: phase.last_step_cost,
             })
             .collect()
     }

@@ -12,18 +12,38 @@ pub struct PlannedPhase {
     pub steps: u64,
     /// Seconds of a step in a trial, or 1 where there is but one phase: only their ratios count.
     pub step_cost: f64,
+    /// Cost of the last step as a multiple of the first, which is `step_cost`; even growth in between.
+    pub last_step_cost: f64,
 }
 
-/// So many of something in this process, and the seconds they took.
+impl PlannedPhase {
+    /// What the first `steps` steps cost together, in units of the first one: `s + (l - 1) s² / 2n`.
+    fn units(&self, steps: u64) -> f64 {
+        let (steps, all) = (steps.min(self.steps) as f64, self.steps.max(1) as f64);
+        steps + (self.last_step_cost - 1.0) * steps * steps / (2.0 * all)
+    }
+
+    /// The same of steps `from..to`.
+    fn units_between(&self, from: u64, to: u64) -> f64 {
+        self.units(to) - self.units(from)
+    }
+
+    fn cost(&self) -> f64 {
+        self.units(self.steps) * self.step_cost
+    }
+}
+
+/// So much of something in this process, and the seconds it took.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 struct Seen {
-    count: u64,
+    /// Units of a phase's first step, or epochs.
+    count: f64,
     seconds: f64,
 }
 
 impl Seen {
     fn pace(self) -> Option<f64> {
-        (self.count > 0).then(|| self.seconds / self.count as f64)
+        (self.count > 0.0).then(|| self.seconds / self.count)
     }
 }
 
@@ -59,36 +79,42 @@ impl Forecast {
 
     /// The run came from step `from` to step `to` in `seconds`.
     pub fn record_steps(&mut self, from: u64, to: u64, seconds: f64) {
-        let (phase, _) = self.place(to.saturating_sub(1));
-        if let Some(seen) = self.seen.get_mut(phase) {
-            seen.count += to.saturating_sub(from);
+        let (phase, last) = self.place(to.saturating_sub(1));
+        if let (Some(planned), Some(seen)) = (self.phases.get(phase), self.seen.get_mut(phase)) {
+            let done = last.saturating_add(1);
+            let first = done.saturating_sub(to.saturating_sub(from));
+            seen.count += planned.units_between(first, done);
             seen.seconds += seconds;
         }
     }
 
     /// An epoch was closed, which took `seconds` so far.
     pub fn record_close(&mut self, seconds: f64) {
-        self.closed.count += 1;
+        self.closed.count += 1.0;
         self.closed.seconds += seconds;
     }
 
     /// `seconds` passed from the closing of an epoch to the end of step `step`, the first of the next.
     pub fn record_first_step(&mut self, step: u64, seconds: f64) {
-        let (phase, _) = self.place(step.saturating_sub(1));
-        let usual = self.seen.get(phase).and_then(|seen| seen.pace());
+        let (phase, last) = self.place(step.saturating_sub(1));
+        let usual = self.phases.get(phase).zip(self.seen.get(phase));
+        let usual = usual.and_then(|(planned, seen)| {
+            let units = planned.units_between(last, last.saturating_add(1));
+            Some(seen.pace()? * units)
+        });
         self.closed.seconds += (seconds - usual.unwrap_or(0.0)).max(0.0);
     }
 
     /// Share of the work that is done after `step` steps, by what the phases cost.
     pub fn fraction(&self, step: u64) -> f64 {
-        let total: f64 = self.phases.iter().map(cost).sum();
+        let total: f64 = self.phases.iter().map(PlannedPhase::cost).sum();
         if total <= 0.0 {
             return 0.0;
         }
         let (current, done) = self.place(step);
-        let before: f64 = self.phases[..current].iter().map(cost).sum();
+        let before: f64 = self.phases[..current].iter().map(PlannedPhase::cost).sum();
         let phase = &self.phases[current];
-        let within = done.min(phase.steps) as f64 * phase.step_cost;
+        let within = phase.units(done) * phase.step_cost;
         ((before + within) / total).min(1.0)
     }
 
@@ -97,7 +123,7 @@ impl Forecast {
         let seen = || self.phases.iter().zip(&self.seen);
         let spent: f64 = seen().map(|(_, seen)| seen.seconds).sum();
         let reckoned: f64 = seen()
-            .map(|(phase, seen)| seen.count as f64 * phase.step_cost)
+            .map(|(phase, seen)| seen.count * phase.step_cost)
             .sum();
         if reckoned <= 0.0 {
             return None;
@@ -108,16 +134,13 @@ impl Forecast {
         let left = seen().enumerate().skip(current).map(|(i, (phase, seen))| {
             let done = if i == current { done } else { 0 };
             let steps = phase.steps.saturating_sub(done);
+            let units = phase.units_between(done, phase.steps);
             let per_epoch = phase.steps.checked_div(phase.epochs).unwrap_or(0).max(1);
             let pace = seen.pace().unwrap_or(phase.step_cost * slowness);
-            steps as f64 * pace + steps.div_ceil(per_epoch) as f64 * close
+            units * pace + steps.div_ceil(per_epoch) as f64 * close
         });
         Some(left.sum())
     }
-}
-
-fn cost(phase: &PlannedPhase) -> f64 {
-    phase.steps as f64 * phase.step_cost
 }
 
 #[cfg(test)]
@@ -130,6 +153,7 @@ mod tests {
             epochs,
             steps: 10 * epochs,
             step_cost,
+            last_step_cost: 1.0,
         };
         Forecast::new(phases.iter().map(planned).collect())
     }
@@ -195,6 +219,18 @@ mod tests {
         steps(&mut forecast, 140..150, 0.003);
         near(forecast.seconds_left(150), 0.15);
         assert!((forecast.fraction(150) - 0.25 / 0.4).abs() < 1e-9);
+    }
+
+    #[test]
+    fn steps_that_grow_dearer_are_reckoned_with() {
+        let mut forecast = planned(&[(10, 1.0)]);
+        forecast.phases[0].last_step_cost = 5.0;
+        // Step s takes 1 + 4 s / 100 ms: 50 of the first half take 100 ms, those of the second 200.
+        forecast.record_steps(0, 25, 0.0375);
+        forecast.record_steps(25, 50, 0.0625);
+        near(forecast.seconds_left(50), 0.200);
+        assert!((forecast.fraction(50) - 1.0 / 3.0).abs() < 1e-12);
+        near(forecast.seconds_left(100), 0.0);
     }
 
     #[test]

@@ -16,6 +16,9 @@ pub struct Phase {
     pub epochs: u32,
     /// Takes the place of the job's `learning_rate`.
     pub learning_rate: Option<f64>,
+    /// What the last step costs, as a multiple of the first; in between the cost goes evenly from one to
+    /// the other. Only forecasts look at it.
+    pub last_step_cost: f64,
 }
 
 impl Phase {
@@ -24,6 +27,7 @@ impl Phase {
             name: name.into(),
             epochs,
             learning_rate: None,
+            last_step_cost: 1.0,
         }
     }
 

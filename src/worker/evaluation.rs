@@ -57,6 +57,7 @@ pub fn run(
             epochs: 1,
             steps: PARTS as u64,
             step_cost: 1.0,
+            last_step_cost: 1.0,
         };
         evaluation.metrics.len()
     ]);

@@ -49,9 +49,11 @@ pub fn phases(spec: &Spec, pretraining: &Pretraining, layers: &[usize]) -> Vec<P
     layers
         .iter()
         .map(|&layer| Phase {
-            name: format!("pretraining layer {}/{depth}", layer + 1),
-            epochs: pretraining.epochs,
             learning_rate: rate(layer),
+            ..Phase::new(
+                format!("pretraining layer {}/{depth}", layer + 1),
+                pretraining.epochs,
+            )
         })
         .collect()
 }

@@ -181,13 +181,12 @@ impl Learner for DbnLearner {
             .map(|i| {
                 let linear = i + 1 == depth && self.spec.linear_code();
                 Phase {
-                    name: format!("pretraining layer {}/{depth}", i + 1),
-                    epochs: epochs[i],
                     learning_rate: Some(if linear {
                         rates.linear_learning_rate
                     } else {
                         rates.learning_rate
                     }),
+                    ..Phase::new(format!("pretraining layer {}/{depth}", i + 1), epochs[i])
                 }
             })
             .collect();

@@ -24,6 +24,7 @@ use crate::train::{Adopted, Learner, Phase, Report, StepContext};
 pub struct RbmLearner {
     spec: Spec,
     epochs: u32,
+    last_step_cost: f64,
     /// The kind that products are computed in.
     compute: Kind,
     rbm: Rbm,
@@ -68,6 +69,7 @@ impl RbmLearner {
             rbm,
             spec: spec.clone(),
             epochs: training.epochs,
+            last_step_cost: spec.last_step_cost(training),
             compute: training.compute_kind(),
         }
     }
@@ -145,7 +147,10 @@ fn mean(x: &Tensor) -> f64 {
 
 impl Learner for RbmLearner {
     fn phases(&self) -> Vec<Phase> {
-        vec![Phase::training(self.epochs)]
+        vec![Phase {
+            last_step_cost: self.last_step_cost,
+            ..Phase::training(self.epochs)
+        }]
     }
 
     /// `b = ln(p / (1 - p))` with `p` the share of each visible unit that is on, so that the

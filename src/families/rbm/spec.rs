@@ -145,6 +145,19 @@ impl Spec {
         steps
     }
 
+    /// What the last update costs, as a multiple of the first, in products of a layer's states with the
+    /// weights: three for the rows (one up, two in the gradient), two for each Gibbs step of the chains.
+    pub fn last_step_cost(&self, training: &Training) -> f64 {
+        let rows = f64::from(training.batch_size);
+        let states = match self.algorithm {
+            Algorithm::Cd => rows,
+            Algorithm::Pcd => self.chains(training) as f64,
+            Algorithm::Tempering => (self.chains(training) * self.temperatures()) as f64,
+        };
+        let cost = |steps: u32| 3.0 * rows + 2.0 * f64::from(steps) * states;
+        cost(self.final_gibbs_steps.unwrap_or(self.gibbs_steps)) / cost(self.gibbs_steps)
+    }
+
     pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
         require_width(rules, "/model/hidden", self.hidden);
         self.check_chains(training, data, rules);
@@ -256,6 +269,9 @@ mod tests {
         let steps = [0.0, 5.0, 10.0].map(|time| growing.gibbs_steps_at(time, 10));
         assert_eq!(steps, [1, 5, 9]);
         assert_eq!(Spec::default().gibbs_steps_at(10.0, 10), 1);
+        let training = Training::of(&Rbm::training_defaults(), 1);
+        assert!((growing.last_step_cost(&training) - 21.0 / 5.0).abs() < 1e-12);
+        assert!((Spec::default().last_step_cost(&training) - 1.0).abs() < 1e-12);
     }
 
     #[test]
