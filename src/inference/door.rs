@@ -2,13 +2,14 @@
 //! tells of itself. Locks here are held for moments only, never while anything is computed.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::call::CallError;
+use super::crowd::Crowd;
 use super::engine::{ModelSource, Order, seconds_for};
 use super::queue::{Bounds, Next, Queue, Trigger};
 use super::registry::{Loaded, LoadedModel};
@@ -36,8 +37,22 @@ struct Inside {
     closed: bool,
 }
 
+/// A call's place among those in hand; free again when it is dropped.
+pub struct Place(Arc<Door>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 pub(super) struct Door {
     inside: Mutex<Inside>,
+    /// Requests that were let in and are not answered yet, whether their call is read, waits or is computed.
+    in_hand: AtomicUsize,
+    crowd: Mutex<Crowd>,
+    /// Calls of the batch under way.
+    computing: AtomicUsize,
     knock: Condvar,
     bounds: Bounds,
     /// Microseconds a call took of late, smoothed.
@@ -69,6 +84,9 @@ impl Door {
                 commands: VecDeque::new(),
                 closed: false,
             }),
+            in_hand: AtomicUsize::new(0),
+            crowd: Mutex::new(Crowd::new(Instant::now())),
+            computing: AtomicUsize::new(0),
             knock: Condvar::new(),
             bounds,
             pace: AtomicU64::new(0),
@@ -97,12 +115,23 @@ impl Door {
         Ok(())
     }
 
-    pub fn require_room(&self) -> Result<(), CallError> {
-        let waiting = self.waiting_in(&mut lock(&self.inside));
-        if waiting < self.bounds.calls {
-            return Ok(());
+    /// A place for a request whose body has not been read yet. Reading it takes time too, and so does writing
+    /// the answer: what is counted is all that was let in, but for what is computed just now.
+    pub fn enter(self: &Arc<Self>) -> Result<Place, CallError> {
+        let place = Place(Arc::clone(self));
+        let before = self.in_hand.fetch_add(1, Ordering::Relaxed);
+        let ahead = before.saturating_sub(self.computing.load(Ordering::Relaxed));
+        let pace = Duration::from_micros(self.pace.load(Ordering::Relaxed));
+        let admitted =
+            ahead < self.bounds.calls && lock(&self.crowd).admits(ahead, pace, Instant::now());
+        if admitted {
+            return Ok(place);
         }
-        Err(self.full(waiting))
+        Err(self.full(ahead))
+    }
+
+    pub fn note_computing(&self, calls: usize) {
+        self.computing.store(calls, Ordering::Relaxed);
     }
 
     /// Calls that wait. Those that nobody waits for must not keep out one that somebody does.

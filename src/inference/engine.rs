@@ -8,7 +8,7 @@ use tch::Device;
 use tokio::sync::oneshot;
 
 use super::call::{Call, CallError, Reply, Timing, Verb};
-use super::door::{Command, Door, Work};
+use super::door::{Command, Door, Place, Work};
 use super::loader::Loader;
 use super::merge;
 use super::meters::Meters;
@@ -158,9 +158,15 @@ impl Engine {
         &self.0.1
     }
 
-    /// Whether a call would be refused now: asked before a body is read that would be for nothing.
-    pub fn require_room(&self) -> Result<(), CallError> {
-        self.0.0.require_room()
+    /// A place for a request, to be held until it is answered; asked for before a body is read that would be
+    /// read for nothing. Where there is none the refusal is late by a moment: see [`pause`].
+    pub async fn enter(&self) -> Result<Place, CallError> {
+        let refused = match self.0.0.enter() {
+            Ok(place) => return Ok(place),
+            Err(refused) => refused,
+        };
+        tokio::time::sleep(pause()).await;
+        Err(refused)
     }
 
     /// Loads a version and answers once it is ready.
@@ -210,6 +216,14 @@ impl Engine {
     }
 }
 
+/// How long a refusal is held back, about a quarter of a second. A client that asks again at once and then again
+/// would take the cores from those who were let in; one that heeds `Retry-After` waits longer anyway. Drawn,
+/// so that what came together does not come again together.
+fn pause() -> Duration {
+    let drawn = getrandom::u32().unwrap_or_default() % 300;
+    Duration::from_millis(100 + u64::from(drawn))
+}
+
 /// What the thread has.
 struct Room {
     door: Arc<Door>,
@@ -253,6 +267,7 @@ impl Room {
         let Some(model) = self.registry.get(&source) else {
             return;
         };
+        self.door.note_computing(orders.len());
         let start = Instant::now();
         let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
         let (replies, compute) = merge::answer(&calls, model, &source.facts, self.config.device);
@@ -273,6 +288,7 @@ impl Room {
         self.door.statistics().note(&source, &noted);
         self.meters.note(&noted, trigger, calls[0].verb.name());
         self.door.note_pace(batch, orders.len());
+        self.door.note_computing(0);
         for (order, reply) in orders.into_iter().zip(replies) {
             let timing = timing(&order);
             let _ = order

@@ -3,6 +3,7 @@
 
 mod answer;
 pub mod call;
+mod crowd;
 mod door;
 pub mod engine;
 mod errand;
@@ -14,6 +15,7 @@ pub mod registry;
 pub mod statistics;
 
 pub use call::{Call, CallError, Input, Reply, Verb};
+pub use door::Place;
 pub use engine::{Engine, EngineConfig, ModelSource, Terms};
 pub use errand::Tried;
 pub use queue::{Bounds, Priority};

@@ -236,7 +236,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
     )?;
     let found = resolve(app, model).await?;
     require_offered(&found.version, name)?;
-    app.engine.require_room()?;
+    let place = app.engine.enter().await?;
     let VerbInput {
         input,
         rows,
@@ -250,6 +250,8 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             let dataset = input::dataset_of(app, &rows).await?;
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
+                // A stream asks for its rows one batch at a time, each at the queue.
+                drop(place);
                 let streamed = Streamed {
                     found,
                     verb,

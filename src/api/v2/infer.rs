@@ -80,7 +80,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let arrival = Instant::now();
     let found = resolve(app, &named.reference).await?;
     let verb = named.verb(&found.version)?;
-    app.engine.require_room()?;
+    let _place = app.engine.enter().await?;
     let headers = request.headers().clone();
     let bytes = body(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
