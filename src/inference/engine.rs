@@ -159,7 +159,7 @@ impl Engine {
     }
 
     /// A place for a request, to be held until it is answered; asked for before a body is read that would be
-    /// read for nothing. Where there is none the refusal is late by a moment: see [`pause`].
+    /// read for nothing. Where there is none the refusal is late by a moment, see `pause`.
     pub async fn enter(&self) -> Result<Place, CallError> {
         let refused = match self.0.0.enter() {
             Ok(place) => return Ok(place),
