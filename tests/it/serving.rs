@@ -13,7 +13,7 @@ use crate::training::{digits_job, small_autoencoder, small_rbm};
 
 /// A chain so long that whatever comes next has to wait for it, but not for the test to hang.
 fn long_call() -> Value {
-    json!({"n": 256, "gibbs_steps": 6000, "seed": 1})
+    json!({"n": 256, "gibbs_steps": 24000, "seed": 1})
 }
 
 #[tokio::test]
