@@ -4,7 +4,7 @@
   bench.py LATENTD ECHO CROWD [PYTHON]
 
 LATENTD, ECHO and CROWD are the binaries; PYTHON has torch, fastapi, uvicorn, litserve and bentoml (left out: no peers).
-wrk makes the load, on the same cores. SECONDS_EACH is how long each measurement takes (5), REPEATS how often (3): the
+wrk makes the load, on the same cores; CROWD that of the crowd. SECONDS_EACH is how long each measurement takes (5), REPEATS how often (3): the
 median is told. PARTS picks some of: peers, batches, crowd, generate.
 """
 import array
@@ -162,9 +162,9 @@ def in_batches(python, url, folder):
     return {"rows/s to libtorch's alone": ours["a_second"] * 256 / bare}
 
 
-def crowd(crowd, url, body, connections, seconds):
+def crowd(generator, url, body, connections, seconds):
     """Latencies of what was answered 200 alone: what was refused is counted apart."""
-    out = subprocess.run([crowd, url, str(body), str(connections), str(seconds)], capture_output=True, text=True, check=True).stdout
+    out = subprocess.run([generator, url, str(body), str(connections), str(seconds)], capture_output=True, text=True, check=True).stdout
     figures = json.loads(out)
     print(f"{f'latentd encode, {connections:,} connections':34} {figures['a_second']:10.0f} /s   p50 {figures['p50_ms']:8.2f} ms   p99 {figures['p99_ms']:8.2f} ms"
           f"   429: {figures['refused']}, other: {figures['other']}, broken: {figures['broken']}", flush=True)

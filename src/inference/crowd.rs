@@ -1,8 +1,8 @@
 //! Whether those who ask have become a crowd that never clears: then fewer are let in, so that these are
 //! answered as fast as ever. Pure: no clock, no thread; `now` is handed in.
 //!
-//! A burst is no crowd. A thousand requests at once are worked off in a tenth of a second, and turning them
-//! away would be unkind. But a thousand clients who each ask again as soon as they are answered make everybody
+//! A burst is no crowd. Some hundred requests at once are worked off in a moment, and turning them away would
+//! be unkind; only the bound on all that is in hand holds for them. But a thousand clients who each ask again as soon as they are answered make everybody
 //! wait a thousand turns, for ever. The difference is whether the line ever gets short, as in Nichols and
 //! Jacobson (2012), "Controlling queue delay".
 

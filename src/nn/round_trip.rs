@@ -5,6 +5,7 @@ use tch::Tensor;
 use super::latent::lerp;
 use super::model::{
     BadOption, Decoder, Denoiser, Inpainter, Interpolator, Reconstructor, Rows, Scorer,
+    error_per_row, fill_in_by_rounds,
 };
 use super::options::{GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
@@ -75,7 +76,7 @@ impl<T: RoundTrip> Scorer for T {
         "reconstruction_error"
     }
     fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        super::model::error_per_row(&rows.x, &self.round_trip(&rows.x))
+        error_per_row(&rows.x, &self.round_trip(&rows.x))
     }
 }
 
@@ -91,7 +92,7 @@ impl<T: RoundTrip> Inpainter for T {
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
         let start = self.first_guess(&rows.x, missing);
-        super::model::fill_in_by_rounds(&rows.x, missing, &start, options, |x| self.round_trip(x))
+        fill_in_by_rounds(&rows.x, missing, &start, options, |x| self.round_trip(x))
     }
 }
 

@@ -111,12 +111,7 @@ impl Fit<'_> {
         self.phases
             .iter()
             .zip(costs.chain(std::iter::repeat(1.0)))
-            .map(|(phase, step_cost)| PlannedPhase {
-                epochs: u64::from(phase.epochs),
-                steps: u64::from(phase.epochs) * self.steps_per_epoch,
-                step_cost,
-                last_step_cost: phase.last_step_cost,
-            })
+            .map(|(phase, cost)| PlannedPhase::of(phase, self.steps_per_epoch, cost))
             .collect()
     }
 

@@ -5,6 +5,8 @@
 //! What comes between epochs (validation, checkpoints, pictures) is reckoned apart, by the epoch: where
 //! steps are quick it outweighs them, and would make dear phases look dearer still.
 
+use super::learner::Phase;
+
 /// One phase as planned.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PlannedPhase {
@@ -17,6 +19,16 @@ pub struct PlannedPhase {
 }
 
 impl PlannedPhase {
+    pub fn of(phase: &Phase, steps_per_epoch: u64, step_cost: f64) -> Self {
+        let epochs = u64::from(phase.epochs);
+        Self {
+            epochs,
+            steps: epochs * steps_per_epoch,
+            step_cost,
+            last_step_cost: phase.last_step_cost,
+        }
+    }
+
     /// What the first `steps` steps cost together, in units of the first one: `s + (l - 1) s² / 2n`.
     fn units(&self, steps: u64) -> f64 {
         let (steps, all) = (steps.min(self.steps) as f64, self.steps.max(1) as f64);
