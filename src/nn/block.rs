@@ -12,7 +12,7 @@ use super::activation::Activation;
 use super::frozen::{CannotFreeze, Frozen};
 use super::net::{Init, Pass};
 use super::norm::{BatchNorm, SpectralNorm};
-use super::packed::Packed;
+use super::packed::{Layer, Packed};
 use super::rng::Rng;
 
 #[derive(Debug, Clone, PartialEq)]
@@ -264,6 +264,18 @@ impl Block {
         self.packed.as_ref().map_or(0, Packed::bytes)
     }
 
+    /// A packed block from flat rows to flat rows, as in use, where its kernel can do all of it.
+    pub(super) fn layer(&self) -> Option<Layer<'_>> {
+        let relu = match self.config.activation {
+            Activation::Linear => false,
+            Activation::Relu => true,
+            _ => return None,
+        };
+        let plain = self.norm.is_none() && !self.config.gated && self.output.len() == 1;
+        let packed = self.packed.as_ref().filter(|_| plain)?;
+        Some(Layer { packed, relu })
+    }
+
     pub(super) fn forward(&self, x: &Tensor, pass: &mut Pass<'_>) -> Tensor {
         let mut h = self.map(x, pass.training.is_some());
         if let Some(norm) = &self.norm {
@@ -286,11 +298,10 @@ impl Block {
 
     /// The affine map alone, with its result in f32.
     fn map(&self, x: &Tensor, training: bool) -> Tensor {
-        if let (Some(packed), Map::Linear { shape }) = (&self.packed, &self.config.map) {
-            let flat = laid_flat(x);
-            if let Some(h) = packed.forward(&flat) {
-                return shaped_as(h, shape);
-            }
+        if let (Some(packed), Map::Linear { shape }) = (&self.packed, &self.config.map)
+            && let Some(h) = packed.forward(&laid_flat(x))
+        {
+            return shaped_as(h, shape);
         }
         let weight = match &self.spectral {
             Some(spectral) => spectral.normalised(&self.weight, training),

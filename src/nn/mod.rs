@@ -14,6 +14,7 @@ pub mod categorical;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;
+mod crew;
 pub mod frozen;
 pub mod gibbs;
 #[cfg(test)]

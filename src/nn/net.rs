@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::block::{Block, BlockConfig};
 use super::frozen::{CannotFreeze, Frozen};
+use super::packed::{self, Layer};
 use super::rng::Rng;
 use super::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
@@ -152,8 +153,14 @@ impl Net {
         let before = range.start.checked_sub(1);
         let input = before.map_or(self.input.as_slice(), |i| self.blocks[i].output_shape());
         let mut h = shaped(x, input);
-        for block in &self.blocks[range] {
-            h = block.forward(&h, pass);
+        let mut rest = &self.blocks[range];
+        while let Some((block, after)) = rest.split_first() {
+            // Only what does not learn any more is packed.
+            let run: Vec<Layer<'_>> = rest.iter().map_while(Block::layer).collect();
+            (h, rest) = match packed::through(&run, &h) {
+                Some(h) => (h, &rest[run.len()..]),
+                None => (block.forward(&h, pass), after),
+            };
         }
         if h.dim() > 2 { h.flatten(1, -1) } else { h }
     }

@@ -1,29 +1,41 @@
-//! The weights of an affine map as its kernel reads them: for small batches on the CPU, when they do not
-//! change any more.
+//! The weights of an affine map as its kernel reads them: on the CPU, when they do not change any more.
 //!
 //! A general product copies the weights into such an order each time it is called, which for a few rows
-//! costs more than the product itself. Each row is summed in the same order whatever rows are beside it: a
-//! row's answer does not depend on its batch, to the last bit.
+//! costs more than the product itself, and for hundreds still a tenth of it. Each row is summed in the same
+//! order whatever rows are beside it: a row's answer does not depend on its batch, to the last bit.
 
 use tch::{Device, Kind, Tensor};
 
+use super::crew::in_blocks;
 use super::rng::{values, values_mut};
 
 /// Columns of a panel: two registers of eight floats.
 const COLUMNS: usize = 16;
 /// Rows computed at once: their sums and the weights fit the sixteen registers of AVX2.
 const ROWS: usize = 4;
-/// Rows beyond which libtorch, which shares work between threads, is at least as fast.
-const MOST_ROWS: i64 = 64;
+/// Rows that go through all layers together, by one thread: what is between two layers stays in its cache.
+const BLOCK: usize = 32;
+/// Inputs beyond which a panel leaves no room in the second cache for the rows, which matters once the rows
+/// are many: libtorch then cuts the sums into parts.
+const MOST_INPUTS: usize = 4096;
+/// Multiplications below which handing a block over costs more than it saves.
+const WORTH_SHARING: usize = 10_000_000;
 
 pub struct Packed {
     /// Panel after panel, `[units / 16][inputs][16]`; the last is filled up with zeros.
     panels: Vec<[f32; COLUMNS]>,
     bias: Vec<[f32; COLUMNS]>,
     inputs: usize,
-    units: i64,
+    units: usize,
     /// Units and the zeros that fill up the last panel.
     width: usize,
+}
+
+/// `x Wᵀ + b`, or with `relu` the greater of that and zero.
+#[derive(Clone, Copy)]
+pub struct Layer<'a> {
+    pub packed: &'a Packed,
+    pub relu: bool,
 }
 
 impl Packed {
@@ -56,7 +68,7 @@ impl Packed {
             width: padded.len() * COLUMNS,
             bias: padded,
             inputs,
-            units: i64::try_from(units).ok()?,
+            units,
         })
     }
 
@@ -67,85 +79,201 @@ impl Packed {
 
     /// `x Wᵀ + b`: `[rows, inputs] -> [rows, units]`; none for inputs that are not for this kernel.
     pub fn forward(&self, x: &Tensor) -> Option<Tensor> {
-        let [rows, inputs] = *x.size().as_slice() else {
-            return None;
+        let layer = Layer {
+            packed: self,
+            relu: false,
         };
-        let fits = rows <= MOST_ROWS
-            && usize::try_from(inputs) == Ok(self.inputs)
-            && x.device() == Device::Cpu
-            && x.kind() == Kind::Float
-            && !x.requires_grad();
-        if !fits {
-            return None;
-        }
-        let x = x.contiguous();
-        let width = i64::try_from(self.width).ok()?;
-        let mut out = Tensor::empty([rows, width], (Kind::Float, Device::Cpu));
-        self.product(values(&x), values_mut(&mut out));
-        Some(out.narrow(1, 0, self.units))
+        through(&[layer], x)
     }
+}
 
-    #[cfg(target_arch = "x86_64")]
-    fn product(&self, x: &[f32], out: &mut [f32]) {
-        // SAFETY: `of` made this only where the processor has AVX2 and FMA.
-        unsafe { self.product_avx2(x, out) }
+/// Through layers of which each takes what the one before gives: `[rows, inputs] -> [rows, units of the last]`;
+/// none for inputs that are not for this kernel.
+pub fn through(layers: &[Layer<'_>], x: &Tensor) -> Option<Tensor> {
+    let ([first, ..], [.., last]) = (layers, layers) else {
+        return None;
+    };
+    let [rows, inputs] = *x.size().as_slice() else {
+        return None;
+    };
+    let many = rows > BLOCK as i64;
+    let small = |layer: &Layer<'_>| layer.packed.inputs <= MOST_INPUTS;
+    let fits = usize::try_from(inputs) == Ok(first.packed.inputs)
+        && (!many || layers.iter().all(small))
+        && x.device() == Device::Cpu
+        && x.kind() == Kind::Float
+        && !x.requires_grad();
+    if !fits {
+        return None;
     }
+    let x = x.contiguous();
+    let (width, units) = (last.packed.width as i64, last.packed.units as i64);
+    let mut out = Tensor::empty([rows, width], (Kind::Float, Device::Cpu));
+    let cost: usize = layers.iter().map(|l| l.packed.panels.len() * COLUMNS).sum();
+    let worth = many && values(&x).len() / first.packed.inputs * cost >= WORTH_SHARING;
+    in_blocks(
+        (values(&x), BLOCK * first.packed.inputs),
+        (values_mut(&mut out), BLOCK * last.packed.width),
+        worth,
+        |x, out| block_through(layers, x, out),
+    );
+    Some(out.narrow(1, 0, units))
+}
 
-    #[cfg(not(target_arch = "x86_64"))]
-    fn product(&self, x: &[f32], out: &mut [f32]) {
-        self.panel_by_panel(x, out);
+/// One block through all layers.
+fn block_through(layers: &[Layer<'_>], x: &[f32], out: &mut [f32]) {
+    let Some((last, before)) = layers.split_last() else {
+        return;
+    };
+    let first = before.first().unwrap_or(last);
+    let rows = x.len() / first.packed.inputs;
+    let widest = before.iter().map(|layer| layer.packed.width).max();
+    let room = rows * widest.unwrap_or(0);
+    let (mut from, mut to) = (vec![0.0; room], vec![0.0; room]);
+    let (mut read, mut stride) = (x, first.packed.inputs);
+    for layer in before {
+        let packed = layer.packed;
+        layer.apply(read, stride, &mut to[..rows * packed.width]);
+        std::mem::swap(&mut from, &mut to);
+        (read, stride) = (&from[..rows * packed.width], packed.width);
     }
+    last.apply(read, stride, out);
+}
 
-    /// The same lines, compiled for these instructions.
-    #[cfg(target_arch = "x86_64")]
-    #[target_feature(enable = "avx2,fma")]
-    fn product_avx2(&self, x: &[f32], out: &mut [f32]) {
-        self.panel_by_panel(x, out);
+impl Layer<'_> {
+    /// Of rows that lie `stride` values apart.
+    #[cfg_attr(
+        not(target_arch = "x86_64"),
+        expect(
+            unused_unsafe,
+            reason = "only the kernel of x86-64 needs what not all processors have"
+        )
+    )]
+    fn apply(&self, x: &[f32], stride: usize, out: &mut [f32]) {
+        // SAFETY: `Packed::of` made the weights only where the processor has what the kernel needs.
+        unsafe { self.panel_by_panel(x, stride, out) }
     }
 
     /// A panel stays in the nearest cache for all rows; the weights pass by once.
-    #[inline(always)]
-    fn panel_by_panel(&self, x: &[f32], out: &mut [f32]) {
-        for (i, panel) in self.panels.chunks_exact(self.inputs).enumerate() {
-            let column = i * COLUMNS;
-            let bias: &[f32; COLUMNS] = &self.bias[i];
-            let rows = x.chunks(ROWS * self.inputs);
-            for (x, out) in rows.zip(out.chunks_mut(ROWS * self.width)) {
-                match x.len() / self.inputs {
-                    1 => self.tile::<1>(x, panel, bias, column, out),
-                    2 => self.tile::<2>(x, panel, bias, column, out),
-                    3 => self.tile::<3>(x, panel, bias, column, out),
-                    _ => self.tile::<ROWS>(x, panel, bias, column, out),
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
+    fn panel_by_panel(&self, x: &[f32], stride: usize, out: &mut [f32]) {
+        let Packed { inputs, width, .. } = *self.packed;
+        for (i, panel) in self.packed.panels.chunks_exact(inputs).enumerate() {
+            let bias: &[f32; COLUMNS] = &self.packed.bias[i];
+            let rows = x.chunks(ROWS * stride);
+            for (x, out) in rows.zip(out.chunks_mut(ROWS * width)) {
+                let out = &mut out[i * COLUMNS..];
+                match x.len() / stride {
+                    1 => self.tile::<1>(x, stride, panel, bias, out),
+                    2 => self.tile::<2>(x, stride, panel, bias, out),
+                    3 => self.tile::<3>(x, stride, panel, bias, out),
+                    _ => self.tile::<ROWS>(x, stride, panel, bias, out),
                 }
             }
         }
     }
 
-    /// `M` rows by one panel. The sums stay in registers as long as every index into them is known when this
-    /// is compiled: hence plain loops and stores of whole panels. In memory they make it many times slower.
-    #[inline(always)]
+    /// `M` rows by one panel, to its columns in `out`.
+    #[inline]
+    #[cfg_attr(target_arch = "x86_64", target_feature(enable = "avx2,fma"))]
     fn tile<const M: usize>(
         &self,
         x: &[f32],
+        stride: usize,
         panel: &[[f32; COLUMNS]],
         bias: &[f32; COLUMNS],
-        column: usize,
         out: &mut [f32],
     ) {
-        let rows: [&[f32]; M] =
-            std::array::from_fn(|row| &x[row * self.inputs..(row + 1) * self.inputs]);
-        let mut sums = [*bias; M];
+        let mut rows = [x; M];
+        for (m, row) in rows.iter_mut().enumerate() {
+            *row = &x[m * stride..][..panel.len()];
+        }
+        let mut sums = [wide::load(bias); M];
         for (i, weights) in panel.iter().enumerate() {
-            for m in 0..M {
-                let value = rows[m][i];
-                for (j, &weight) in weights.iter().enumerate() {
-                    sums[m][j] = value.mul_add(weight, sums[m][j]);
-                }
+            let weights = wide::load(weights);
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                // SAFETY: each row was cut to as many values as the panel has.
+                let value = unsafe { *row.get_unchecked(i) };
+                *sums = wide::multiply_add(value, weights, *sums);
             }
         }
-        for (m, sums) in sums.iter().enumerate() {
-            out[m * self.width + column..][..COLUMNS].copy_from_slice(sums);
+        for (sums, out) in sums.iter().zip(out.chunks_mut(self.packed.width)) {
+            if let Some(out) = out.first_chunk_mut() {
+                wide::store(if self.relu { wide::relu(*sums) } else { *sums }, out);
+            }
         }
+    }
+}
+
+/// A panel's columns of one row, in two registers of AVX2. Told by its name: left to itself the compiler keeps
+/// the sums in memory as soon as the lines around them change, and is three times slower.
+#[cfg(target_arch = "x86_64")]
+mod wide {
+    use std::arch::x86_64::{
+        __m256, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_storeu_ps,
+    };
+
+    use super::COLUMNS;
+
+    pub type Wide = [__m256; 2];
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn load(from: &[f32; COLUMNS]) -> Wide {
+        let at = from.as_ptr();
+        // SAFETY: both halves lie within `from`.
+        unsafe { [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(COLUMNS / 2))] }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn multiply_add(value: f32, weights: Wide, sums: Wide) -> Wide {
+        let value = _mm256_set1_ps(value);
+        [
+            _mm256_fmadd_ps(value, weights[0], sums[0]),
+            _mm256_fmadd_ps(value, weights[1], sums[1]),
+        ]
+    }
+
+    /// What is no number stays none.
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn relu(sums: Wide) -> Wide {
+        let zero = _mm256_setzero_ps();
+        [_mm256_max_ps(zero, sums[0]), _mm256_max_ps(zero, sums[1])]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2,fma")]
+    pub fn store(sums: Wide, to: &mut [f32; COLUMNS]) {
+        let at = to.as_mut_ptr();
+        // SAFETY: both halves lie within `to`.
+        unsafe {
+            _mm256_storeu_ps(at, sums[0]);
+            _mm256_storeu_ps(at.add(COLUMNS / 2), sums[1]);
+        }
+    }
+}
+
+/// The same on other processors, where `Packed::of` makes no weights and none of it runs.
+#[cfg(not(target_arch = "x86_64"))]
+mod wide {
+    use super::COLUMNS;
+
+    pub type Wide = [f32; COLUMNS];
+
+    pub fn load(from: &[f32; COLUMNS]) -> Wide {
+        *from
+    }
+    pub fn multiply_add(value: f32, weights: Wide, sums: Wide) -> Wide {
+        std::array::from_fn(|i| value.mul_add(weights[i], sums[i]))
+    }
+    pub fn relu(sums: Wide) -> Wide {
+        sums.map(|sum| if sum < 0.0 { 0.0 } else { sum })
+    }
+    pub fn store(sums: Wide, to: &mut [f32; COLUMNS]) {
+        *to = sums;
     }
 }
 
@@ -165,6 +293,10 @@ mod tests {
     use super::super::rng::Rng;
     use super::*;
 
+    fn flat(x: &Tensor) -> Vec<f32> {
+        values(&x.contiguous()).to_vec()
+    }
+
     #[test]
     fn the_product_is_that_of_libtorch_and_of_each_row_alone() {
         let mut rng = Rng::at(5, &[]);
@@ -175,17 +307,50 @@ mod tests {
                 println!("skipped: this processor has no AVX2");
                 return;
             };
-            for rows in [1, 2, 3, 4, 5, 8, 63, 64] {
+            for rows in [1, 2, 3, 4, 5, 8, 31, 32, 33, 64, 131] {
                 let x = rng.normal(&[rows, inputs], Device::Cpu);
                 let y = packed.forward(&x).expect("it fits");
                 let wanted = x.linear(&weight, Some(&bias));
                 let off = (&y - wanted).abs().max().double_value(&[]);
                 assert!(off < 1e-4, "{units} x {inputs}, {rows} rows: off by {off}");
                 let last = packed.forward(&x.narrow(0, rows - 1, 1)).expect("it fits");
-                assert_eq!(values(&last.contiguous()), values(&y.get(rows - 1)));
+                assert_eq!(flat(&last), flat(&y.get(rows - 1)));
             }
-            let many = rng.normal(&[65, inputs], Device::Cpu);
-            assert!(packed.forward(&many).is_none());
         }
+    }
+
+    #[test]
+    fn layers_at_once_are_the_layers_one_by_one() {
+        let mut rng = Rng::at(6, &[]);
+        // Widths that are no multiple of a panel; rows enough to be shared.
+        let widths = [300, 131, 70, 9];
+        let mut packed = Vec::new();
+        for pair in widths.windows(2) {
+            let weight = rng.normal(&[pair[1], pair[0]], Device::Cpu);
+            let Some(layer) = Packed::of(&weight, &rng.normal(&[pair[1]], Device::Cpu)) else {
+                println!("skipped: this processor has no AVX2");
+                return;
+            };
+            packed.push(layer);
+        }
+        let layers: Vec<Layer<'_>> = packed
+            .iter()
+            .zip([true, true, false])
+            .map(|(packed, relu)| Layer { packed, relu })
+            .collect();
+        let x = rng.normal(&[517, 300], Device::Cpu);
+        let one_by_one = layers.iter().fold(x.shallow_clone(), |x, layer| {
+            let y = layer.packed.forward(&x).expect("it fits");
+            if layer.relu { y.relu() } else { y }
+        });
+        tch::set_num_threads(2);
+        let at_once = through(&layers, &x).expect("it fits");
+        assert_eq!(at_once.size(), [517, 9]);
+        assert_eq!(flat(&at_once), flat(&one_by_one));
+        tch::set_num_threads(1);
+        assert_eq!(
+            flat(&through(&layers, &x).expect("it fits")),
+            flat(&at_once)
+        );
     }
 }

@@ -164,8 +164,10 @@ impl Sampler for Stack {
         Some(self.top().classes()).filter(|&classes| classes > 0)
     }
 
-    /// Chains in the top RBM that start at independent units with its visible biases, labels clamped, then
-    /// one directed pass down. `temperature` is that of the top RBM.
+    /// Chains in the top RBM that start at independent units with its visible biases, labels clamped; then, as
+    /// in [`Stack::settle`], one mean-field step in it and the means down: an RBM learns the means of the
+    /// layer below, and a draw of them would be noise to the layers it passes. `temperature` is that of the
+    /// top RBM.
     fn generate(
         &self,
         n: i64,
@@ -177,22 +179,18 @@ impl Sampler for Stack {
         let top = self.top().tempered(options.temperature.unwrap_or(1.0));
         let bias = &top.pair.visible_bias;
         let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));
-        let mut mean = marginal.contiguous();
-        let mut v = top.with_labels(&rng.bernoulli(&mean), labels);
+        let mut v = top.with_labels(&rng.bernoulli(&marginal.contiguous()), labels);
         for _ in 0..steps {
             let h = top.sample_hidden(&top.hidden(&v), rng);
             let p = top.visible(&h);
-            mean = top.unit_part(&p);
             v = if labels.is_some() {
-                top.with_labels(&rng.bernoulli(&mean), labels)
+                top.with_labels(&rng.bernoulli(&top.unit_part(&p)), labels)
             } else {
                 top.sample_visible(&p, rng)
             };
         }
-        if self.depth() == 1 {
-            return Ok(mean.contiguous());
-        }
-        Ok(self.sample_down(&top.unit_part(&v), self.depth() - 1, rng))
+        let mean = top.unit_part(&top.visible(&top.hidden(&v)));
+        Ok(self.down(&mean.contiguous(), self.depth() - 1))
     }
 
     fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
