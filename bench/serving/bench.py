@@ -152,14 +152,19 @@ def beside_peers(echo, python, url, body):
 
 
 def in_batches(python, url, folder):
+    """Each measurement beside one of libtorch alone: what else the machine does weighs on both."""
     how = {"media_type": "application/x-npy", "accept": "application/x-npy", "connections": 2}
-    ours = measure("latentd encode, 256 rows as npy", url, folder / "batch.npy", **how)
     if not python:
+        measure("latentd encode, 256 rows as npy", url, folder / "batch.npy", **how)
         return {}
-    threads = str(os.cpu_count())
-    bare = float(subprocess.run([python, str(HERE / "forward.py"), threads], capture_output=True, text=True, check=True).stdout)
-    print(f"{'libtorch forward alone, 256 rows':34} {bare:10.0f} rows/s, ours {ours['a_second'] * 256:.0f} rows/s")
-    return {"rows/s to libtorch's alone": ours["a_second"] * 256 / bare}
+    load(url, folder / "batch.npy", seconds=2, **how)
+    command = [python, str(HERE / "forward.py"), str(os.cpu_count()), str(SECONDS)]
+    pairs = []
+    for _ in range(REPEATS):
+        bare = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+        pairs.append((256 * load(url, folder / "batch.npy", **how)["a_second"], bare))
+    print(f"{'encode, 256 rows as npy':34} " + ", ".join(f"{ours:.0f} rows/s beside {bare:.0f} of libtorch alone" for ours, bare in pairs), flush=True)
+    return {"rows/s to libtorch's alone": statistics.median(ours / bare for ours, bare in pairs)}
 
 
 def crowd(generator, url, body, connections, seconds):

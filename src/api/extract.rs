@@ -118,6 +118,7 @@ fn query_problem(text: &str) -> Problem {
 pub enum Form {
     Json,
     Npy,
+    Safetensors,
     Png,
     JsonLines,
     EventStream,
@@ -128,6 +129,7 @@ impl Form {
         match self {
             Self::Json => "application/json",
             Self::Npy => "application/x-npy",
+            Self::Safetensors => "application/x-safetensors",
             Self::Png => "image/png",
             Self::JsonLines => "application/x-ndjson",
             Self::EventStream => "text/event-stream",

@@ -8,12 +8,14 @@
 //! Here live bytes and shapes. HTTP, the database and tensors may not be
 //! known in this folder.
 
+mod array;
 pub mod digits;
 pub mod import;
 pub mod npy;
 pub mod picture;
 pub mod rows;
 pub mod split;
+pub mod tensors;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -8,10 +8,10 @@ mod dict;
 use std::io::Read;
 
 use self::dict::parse_dict;
-use super::import::element::{Element, Layout, finite_f32};
+use super::array;
+use super::import::element::Layout;
 use super::import::source::fill;
-use super::rows::U8_SCALE;
-use super::{ImportError, invalid, show_dims};
+use super::{ImportError, invalid};
 
 pub(crate) const MAGIC: &[u8] = b"\x93NUMPY";
 /// Size of the header of every canonical file; fits a shape of rank 5.
@@ -24,18 +24,6 @@ const MAX_DICT: usize = 64 * 1024;
 pub(crate) struct Header {
     pub layout: Layout,
     pub dims: Vec<u64>,
-}
-
-/// Values that need nothing done to them, which is most arrays: a copy. None where there is more to say.
-fn plain(layout: Layout, body: &[u8]) -> Option<Vec<f32>> {
-    if layout.element != Element::F32 || layout.big_endian {
-        return None;
-    }
-    let (values, _) = body.as_chunks::<4>();
-    let values: Vec<f32> = values.iter().map(|v| f32::from_le_bytes(*v)).collect();
-    // Without an early end, so that it is done many at a time.
-    let finite = values.iter().fold(true, |all, v| all & v.is_finite());
-    finite.then_some(values)
 }
 
 /// A version 1.0 header in C order, padded to `HEADER_LEN` or, for a very
@@ -116,58 +104,14 @@ fn take(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<(), ImportError> {
 pub fn decode_f32(bytes: &[u8], max_values: usize) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
     let mut body = bytes;
     let Header { layout, dims } = read_header(&mut body)?;
-    let shown = show_dims(&dims);
-    let shape: Option<Vec<usize>> = dims.iter().map(|&d| usize::try_from(d).ok()).collect();
-    let values = shape
-        .as_ref()
-        .and_then(|s| s.iter().try_fold(1usize, |n, &d| n.checked_mul(d)));
-    let (Some(shape), Some(values)) = (shape, values) else {
-        return Err(invalid(format!(
-            "the array's shape, {shown}, is larger than any memory"
-        )));
-    };
-    if values > max_values {
-        return Err(invalid(format!(
-            "the array holds {values} values ({shown}); at most {max_values} are taken at once"
-        )));
-    }
-    if shape.is_empty() || values == 0 {
-        return Err(invalid(format!(
-            "the array holds no rows (its shape is ({shown}))"
-        )));
-    }
-    let needed = values.saturating_mul(layout.element.size());
-    if body.len() != needed {
-        return Err(invalid(format!(
-            "an array of {shown} needs {needed} bytes after its header, but {} follow it",
-            body.len()
-        )));
-    }
-    if let Some(out) = plain(layout, body) {
-        return Ok((shape, out));
-    }
-    let row_len = shape.iter().skip(1).product::<usize>().max(1);
-    let mut out = Vec::with_capacity(values);
-    layout.each(body, |value| {
-        let value = finite_f32(value).map_err(|what| {
-            let (row, column) = (out.len() / row_len, out.len() % row_len);
-            invalid(format!("row {row}, column {column} (both from 0): {what}"))
-        })?;
-        out.push(if layout.element == Element::U8 {
-            value * U8_SCALE
-        } else {
-            value
-        });
-        Ok::<(), ImportError>(())
-    })?;
-    Ok((shape, out))
+    array::decode_f32(layout, &dims, body, max_values)
 }
 
 /// An array of f32 as a version 1.0 NPY file.
 pub fn encode_f32(shape: &[usize], values: &[f32]) -> Vec<u8> {
     let dims: Vec<u64> = shape.iter().map(|&d| d as u64).collect();
     let mut out = header("<f4", &dims);
-    append(&mut out, values);
+    array::append(&mut out, values);
     out
 }
 
@@ -179,17 +123,8 @@ pub fn header_f32(shape: &[u64]) -> Vec<u8> {
 /// Values as they stand in a file.
 pub fn bytes_of(values: &[f32]) -> Vec<u8> {
     let mut out = Vec::new();
-    append(&mut out, values);
+    array::append(&mut out, values);
     out
-}
-
-fn append(out: &mut Vec<u8>, values: &[f32]) {
-    let start = out.len();
-    out.resize(start + size_of_val(values), 0);
-    let (places, _) = out[start..].as_chunks_mut::<4>();
-    for (place, value) in places.iter_mut().zip(values) {
-        *place = value.to_le_bytes();
-    }
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Bodies that come and go compressed, and answers that are streamed.
+//! Bodies that come and go compressed or as tensors, and answers that are streamed.
 
 use std::io::{Read, Write};
 
@@ -7,6 +7,7 @@ use flate2::read::{GzDecoder, ZlibDecoder};
 use flate2::write::ZlibEncoder;
 use reqwest::Method;
 use reqwest::multipart::{Form, Part};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Value, json};
 
 use crate::fixtures::{assert_near, first_digits, gz, gz_bomb, read_npy};
@@ -74,6 +75,67 @@ async fn bodies_are_read_and_written_compressed() {
         .send(ask("gzip", gz_bomb(b"{", 64 << 20)))
         .await
         .problem(413, "too_large");
+}
+
+#[tokio::test]
+async fn tensors_go_in_and_come_out_by_name() {
+    let service = Service::with_digits(&[]).await;
+    let vae = json!({"kind": "vae", "hidden": [24], "latent": 3});
+    service
+        .train(&digits_job("vae", &vae, &json!({"epochs": 1})))
+        .await;
+    let digits = first_digits(&service, 5).await;
+    let values: Vec<u8> = digits
+        .as_array()
+        .expect("rows")
+        .iter()
+        .flat_map(|row| row.as_array().expect("a row"))
+        .flat_map(|v| (v.as_f64().expect("a number") as f32).to_le_bytes())
+        .collect();
+    let file = |name: &str, shape: &[usize]| {
+        let view = TensorView::new(Dtype::F32, shape.to_vec(), &values).expect("fits");
+        safetensors::serialize([(name, view)], None).expect("memory")
+    };
+    let (path, kind) = ("/v1/models/vae/encode", "application/x-safetensors");
+    let ask = |body: Vec<u8>| {
+        service
+            .request(Method::POST, path)
+            .header("content-type", kind)
+            .header("accept", kind)
+            .body(body)
+    };
+    let json = service.post(path, &json!({"inputs": digits})).await.ok(200);
+    let reply = service.send(ask(file("inputs", &[5, 1, 8, 8]))).await;
+    reply.expect(200);
+    assert_eq!(reply.header("content-type"), kind);
+    let tensors = SafeTensors::deserialize(&reply.body).expect("safetensors");
+    for name in ["outputs", "mean", "log_variance"] {
+        let tensor = tensors.tensor(name).expect("it is there");
+        assert_eq!((tensor.dtype(), tensor.shape()), (Dtype::F32, &[5, 3][..]));
+        let (numbers, _) = tensor.data().as_chunks::<4>();
+        let numbers: Vec<f32> = numbers.iter().map(|v| f32::from_le_bytes(*v)).collect();
+        assert_near(&json!(numbers[..3]), &json[name][0], 1e-5, name);
+    }
+    let (_, header) = SafeTensors::read_metadata(&reply.body).expect("a header");
+    let note = &header.metadata().as_ref().expect("a note")["latentd"];
+    let note: Value = serde_json::from_str(note).expect("JSON");
+    assert_eq!(
+        (&note["model"], &note["version"]),
+        (&json!("vae"), &json!(1))
+    );
+
+    for (what, body) in [
+        ("another name", file("x", &[5, 64])),
+        ("another width", file("inputs", &[64, 5])),
+        ("cut short", file("inputs", &[5, 64])[..400].to_vec()),
+        ("no file", b"{}".to_vec()),
+    ] {
+        println!("{what}");
+        service.send(ask(body)).await.invalid("/inputs");
+    }
+    // Every draw by the same seed is the same file.
+    let draw = || service.post_for("/v1/models/vae/generate", &json!({"n": 2, "seed": 9}), kind);
+    assert_eq!(draw().await.body, draw().await.body);
 }
 
 #[tokio::test]

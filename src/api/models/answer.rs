@@ -1,15 +1,17 @@
-//! How the answer of a verb is written: JSON from flat buffers, npy, or a picture.
+//! How the answer of a verb is written: JSON from flat buffers, npy, safetensors, or a picture.
 
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
+use serde_json::json;
 
 use super::render::{Scale, grid};
 use super::resolve::Resolved;
 use crate::api::extract::Form;
 use crate::api::problem::{Problem, Result};
 use crate::data::npy;
+use crate::data::tensors::{self, Named, Values};
 use crate::inference::Reply;
 use crate::inference::call::{Field, Timing};
 use crate::store::ModelVersion;
@@ -46,18 +48,21 @@ fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
 async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
     match form {
         Form::Npy => {
-            let mut shape = vec![reply.rows];
-            shape.extend(
-                reply
-                    .output
-                    .shape
-                    .iter()
-                    .map(|&d| usize::try_from(d).unwrap_or(0)),
-            );
+            let shape = shape_of(&reply, &reply.output);
             let body = npy::encode_f32(&shape, &reply.output.values);
             Ok((
                 seed_header(&reply),
                 [(header::CONTENT_TYPE, "application/x-npy")],
+                body,
+            )
+                .into_response())
+        }
+        Form::Safetensors => {
+            let body = safetensors(&found.version, &reply)
+                .ok_or_else(|| Problem::internal(&"an answer's shape is not that of its values"))?;
+            Ok((
+                seed_header(&reply),
+                [(header::CONTENT_TYPE, "application/x-safetensors")],
                 body,
             )
                 .into_response())
@@ -76,6 +81,36 @@ async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response>
             Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
     }
+}
+
+/// Of a whole field: `[rows, …]`.
+fn shape_of(reply: &Reply, field: &Field) -> Vec<usize> {
+    let row = field.shape.iter().map(|&d| usize::try_from(d).unwrap_or(0));
+    std::iter::once(reply.rows).chain(row).collect()
+}
+
+/// All fields of the JSON answer: those of numbers as tensors, the others in a note beside them.
+fn safetensors(version: &ModelVersion, reply: &Reply) -> Option<Vec<u8>> {
+    let fields = std::iter::once(&reply.output).chain(&reply.extras);
+    let mut arrays: Vec<Named<'_>> = fields
+        .map(|field| Named {
+            name: field.name,
+            shape: shape_of(reply, field),
+            values: Values::Floats(&field.values),
+        })
+        .collect();
+    arrays.extend(reply.labels.as_ref().map(|labels| Named {
+        name: "labels",
+        shape: vec![labels.len()],
+        values: Values::Whole(labels),
+    }));
+    let note = json!({
+        "model": version.name,
+        "version": version.version,
+        "metric": reply.metric,
+        "seed": reply.seed,
+    });
+    tensors::encode(&arrays, note.to_string())
 }
 
 /// Forms without room for it carry the seed beside the body.

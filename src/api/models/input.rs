@@ -1,4 +1,4 @@
-//! What a verb is given: JSON `inputs` or `rows`, an npy array, or one picture; options beside them.
+//! What a verb is given: JSON `inputs` or `rows`, an npy array or a safetensors file, or one picture; options beside them.
 
 use axum::extract::{FromRequestParts, Query as RawQuery, Request};
 use axum::http::HeaderMap;
@@ -11,7 +11,7 @@ use crate::api::datasets::read_rows;
 use crate::api::extract::{body as whole, content_type, is_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
-use crate::data::{npy, picture};
+use crate::data::{npy, picture, tensors};
 use crate::inference::Input;
 use crate::store::{Dataset, StoreError};
 
@@ -67,10 +67,14 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
         .collect();
     match media_type.as_deref() {
         Some(kind) if is_json(kind) => from_json(&bytes, query),
-        Some("application/x-npy") => {
-            let (found, values) = npy::decode_f32(&bytes, MOST_VALUES)
-                .map_err(|e| Problem::field("/inputs", e.to_string()))?;
-            let rows = npy_rows(&found, &shape)?;
+        Some(kind @ ("application/x-npy" | "application/x-safetensors")) => {
+            let read = if kind == "application/x-npy" {
+                npy::decode_f32(&bytes, MOST_VALUES)
+            } else {
+                tensors::decode_f32(&bytes, "inputs", MOST_VALUES)
+            };
+            let (found, values) = read.map_err(|e| Problem::field("/inputs", e.to_string()))?;
+            let rows = rows_of_array(&found, &shape)?;
             Ok(VerbInput {
                 input: Some(Input {
                     rows,
@@ -107,7 +111,12 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
 
 /// A body of an unknown type is refused before it is read. No body and no type is no input.
 fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
-    const KNOWN: [&str; 3] = ["application/x-npy", "image/png", "image/jpeg"];
+    const KNOWN: [&str; 4] = [
+        "application/x-npy",
+        "application/x-safetensors",
+        "image/png",
+        "image/jpeg",
+    ];
     match media_type {
         Some(kind) if is_json(kind) || KNOWN.contains(&kind) => Ok(()),
         None if headers.get("content-length").is_none_or(|n| n == "0")
@@ -124,7 +133,7 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
 }
 
 /// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.
-fn npy_rows(found: &[usize], shape: &[usize]) -> Result<usize> {
+fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
     let needed: usize = shape.iter().product();
     if found == shape {
         return Ok(1);

@@ -68,7 +68,7 @@ pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Re
             let head = npy::header_f32(&shape.collect::<Vec<_>>());
             ("application/x-npy", head)
         }
-        Form::JsonLines | Form::Json | Form::Png | Form::EventStream => {
+        Form::JsonLines | Form::Json | Form::Safetensors | Form::Png | Form::EventStream => {
             ("application/x-ndjson", Vec::new())
         }
     };

@@ -119,9 +119,9 @@ macro_rules! verb {
         #[doc = $doc]
         #[utoipa::path(post, path = concat!("/v1/models/{model}/", stringify!($name)), operation_id = stringify!($name), tag = "models", summary = $summary,
             params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
-            request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "image/jpeg"))),
+            request_body(content(($request = "application/json"), (Binary = "application/x-npy"), (Binary = "application/x-safetensors"), (Binary = "image/png"), (Binary = "image/jpeg"))),
             responses(
-                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"), (Binary = "application/x-ndjson"))),
+                (status = 200, description = "The answer, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "application/x-safetensors"), (Binary = "image/png"), (Binary = "application/x-ndjson"))),
                 (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
@@ -191,7 +191,7 @@ verb!(
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`"), TermsHeaders),
     request_body = GenerateOptions,
     responses(
-        (status = 200, description = "The samples, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "image/png"))),
+        (status = 200, description = "The samples, in the form that Accept names", content((AnswerBody = "application/json"), (Binary = "application/x-npy"), (Binary = "application/x-safetensors"), (Binary = "image/png"))),
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
         (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
@@ -232,7 +232,13 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
     let asked = terms::Asked::of(request.headers());
     let form = negotiate(
         request.headers(),
-        &[Form::Json, Form::Npy, Form::Png, Form::JsonLines],
+        &[
+            Form::Json,
+            Form::Npy,
+            Form::Safetensors,
+            Form::Png,
+            Form::JsonLines,
+        ],
     )?;
     let found = resolve(app, model).await?;
     require_offered(&found.version, name)?;
