@@ -85,13 +85,8 @@ async fn tensors_go_in_and_come_out_by_name() {
         .train(&digits_job("vae", &vae, &json!({"epochs": 1})))
         .await;
     let digits = first_digits(&service, 5).await;
-    let values: Vec<u8> = digits
-        .as_array()
-        .expect("rows")
-        .iter()
-        .flat_map(|row| row.as_array().expect("a row"))
-        .flat_map(|v| (v.as_f64().expect("a number") as f32).to_le_bytes())
-        .collect();
+    let values = digits.iter().flatten().flat_map(|v| v.to_le_bytes());
+    let values: Vec<u8> = values.collect();
     let file = |name: &str, shape: &[usize]| {
         let view = TensorView::new(Dtype::F32, shape.to_vec(), &values).expect("fits");
         safetensors::serialize([(name, view)], None).expect("memory")
@@ -134,7 +129,8 @@ async fn tensors_go_in_and_come_out_by_name() {
         service.send(ask(body)).await.invalid("/inputs");
     }
     // Every draw by the same seed is the same file.
-    let draw = || service.post_for("/v1/models/vae/generate", &json!({"n": 2, "seed": 9}), kind);
+    let two = json!({"n": 2, "seed": 9});
+    let draw = || service.post_for("/v1/models/vae/generate", &two, kind);
     assert_eq!(draw().await.body, draw().await.body);
 }
 
