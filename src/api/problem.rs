@@ -248,6 +248,7 @@ impl From<CallError> for Problem {
             CallError::Unfit(_) => Self::field("/weights", text),
             CallError::Option(bad) => Self::field(format!("/{}", bad.option), bad.detail),
             CallError::Width { .. } => Self::field("/inputs", text),
+            CallError::NotFinite { field, .. } => Self::field(format!("/{field}"), text),
             CallError::Full {
                 retry_after_seconds,
                 ..

@@ -9,6 +9,9 @@ use super::array;
 use super::import::element::{Element, Layout};
 use super::{ImportError, invalid};
 
+/// As of an NPY array.
+const MOST_HEADER: u64 = 64 * 1024;
+
 /// An array to be written.
 pub struct Named<'a> {
     pub name: &'static str,
@@ -28,11 +31,19 @@ pub fn decode_f32(
     name: &str,
     max_values: usize,
 ) -> Result<(Vec<usize>, Vec<f32>), ImportError> {
+    // The first eight bytes are the length of the header, which one tensor keeps short.
+    let length = bytes.first_chunk().map_or(0, |n| u64::from_le_bytes(*n));
+    if length > MOST_HEADER {
+        return Err(invalid(format!(
+            "the safetensors header claims {length} bytes; more than {MOST_HEADER} are not read"
+        )));
+    }
     let tensors = SafeTensors::deserialize(bytes)
         .map_err(|e| invalid(format!("this is not a safetensors file: {e}")))?;
     if let Some(other) = tensors.names().into_iter().find(|other| *other != name) {
         return Err(invalid(format!(
-            "the file must hold one tensor, named '{name}'; it has one named '{other}'"
+            "the file must hold one tensor, named '{name}'; it has one named '{}'",
+            other.chars().take(40).collect::<String>()
         )));
     }
     let tensor = tensors
@@ -145,6 +156,13 @@ mod tests {
         assert!(told(&body("inputs", Dtype::F32, &[5], &[0; 20])).contains("at most 4"));
         let cut = body("inputs", Dtype::F32, &[1], &float);
         assert!(told(&cut[..cut.len() - 1]).contains("not a safetensors file"));
+        let name = "x".repeat(60_000);
+        assert!(told(&body(&name, Dtype::F32, &[1], &float)).len() < 200);
+        let name = "x".repeat(70_000);
+        assert!(told(&body(&name, Dtype::F32, &[1], &float)).contains("more than 65536"));
+        let mut long = vec![1; 9000];
+        long[0] = 5;
+        assert!(told(&body("inputs", Dtype::F32, &long, &[0; 20])).len() < 200);
         let empty: [(&str, TensorView<'_>); 0] = [];
         let empty = safetensors::serialize(empty, None).expect("writes");
         assert!(told(&empty).contains("no tensor named 'inputs'"));

@@ -246,7 +246,9 @@ impl Asked<'_> {
         let needed = self.check_width(shape)?;
         let input = &self.call.input;
         let rows = i64::try_from(input.rows).unwrap_or(i64::MAX);
-        let x = lent(&input.values, rows, needed).to_device(self.device);
+        // SAFETY: what is computed from the tensor does not outlive the call it belongs to: an answer is copied
+        // out by `field`, and models neither keep their inputs nor write to them.
+        let x = unsafe { lent(&input.values, rows, needed) }.to_device(self.device);
         let labels = self.labels(rows)?;
         Ok(Rows { x, labels })
     }
@@ -341,15 +343,16 @@ fn reply(answer: Answer, shape: Option<&[i64]>) -> Reply {
 
 /// The values as `[rows, width]`, where they lie: a copy of a large batch would take a tenth of the time that
 /// its first layer does.
-fn lent(values: &[f32], rows: i64, width: i64) -> Tensor {
+///
+/// # Safety
+/// The tensor, and every view of it, must be gone before the values are, and must not be written to.
+unsafe fn lent(values: &[f32], rows: i64, width: i64) -> Tensor {
     let (shape, strides) = ([rows, width], [width, 1]);
     assert_eq!(
         values.len(),
         usize::try_from(rows * width).unwrap_or(usize::MAX)
     );
-    // SAFETY: `values` has as many numbers as the shape, which was just asked. Nothing that is computed from
-    // the tensor outlives the call it belongs to: an answer is copied out by `field`, and models neither
-    // keep their inputs nor write to them.
+    // SAFETY: `values` has as many numbers as the shape, which was just asked; the rest is the caller's.
     unsafe {
         let at = values.as_ptr().cast::<u8>();
         Tensor::from_blob(at, &shape, &strides, Kind::Float, Device::Cpu)

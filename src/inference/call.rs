@@ -79,6 +79,21 @@ pub struct Timing {
     pub batch_rows: usize,
 }
 
+impl Reply {
+    /// The first row with a number that is none, or infinite.
+    fn first_not_finite(&self) -> Option<usize> {
+        let fields = std::iter::once(&self.output).chain(&self.extras);
+        let first = |field: &Field| {
+            // Without an early end, so that it is done many at a time; hardly ever is there more to do.
+            let sound = field.values.iter().fold(true, |all, v| all & v.is_finite());
+            let at = || field.values.iter().position(|v| !v.is_finite());
+            let width = (field.values.len() / self.rows.max(1)).max(1);
+            if sound { None } else { at().map(|i| i / width) }
+        };
+        fields.filter_map(first).min()
+    }
+}
+
 #[derive(Debug, thiserror::Error)]
 pub enum CallError {
     #[error("this model does not offer '{verb}'; it offers: {}", .offered.join(", "))]
@@ -93,6 +108,14 @@ pub enum CallError {
         needed: i64,
         shape: Vec<i64>,
         found: usize,
+    },
+    /// Numbers overflowed on the way.
+    #[error("the answer to row {row} (from 0) is not finite: {cause}")]
+    NotFinite {
+        /// What the caller gave that led there.
+        field: &'static str,
+        row: usize,
+        cause: &'static str,
     },
     /// What of the model cannot leave as a graph, and what can.
     #[error("{0}")]
@@ -129,6 +152,17 @@ impl Verb {
             Self::Predict(_) => "predict",
             Self::Filters => "filters",
         }
+    }
+
+    /// What to say where the numbers of a row overflowed.
+    fn overflow(&self, row: usize) -> CallError {
+        let (field, cause) = match self {
+            Self::Generate(o) if o.temperature.is_some() => {
+                ("temperature", "it is too far from 1 for this model")
+            }
+            _ => ("inputs", "its values are too large for this model"),
+        };
+        CallError::NotFinite { field, row, cause }
     }
 
     /// The classes that a client gave, for models conditioned on them.
@@ -288,6 +322,9 @@ impl Call {
             device,
         };
         let mut reply = asked.answer(&mut rng)?;
+        if let Some(row) = reply.first_not_finite() {
+            return Err(self.verb.overflow(row));
+        }
         reply.seed = seed;
         Ok(reply)
     }

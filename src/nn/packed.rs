@@ -108,7 +108,7 @@ pub fn through(layers: &[Layer<'_>], x: &Tensor) -> Option<Tensor> {
     }
     let x = x.contiguous();
     let (width, units) = (last.packed.width as i64, last.packed.units as i64);
-    let mut out = Tensor::empty([rows, width], (Kind::Float, Device::Cpu));
+    let mut out = Tensor::zeros([rows, width], (Kind::Float, Device::Cpu));
     let cost: usize = layers.iter().map(|l| l.packed.panels.len() * COLUMNS).sum();
     let worth = many && values(&x).len() / first.packed.inputs * cost >= WORTH_SHARING;
     in_blocks(

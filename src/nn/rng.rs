@@ -145,6 +145,9 @@ fn unit(word: u32) -> f32 {
 /// The numbers of a contiguous f32 tensor on the CPU.
 pub fn values(tensor: &Tensor) -> &[f32] {
     assert_flat(tensor);
+    if tensor.numel() == 0 {
+        return &[];
+    }
     // SAFETY: the storage of a contiguous f32 CPU tensor is `numel` floats, alive as long as the
     // tensor, and `&Tensor` keeps this crate from writing to it meanwhile.
     unsafe { std::slice::from_raw_parts(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
@@ -153,6 +156,9 @@ pub fn values(tensor: &Tensor) -> &[f32] {
 /// The numbers of a contiguous f32 tensor on the CPU, to be written.
 pub fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
     assert_flat(tensor);
+    if tensor.numel() == 0 {
+        return &mut [];
+    }
     // SAFETY: as above; the callers own the storage alone, so no other view sees the writes.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
 }

@@ -119,6 +119,22 @@ async fn tensors_go_in_and_come_out_by_name() {
         (&json!("vae"), &json!(1))
     );
 
+    // What comes out of `encode` goes into `decode` as it is.
+    let codes = tensors.tensor("outputs").expect("it is there");
+    let body = safetensors::serialize([("inputs", codes)], None).expect("memory");
+    let decoded = service
+        .post_bytes("/v1/models/vae/decode", kind, body)
+        .await
+        .ok(200);
+    let wanted = json!({"inputs": json["outputs"]});
+    let wanted = service.post("/v1/models/vae/decode", &wanted).await.ok(200);
+    assert_near(
+        &decoded["outputs"][4],
+        &wanted["outputs"][4],
+        1e-5,
+        "decoded",
+    );
+
     for (what, body) in [
         ("another name", file("x", &[5, 64])),
         ("another width", file("inputs", &[64, 5])),

@@ -222,6 +222,22 @@ async fn a_verb_that_is_asked_wrongly_says_what_it_needs() {
         .post_for("/v1/models/net/encode", &json!({"rows": rows}), "text/html")
         .await
         .problem(406, "not_acceptable");
+    // There are no lines to be had of what is given at once.
+    let given = json!({"inputs": [vec![0.5; 64]]});
+    service
+        .post_for("/v1/models/net/encode", &given, "application/x-ndjson")
+        .await
+        .problem(406, "not_acceptable");
+    // Each is a number that may be sent, and its square none that can be held.
+    let huge = json!({"inputs": [vec![0.5; 64], vec![3e38; 64]]});
+    service
+        .post("/v1/models/net/reconstruct", &huge)
+        .await
+        .invalid("/inputs");
+    service
+        .post_bytes("/v1/models/net/decode", "image/png", png(8, 8, &[0.0; 64]))
+        .await
+        .invalid("/inputs");
     service
         .post("/v1/models/net/generate", &json!({"n": 1}))
         .await
@@ -235,6 +251,11 @@ async fn the_same_seed_gives_the_same_bytes_in_every_form() {
     service
         .train(&digits_job("machine", &model, &json!({"epochs": 2})))
         .await;
+    let cold = json!({"n": 1, "gibbs_steps": 1, "temperature": 1e-42});
+    service
+        .post("/v1/models/machine/generate", &cold)
+        .await
+        .invalid("/temperature");
     for form in ["application/json", "application/x-npy", "image/png"] {
         let draw = async |seed: u64| {
             let body = json!({"n": 3, "seed": seed, "gibbs_steps": 20});

@@ -11,7 +11,7 @@ use crate::api::datasets::read_rows;
 use crate::api::extract::{body as whole, content_type, is_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
-use crate::data::{npy, picture, tensors};
+use crate::data::{npy, picture, show_dims, tensors};
 use crate::inference::Input;
 use crate::store::{Dataset, StoreError};
 
@@ -132,6 +132,11 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
     }
 }
 
+fn list(shape: &[usize]) -> String {
+    let parts: Vec<String> = shape.iter().map(usize::to_string).collect();
+    parts.join(", ")
+}
+
 /// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.
 fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
     let needed: usize = shape.iter().product();
@@ -143,7 +148,10 @@ fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
         _ => Err(Problem::field(
             "/inputs",
             format!(
-                "the array has shape {found:?}; it needs [rows, {needed}] or [rows, …{shape:?}]"
+                "the array has shape {}; it needs {needed} values a row, as [rows, {needed}] or [rows, {}], or one row as [{}]",
+                show_dims(found),
+                list(shape),
+                list(shape)
             ),
         )),
     }

@@ -21,6 +21,7 @@ use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
+use crate::store::ModelVersion;
 
 /// Rows of a data set that are answered as one document.
 const MOST_AT_ONCE: u64 = 4096;
@@ -247,10 +248,14 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
         input,
         rows,
         mut options,
-    } = input::read(app, request, &found.version.input_shape).await?;
+    } = input::read(app, request, shape_of_row(&found.version, name)).await?;
     let terms = terms::take(&asked, &mut options)?;
     let verb = verb_of(name, options)?;
     let input = match rows {
+        None if form == Form::JsonLines => {
+            let text = "application/x-ndjson is how the rows of a data set are answered (rows); ask for application/json";
+            return Err(Problem::new(Code::NotAcceptable, text));
+        }
         None => input,
         Some(rows) => {
             let dataset = input::dataset_of(app, &rows).await?;
@@ -272,6 +277,14 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
     };
     let reply = ask(app, &found, verb, input, terms).await?;
     answer::write(&found, reply, form).await
+}
+
+/// What a verb's rows are.
+fn shape_of_row<'a>(version: &'a ModelVersion, verb: &str) -> &'a [i64] {
+    match &version.code_shape {
+        Some(code) if verb == "decode" => code,
+        _ => &version.input_shape,
+    }
 }
 
 fn require_streamable(form: Form) -> Result<()> {
