@@ -17,10 +17,23 @@ pub struct FieldError {
 impl FieldError {
     pub fn new(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self {
-            pointer: pointer.into(),
-            detail: detail.into(),
+            pointer: shortened(pointer.into(), MOST_OF_A_FIELD),
+            detail: shortened(detail.into(), MOST_OF_A_FIELD),
         }
     }
+}
+
+/// Bytes that are told of a field. Errors quote what clients name, which can be as large as a body, or far
+/// larger than a compressed one.
+const MOST_OF_A_FIELD: usize = 1000;
+
+/// The text, or its first `most` bytes and an ellipsis.
+pub fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('\u{2026}');
+    }
+    text
 }
 
 /// Reads `value` as a `T`; pointers in errors start with `base`.
@@ -100,5 +113,12 @@ mod tests {
             "{}",
             unknown.detail
         );
+    }
+
+    #[test]
+    fn what_is_told_stays_short_and_whole_characters() {
+        let error = FieldError::new("/é".repeat(9000), "x".repeat(1000));
+        assert_eq!(error.detail, "x".repeat(1000));
+        assert!(error.pointer.len() <= 1003 && error.pointer.ends_with('\u{2026}'));
     }
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::request_id;
-use crate::document::FieldError;
+use crate::document::{FieldError, shortened};
 use crate::inference::CallError;
 use crate::store::StoreError;
 
@@ -114,11 +114,14 @@ pub struct ProblemBody<'a> {
     errors: &'a [FieldError],
 }
 
+/// Bytes of a detail: room for many fields.
+const MOST_DETAIL: usize = 8000;
+
 impl Problem {
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
         Self {
             code,
-            detail: detail.into(),
+            detail: shortened(detail.into(), MOST_DETAIL),
             errors: Vec::new(),
             retry_after: None,
             allow: None,

@@ -144,10 +144,6 @@ pub(crate) fn invalid(message: impl Into<String>) -> ImportError {
 
 /// Writes a shape as people read it: `60000 x 28 x 28`.
 pub(crate) fn show_dims<T: ToString>(dims: &[T]) -> String {
-    // An error may have to tell of a shape that a client made up.
-    let mut parts: Vec<String> = dims.iter().take(8).map(ToString::to_string).collect();
-    if dims.len() > 8 {
-        parts.push("\u{2026}".to_owned());
-    }
+    let parts: Vec<String> = dims.iter().map(ToString::to_string).collect();
     parts.join(" x ")
 }

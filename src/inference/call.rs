@@ -160,6 +160,7 @@ impl Verb {
             Self::Generate(o) if o.temperature.is_some() => {
                 ("temperature", "it is too far from 1 for this model")
             }
+            Self::Interpolate(_) => ("from", "it or 'to' is too far out for this model"),
             _ => ("inputs", "its values are too large for this model"),
         };
         CallError::NotFinite { field, row, cause }

@@ -222,6 +222,10 @@ async fn a_verb_that_is_asked_wrongly_says_what_it_needs() {
         .post_for("/v1/models/net/encode", &json!({"rows": rows}), "text/html")
         .await
         .problem(406, "not_acceptable");
+    let named = json!({"inputs": [vec![0.5; 64]], "x".repeat(1 << 20): 1});
+    let told = service.post("/v1/models/net/encode", &named).await;
+    assert!(told.body.len() < 20_000, "{} bytes", told.body.len());
+    told.expect(422);
     // There are no lines to be had of what is given at once.
     let given = json!({"inputs": [vec![0.5; 64]]});
     service

@@ -132,11 +132,6 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
     }
 }
 
-fn list(shape: &[usize]) -> String {
-    let parts: Vec<String> = shape.iter().map(usize::to_string).collect();
-    parts.join(", ")
-}
-
 /// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.
 fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
     let needed: usize = shape.iter().product();
@@ -148,10 +143,9 @@ fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
         _ => Err(Problem::field(
             "/inputs",
             format!(
-                "the array has shape {}; it needs {needed} values a row, as [rows, {needed}] or [rows, {}], or one row as [{}]",
+                "the array has shape {}; it needs {needed} values a row, as rows x {needed} or rows x {shape}, or one row as {shape}",
                 show_dims(found),
-                list(shape),
-                list(shape)
+                shape = show_dims(shape),
             ),
         )),
     }
