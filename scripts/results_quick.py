@@ -65,9 +65,28 @@ def post(base, path, document, what):
 
 
 def run(base, row):
-    """Trains and measures one recipe; what is worth keeping of it."""
+    """Trains and measures one recipe; what is worth keeping of it. One with several seeds is run with each: a
+    figure is then their mean, with the least and the greatest beside it."""
+    document = json.loads((RECIPES / f"{row['recipe']}.json").read_text())
+    seeds = row.get("seeds") or [document["training"]["seed"]]
+    results = []
+    for seed in seeds:
+        document["training"]["seed"] = seed
+        result = run_once(base, row, document)
+        if "error" in result:
+            return result
+        results.append(result)
+    if len(results) == 1:
+        return results[0]
+    merged = {**results[0], "seed": ", ".join(str(seed) for seed in seeds), "seconds": max(result["seconds"] for result in results)}
+    figures = [result["figures"] for result in results]
+    merged["figures"] = {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
+    merged["spread"] = {name: [min(each[name] for each in figures), max(each[name] for each in figures)] for name in figures[0]}
+    return merged
+
+
+def run_once(base, row, document):
     name = row["recipe"]
-    document = json.loads((RECIPES / f"{name}.json").read_text())
     job = post(base, "/v1/jobs", document, name)
     if job["status"] != "succeeded":
         return {"error": f"{job['status']}: {(job['error'] or {}).get('detail')}"}
@@ -103,6 +122,8 @@ def figure(row, result):
         value = result.get("figures", {}).get(show["figure"])
         if value is not None:
             shown = number(value, show)
+            if spread := result.get("spread", {}).get(show["figure"]):
+                shown += f" ({number(spread[0], show)} to {number(spread[1], show)})"
             parts.append(f"{show['as']} {shown}" if show.get("as") else f"**{shown}**")
     return ", ".join(parts) or "-"
 
@@ -124,7 +145,7 @@ def write(index, record):
         "# Results",
         "",
         "Written by `make results-quick`; do not edit. Each recipe is a complete job document in `recipes/quick/` that is meant to train in at most ten minutes on two CPU cores; the column says how long it took.",
-        "Figures are of the test split, which nothing is chosen on, and of one seed, which the recipe names. The long runs that the published figures come from took hours to days.",
+        "Figures are of the test split, which nothing is chosen on, and of one seed, which the recipe names; where there are several, a figure is their mean, with the least and the greatest in brackets. The long runs that the published figures come from took hours to days.",
         "",
     ]
     for data, title in index["sections"].items():

@@ -121,8 +121,7 @@ impl Asked<'_> {
 
     fn generate(&self, options: &GenerateOptions, rng: &mut Rng) -> Result<Reply> {
         let sampler = self.part(self.model.sampler())?;
-        let given = options.labels.as_ref().map(|labels| labels.len() as i64);
-        let n = options.n.or(given).unwrap_or(16);
+        let n = options.rows();
         if !(1..=MAX_GENERATED).contains(&n) {
             let rule = format!("must be between 1 and {MAX_GENERATED}, got {n}");
             return Err(BadOption::new("n", rule).into());
@@ -134,7 +133,7 @@ impl Asked<'_> {
             return Err(BadOption::new("temperature", "must be above 0").into());
         }
         let classes = self.model.conditioned_on().or_else(|| sampler.classes());
-        let labels = match (classes, given) {
+        let labels = match (classes, &options.labels) {
             // Every class in turn.
             (Some(classes), None) => {
                 let turns: Vec<i64> = (0..n).map(|i| i % classes.max(1)).collect();
@@ -167,7 +166,7 @@ impl Asked<'_> {
 
     fn interpolate(&self, options: &InterpolateOptions) -> Result<Reply> {
         let part = self.part(self.model.interpolator())?;
-        let steps = options.steps.unwrap_or(8);
+        let steps = options.points();
         if !(2..=MAX_STEPS).contains(&steps) {
             let rule = format!("must be between 2 and {MAX_STEPS}, got {steps}");
             return Err(BadOption::new("steps", rule).into());

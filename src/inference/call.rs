@@ -181,6 +181,17 @@ impl Verb {
         }
     }
 
+    /// Steps of a chain that each row is to go through, where the call says how many.
+    pub fn steps(&self) -> Option<u32> {
+        match self {
+            Self::Reconstruct(o) => o.gibbs_steps,
+            Self::Denoise(o) => o.gibbs_steps,
+            Self::Generate(o) => o.gibbs_steps,
+            Self::Inpaint(o) => o.gibbs_steps,
+            _ => None,
+        }
+    }
+
     /// Whether each row of the answer is that of one input row.
     pub fn answers_row_by_row(&self) -> bool {
         match self {
@@ -289,6 +300,16 @@ fn fresh_seed() -> u64 {
 }
 
 impl Call {
+    /// Rows that go through the model: those given, or those asked for.
+    pub fn rows(&self) -> usize {
+        let asked = match &self.verb {
+            Verb::Generate(o) => o.rows(),
+            Verb::Interpolate(o) => o.points(),
+            _ => return self.input.rows,
+        };
+        usize::try_from(asked).unwrap_or(0)
+    }
+
     /// Whether its rows and labels are what the model takes, without computing anything.
     pub fn check(
         &self,

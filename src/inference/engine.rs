@@ -1,20 +1,19 @@
-//! The thread that owns the tensors of a device, and the handle by which calls reach it.
+//! The thread that has the models of a device, and the handle by which calls reach it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tch::Device;
 use tokio::sync::oneshot;
 
-use super::call::{Call, CallError, Reply, Timing, Verb};
+use super::call::{Call, CallError, Reply, Verb};
+use super::desk::Desk;
 use super::door::{Command, Door, Place, Work};
 use super::loader::Loader;
-use super::merge;
-use super::meters::Meters;
 use super::queue::{Bounds, Priority, Trigger, Waiting};
 use super::registry::{LoadedModel, Registry};
-use super::statistics::{Batch, ModelStatistics};
+use super::statistics::ModelStatistics;
 use crate::artifacts::Artifacts;
 use crate::nn::model::DataFacts;
 
@@ -63,6 +62,8 @@ pub(super) struct Order {
     pub terms: Terms,
     pub since: Instant,
     pub answer: oneshot::Sender<Result<Reply, CallError>>,
+    /// Lives as long as somebody waits for the answer.
+    pub asker: Weak<()>,
 }
 
 impl Waiting for Order {
@@ -106,13 +107,15 @@ impl Engine {
         let room = Room {
             door: Arc::clone(&door),
             registry,
-            config,
-            meters: Meters::new(config.bounds.rows),
-            threads: 0,
+            desk: Desk::new(config),
         };
+        let aside = Arc::clone(&door);
         std::thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || room.serve())?;
+        std::thread::Builder::new()
+            .name("long calls".to_owned())
+            .spawn(move || serve_long(&aside, Desk::new(config)))?;
         Ok(Self(Arc::new(Handle(door, loader))))
     }
 
@@ -125,7 +128,9 @@ impl Engine {
         terms: Terms,
     ) -> Result<Reply, CallError> {
         let (answer, reply) = oneshot::channel();
+        let here = Arc::new(());
         self.0.0.admit(Order {
+            asker: Arc::downgrade(&here),
             kind: call.verb.merges(),
             source,
             call,
@@ -207,6 +212,11 @@ impl Engine {
         self.0.0.waiting()
     }
 
+    /// Calls that are long, whether they wait or are computed.
+    pub fn long(&self) -> usize {
+        self.0.0.long()
+    }
+
     pub fn capacity(&self) -> usize {
         self.0.0.bounds().calls
     }
@@ -228,14 +238,8 @@ fn pause() -> Duration {
 struct Room {
     door: Arc<Door>,
     registry: Registry,
-    config: EngineConfig,
-    meters: Meters,
-    /// That libtorch was last told to use.
-    threads: u32,
+    desk: Desk,
 }
-
-/// Multiplications that a second thread pays for: below, handing work over costs more than it saves.
-const WORTH_SHARING: usize = 60_000_000;
 
 impl Room {
     fn serve(mut self) {
@@ -258,55 +262,41 @@ impl Room {
         let Some(source) = orders.first().map(|order| Arc::clone(&order.source)) else {
             return;
         };
-        if !self.registry.has(&source) {
+        let Some(resident) = self.registry.get(&source) else {
             self.registry.park(source, orders);
             return;
-        }
-        let rows = orders.iter().map(Waiting::rows).sum::<usize>().max(1);
-        self.share_work(rows * self.registry.parameters(&source));
-        let Some(model) = self.registry.get(&source) else {
-            return;
         };
-        self.door.note_computing(orders.len());
-        let start = Instant::now();
         let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
-        let (replies, compute) = merge::answer(&calls, model, &source.facts, self.config.device);
-        let batch = start.elapsed();
-        let timing = |order: &Order| Timing {
-            since: Some(order.since),
-            queue: start.duration_since(order.since),
-            batch,
-            compute,
-            batch_rows: rows,
-        };
-        let noted = Batch {
-            rows,
-            compute,
-            queue: orders.iter().map(|order| timing(order).queue).collect(),
-            failed: replies.iter().filter(|reply| reply.is_err()).count(),
-        };
-        self.door.statistics().note(&source, &noted);
-        self.meters.note(&noted, trigger, calls[0].verb.name());
-        self.door.note_pace(batch, orders.len());
-        self.door.note_computing(0);
-        for (order, reply) in orders.into_iter().zip(replies) {
-            let timing = timing(&order);
-            let _ = order
-                .answer
-                .send(reply.map(|reply| Reply { timing, ..reply }));
+        if resident.is_long(&calls) {
+            self.door.hand_over(orders, &resident);
+            return;
         }
+        self.door.note_computing(orders.len());
+        let (took, calls) = self.desk.answer(orders, trigger, &resident, &self.door);
+        self.door.note_pace(took, calls);
+        self.door.note_computing(0);
     }
+}
 
-    /// One thread for little work, all for much.
-    fn share_work(&mut self, multiplications: usize) {
-        let threads = if multiplications < WORTH_SHARING {
-            1
-        } else {
-            self.config.threads
-        };
-        if threads != self.threads {
-            tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
-            self.threads = threads;
+/// How far the thread for long calls stands back for the other one, as `nice` counts.
+const LONG_CALLS_NICE: i32 = 5;
+
+fn serve_long(door: &Arc<Door>, mut desk: Desk) {
+    // On Linux this holds for the thread alone, and for those it starts.
+    let _ = rustix::process::nice(LONG_CALLS_NICE);
+    while let Some((handed, trigger)) = door.wait_for_long() {
+        let resident = handed.iter().find_map(|handed| handed.resident.upgrade());
+        // Their places in the line are free when they are answered.
+        let (orders, _places): (Vec<_>, Vec<_>) =
+            handed.into_iter().map(|h| (h.order, h.place)).unzip();
+        match resident {
+            Some(resident) => {
+                door.note_computing_long(orders.len());
+                let (took, calls) = desk.answer(orders, trigger, &resident, door);
+                door.note_long_pace(took, calls);
+                door.note_computing_long(0);
+            }
+            None => door.send_back(orders),
         }
     }
 }

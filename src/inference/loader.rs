@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::call::{Call, CallError, Input, Verb};
 use super::door::{Command, Door};
 use super::engine::{ModelSource, panic_text};
-use super::registry::Loaded;
+use super::resident::Resident;
 use crate::artifacts::{Artifacts, weights};
 use crate::families::{Family, capabilities};
 use crate::nn::Tensors;
@@ -77,17 +77,21 @@ impl Loader {
 }
 
 /// Loaded and warm: libtorch chooses and caches its kernels on the first calls.
-fn ready(source: &ModelSource, artifacts: &Artifacts, device: Device) -> Result<Loaded, CallError> {
+fn ready(
+    source: &ModelSource,
+    artifacts: &Artifacts,
+    device: Device,
+) -> Result<Resident, CallError> {
     let start = Instant::now();
-    let loaded = catch_unwind(AssertUnwindSafe(|| {
+    let resident = catch_unwind(AssertUnwindSafe(|| {
         let (mut model, bytes) = load(source, artifacts, device)?;
         let bytes = bytes + model.pack();
         warm_up(model.as_ref(), source, device);
-        Ok(Loaded { model, bytes })
+        Ok(Resident::new(model, bytes))
     }))
     .unwrap_or_else(|panic| Err(CallError::Load(panic_text(panic.as_ref()))));
     metrics::histogram!("latentd_model_load_duration_seconds").record(start.elapsed());
-    loaded
+    resident
 }
 
 /// One row of zeros by every verb that needs no more, and one sample; what one of them fails at, a client's call

@@ -7,6 +7,7 @@ use tch::Device;
 
 use super::call::{Call, CallError, Field, Input, Reply};
 use super::engine::panic_text;
+use crate::nn::chain::GivenUp;
 use crate::nn::model::{DataFacts, Model};
 
 /// The answer to each call, in order, and the time that the model took. Calls that are wrong are told so and do not touch the others.
@@ -64,8 +65,13 @@ fn fenced(
     facts: &DataFacts,
     device: Device,
 ) -> Result<Reply, CallError> {
-    catch_unwind(AssertUnwindSafe(|| call.apply(model, facts, device)))
-        .unwrap_or_else(|panic| Err(CallError::Failed(panic_text(panic.as_ref()))))
+    catch_unwind(AssertUnwindSafe(|| call.apply(model, facts, device))).unwrap_or_else(|panic| {
+        Err(if panic.is::<GivenUp>() {
+            CallError::Late
+        } else {
+            CallError::Failed(panic_text(panic.as_ref()))
+        })
+    })
 }
 
 /// All rows under one call. Labels become those of the rows, one each.

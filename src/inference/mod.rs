@@ -1,9 +1,11 @@
-//! Trained models answering. One thread owns the tensors; requests reach it by a bounded queue, so
-//! that "too busy" is said at the door and never inside. What waited while it computed is its next batch.
+//! Trained models answering. One thread has the models; requests reach it by a bounded queue, so that "too busy"
+//! is said at the door and never inside. What waited while it computed is its next batch. Batches that would keep
+//! others waiting it hands to a second thread.
 
 mod answer;
 pub mod call;
 mod crowd;
+mod desk;
 mod door;
 pub mod engine;
 mod errand;
@@ -12,6 +14,7 @@ mod merge;
 mod meters;
 pub mod queue;
 pub mod registry;
+mod resident;
 pub mod statistics;
 
 pub use call::{Call, CallError, Input, Reply, Verb};

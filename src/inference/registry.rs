@@ -8,14 +8,7 @@ use super::call::CallError;
 use super::door::Door;
 use super::engine::{ModelSource, Order};
 use super::loader::Loader;
-use crate::nn::model::Model;
-
-/// A model that the loader brought.
-pub struct Loaded {
-    pub model: Box<dyn Model>,
-    /// Of its weights.
-    pub bytes: usize,
-}
+use super::resident::Resident;
 
 /// A model in memory, as told to those who ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,7 +20,7 @@ pub struct LoadedModel {
 
 struct Entry {
     source: Arc<ModelSource>,
-    loaded: Loaded,
+    resident: Arc<Resident>,
 }
 
 /// A model under way, and who waits for it.
@@ -61,20 +54,15 @@ impl Registry {
         self.entries.iter().any(|entry| entry.source.is(source))
     }
 
-    /// Numbers that a row meets on its way through the model, about.
-    pub fn parameters(&self, source: &ModelSource) -> usize {
-        let entry = self.entries.iter().find(|entry| entry.source.is(source));
-        entry.map_or(0, |entry| entry.loaded.bytes / size_of::<f32>())
-    }
-
-    pub fn get(&mut self, source: &ModelSource) -> Option<&dyn Model> {
+    /// The model, now the one most recently used.
+    pub fn get(&mut self, source: &ModelSource) -> Option<Arc<Resident>> {
         let at = self.entries.iter().position(|e| e.source.is(source))?;
         let last = self.entries.len() - 1;
         if at != last {
             let entry = self.entries.remove(at);
             self.entries.push(entry);
         }
-        self.entries.last().map(|entry| entry.loaded.model.as_ref())
+        self.entries.last().map(|entry| Arc::clone(&entry.resident))
     }
 
     /// Keeps calls until their model is there, and has it loaded unless it is under way.
@@ -106,14 +94,14 @@ impl Registry {
     }
 
     /// The loader is done: what waited goes back to the head of the queue, or hears why it can't be.
-    pub fn arrived(&mut self, source: &Arc<ModelSource>, found: Result<Loaded, CallError>) {
+    pub fn arrived(&mut self, source: &Arc<ModelSource>, found: Result<Resident, CallError>) {
         let Some(at) = self.expected.iter().position(|e| e.source.is(source)) else {
             return;
         };
         let Expected { orders, told, .. } = self.expected.swap_remove(at);
         match found {
-            Ok(loaded) => {
-                self.keep(source, loaded);
+            Ok(resident) => {
+                self.keep(source, resident);
                 for told in told {
                     let _ = told.send(Ok(()));
                 }
@@ -133,25 +121,25 @@ impl Registry {
     }
 
     /// The version that was just asked for stays, even if it alone is more than the budget.
-    fn keep(&mut self, source: &Arc<ModelSource>, loaded: Loaded) {
-        let mut used: usize = self.entries.iter().map(|e| e.loaded.bytes).sum();
-        while !self.entries.is_empty() && used + loaded.bytes > self.budget {
+    fn keep(&mut self, source: &Arc<ModelSource>, resident: Resident) {
+        let mut used: usize = self.entries.iter().map(|e| e.resident.bytes).sum();
+        while !self.entries.is_empty() && used + resident.bytes > self.budget {
             let dropped = self.entries.remove(0);
-            used -= dropped.loaded.bytes;
+            used -= dropped.resident.bytes;
             let ModelSource { name, version, .. } = dropped.source.as_ref();
             tracing::info!(model = name, version, "model dropped to make room");
         }
         tracing::info!(
             model = source.name,
             version = source.version,
-            bytes = loaded.bytes,
+            bytes = resident.bytes,
             "model loaded"
         );
         metrics::counter!("latentd_model_loads_total").increment(1);
         self.door.take_up(&source.name, source.version);
         self.entries.push(Entry {
             source: Arc::clone(source),
-            loaded,
+            resident: Arc::new(resident),
         });
         self.tell();
     }
@@ -177,7 +165,7 @@ impl Registry {
             .map(|entry| LoadedModel {
                 name: entry.source.name.clone(),
                 version: entry.source.version,
-                bytes: entry.loaded.bytes,
+                bytes: entry.resident.bytes,
             })
             .collect();
     }

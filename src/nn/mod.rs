@@ -11,6 +11,7 @@ pub mod bernoulli;
 pub mod binarize;
 pub mod block;
 pub mod categorical;
+pub mod chain;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;

@@ -9,6 +9,7 @@ use tch::{Kind, Tensor};
 use utoipa::ToSchema;
 
 use super::Tensors;
+use super::chain;
 use super::graph::GraphVerb;
 use super::options::{EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
@@ -333,13 +334,9 @@ pub fn fill_in_by_rounds(
     options: &InpaintOptions,
     round_trip: impl Fn(&Tensor) -> Tensor,
 ) -> Result<Tensor, BadOption> {
-    let rounds = options.gibbs_steps.unwrap_or(100);
-    if !(1..=100_000).contains(&rounds) {
-        let rule = format!("must be between 1 and 100000, got {rounds}");
-        return Err(BadOption::new("gibbs_steps", rule));
-    }
+    let rounds = chain::checked_rounds(options.gibbs_steps)?;
     let start = fill_in(x, missing, start);
-    Ok((0..rounds).fold(start, |filled, _| fill_in(x, missing, &round_trip(&filled))))
+    Ok(chain::steps(rounds).fold(start, |filled, _| fill_in(x, missing, &round_trip(&filled))))
 }
 
 /// Mean squared error of each row, per value: `[rows]`.

@@ -80,6 +80,13 @@ pub struct GenerateOptions {
     pub gibbs_steps: Option<u32>,
 }
 
+impl GenerateOptions {
+    pub fn rows(&self) -> i64 {
+        let labels = self.labels.as_ref().map(|labels| labels.len() as i64);
+        self.n.or(labels).unwrap_or(16)
+    }
+}
+
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ScoreOptions {
@@ -132,4 +139,10 @@ pub struct InterpolateOptions {
     pub steps: Option<i64>,
     /// The class of all points, for models conditioned on labels.
     pub labels: Option<Vec<i64>>,
+}
+
+impl InterpolateOptions {
+    pub fn points(&self) -> i64 {
+        self.steps.unwrap_or(8)
+    }
 }

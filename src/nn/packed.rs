@@ -11,8 +11,9 @@ use super::rng::{values, values_mut};
 
 /// Columns of a panel: two registers of eight floats.
 const COLUMNS: usize = 16;
-/// Rows computed at once: their sums and the weights fit the sixteen registers of AVX2.
-const ROWS: usize = 4;
+/// Rows computed at once, at most: their sums, the weights and a value fit the sixteen registers of AVX2, and
+/// there are sums enough that none waits for the one before.
+const ROWS: usize = 6;
 /// Rows that go through all layers together, by one thread: what is between two layers stays in its cache.
 const BLOCK: usize = 32;
 /// Inputs beyond which a panel leaves no room in the second cache for the rows, which matters once the rows
@@ -120,6 +121,15 @@ pub fn through(layers: &[Layer<'_>], x: &Tensor) -> Option<Tensor> {
     Some(out.narrow(1, 0, units))
 }
 
+/// How many of the rows that are left are computed next. Seven or eight are two times three or four, rather than
+/// six and hardly any.
+fn at_once(left: usize) -> usize {
+    match left {
+        7 | 8 => 4,
+        _ => left.min(ROWS),
+    }
+}
+
 /// One block through all layers.
 fn block_through(layers: &[Layer<'_>], x: &[f32], out: &mut [f32]) {
     let Some((last, before)) = layers.split_last() else {
@@ -160,15 +170,21 @@ impl Layer<'_> {
         let Packed { inputs, width, .. } = *self.packed;
         for (i, panel) in self.packed.panels.chunks_exact(inputs).enumerate() {
             let bias: &[f32; COLUMNS] = &self.packed.bias[i];
-            let rows = x.chunks(ROWS * stride);
-            for (x, out) in rows.zip(out.chunks_mut(ROWS * width)) {
-                let out = &mut out[i * COLUMNS..];
-                match x.len() / stride {
-                    1 => self.tile::<1>(x, stride, panel, bias, out),
-                    2 => self.tile::<2>(x, stride, panel, bias, out),
-                    3 => self.tile::<3>(x, stride, panel, bias, out),
-                    _ => self.tile::<ROWS>(x, stride, panel, bias, out),
+            let (mut x, mut out) = (x, &mut *out);
+            while !x.is_empty() {
+                let rows = at_once(x.len() / stride);
+                let (these, others) = x.split_at(rows * stride);
+                let (sums, rest) = out.split_at_mut(rows * width);
+                let sums = &mut sums[i * COLUMNS..];
+                match rows {
+                    1 => self.tile::<1>(these, stride, panel, bias, sums),
+                    2 => self.tile::<2>(these, stride, panel, bias, sums),
+                    3 => self.tile::<3>(these, stride, panel, bias, sums),
+                    4 => self.tile::<4>(these, stride, panel, bias, sums),
+                    5 => self.tile::<5>(these, stride, panel, bias, sums),
+                    _ => self.tile::<ROWS>(these, stride, panel, bias, sums),
                 }
+                (x, out) = (others, rest);
             }
         }
     }

@@ -8,10 +8,20 @@ use serde_json::{Value, json};
 
 use crate::fixtures::{assert_near, first_digits as rows};
 use crate::process::memory;
-use crate::service::Service;
+use crate::service::{Service, until};
 use crate::training::{digits_job, small_autoencoder, small_rbm};
 
-/// A chain so long that whatever comes next has to wait for it, but not for the test to hang.
+/// Waits until so many calls wait for the thread that computes long ones, or are computed by it.
+async fn long_calls(service: &Service, count: usize) {
+    let line = format!("latentd_inference_long_calls {count}");
+    until("the long calls", async || {
+        let metrics = service.get("/metrics").await.whole_text();
+        metrics.lines().any(|other| other == line).then_some(())
+    })
+    .await;
+}
+
+/// A chain so long that the next one has to wait for it, but not for the test to hang.
 fn long_call() -> Value {
     json!({"n": 256, "gibbs_steps": 24000, "seed": 1})
 }
@@ -116,6 +126,36 @@ async fn one_wrong_request_among_many_is_the_only_one_refused() {
 }
 
 #[tokio::test]
+async fn a_long_chain_holds_up_no_quick_call_and_ends_when_nobody_waits() {
+    let service = Arc::new(Service::with_digits(&[]).await);
+    service.train(&small_rbm("rbm")).await;
+    let body = json!({"inputs": rows(&service, 1).await});
+    let few = json!({"n": 2, "gibbs_steps": 5, "seed": 1});
+    let encode = async || service.post("/v1/models/rbm/encode", &body).await.ok(200);
+    let generate = async || service.post("/v1/models/rbm/generate", &few).await.ok(200);
+    let (code, sample) = (encode().await, generate().await);
+    let chain = {
+        let service = Arc::clone(&service);
+        let body = json!({"n": 256, "gibbs_steps": 100_000});
+        tokio::spawn(async move { service.post("/v1/models/rbm/generate", &body).await })
+    };
+    long_calls(&service, 1).await;
+    for _ in 0..10 {
+        assert_eq!(encode().await["outputs"], code["outputs"]);
+        // Such a chain was seen to be short.
+        assert_eq!(generate().await["outputs"], sample["outputs"]);
+    }
+    assert!(!chain.is_finished(), "the chain was too short");
+    chain.abort();
+    let left = std::time::Instant::now();
+    long_calls(&service, 0).await;
+    assert!(left.elapsed() < Duration::from_secs(3));
+    let again = json!({"n": 2, "gibbs_steps": 300, "seed": 1});
+    let reply = service.post("/v1/models/rbm/generate", &again).await;
+    reply.expect(200);
+}
+
+#[tokio::test]
 async fn a_deadline_is_kept_whatever_the_thread_is_doing() {
     let service = Arc::new(Service::with_digits(&[]).await);
     service.train(&small_rbm("rbm")).await;
@@ -129,15 +169,15 @@ async fn a_deadline_is_kept_whatever_the_thread_is_doing() {
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
     let start = std::time::Instant::now();
-    let late = json!({"inputs": digits, "timeout_ms": 30});
+    let late = json!({"n": 1, "timeout_ms": 30});
     service
-        .post("/v1/models/rbm/encode", &late)
+        .post("/v1/models/rbm/generate", &late)
         .await
         .problem(504, "deadline_passed");
     let by_header = service
-        .request(Method::POST, "/v1/models/rbm/encode?priority=high")
+        .request(Method::POST, "/v1/models/rbm/generate?priority=high")
         .header("x-latentd-timeout-ms", "30")
-        .json(&json!({"inputs": digits}));
+        .json(&json!({"n": 1}));
     service
         .send(by_header)
         .await
@@ -166,44 +206,43 @@ async fn a_deadline_is_kept_whatever_the_thread_is_doing() {
 async fn a_full_queue_turns_away_and_those_who_left_make_room() {
     let service = Arc::new(Service::with_digits(&["--inference-queue", "4"]).await);
     service.train(&small_rbm("rbm")).await;
-    let digits = rows(&service, 1).await;
-    let body = json!({"inputs": digits});
-    service
-        .post("/v1/models/rbm/encode", &body)
-        .await
-        .expect(200);
-    let spawn = |path: &'static str, body: Value| {
-        let service = Arc::clone(&service);
-        tokio::spawn(async move { service.post(path, &body).await })
+    let spawn = |body: &Value| {
+        let (service, body) = (Arc::clone(&service), body.clone());
+        tokio::spawn(async move { service.post("/v1/models/rbm/generate", &body).await })
     };
-    let busy = spawn("/v1/models/rbm/generate", long_call());
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let waiting: Vec<_> = (0..4)
-        .map(|_| spawn("/v1/models/rbm/encode", body.clone()))
-        .collect();
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let refused = service.post("/v1/models/rbm/encode", &body).await;
+    let busy = spawn(&long_call());
+    long_calls(&service, 1).await;
+    // Long calls may fill half of the queue.
+    let waiting = [(); 2].map(|()| spawn(&json!({"n": 1})));
+    long_calls(&service, 3).await;
+    let refused = service
+        .post("/v1/models/rbm/generate", &json!({"n": 1}))
+        .await;
     refused.problem(429, "queue_full");
     let seconds: u64 = refused
         .header("retry-after")
         .parse()
         .expect("whole seconds");
     assert!((1..=60).contains(&seconds), "{seconds}");
-    // Three of those who wait leave; their places are free at once, though the thread is still busy.
-    for left in &waiting[1..] {
-        left.abort();
-    }
-    tokio::time::sleep(Duration::from_millis(100)).await;
-    let late = json!({"inputs": digits, "timeout_ms": 50});
+    let body = json!({"inputs": rows(&service, 1).await});
     service
-        .post("/v1/models/rbm/encode", &late)
+        .post("/v1/models/rbm/encode", &body)
+        .await
+        .expect(200);
+    // One of those who wait leaves; its place is free at once, though the thread is still busy.
+    let [stays, leaves] = waiting;
+    leaves.abort();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    service
+        .post(
+            "/v1/models/rbm/generate",
+            &json!({"n": 1, "timeout_ms": 50}),
+        )
         .await
         .problem(504, "deadline_passed");
     assert!(!busy.is_finished(), "the call in front was too short");
     busy.await.expect("no panic").expect(200);
-    let mut waiting = waiting.into_iter();
-    let stayed = waiting.next().expect("one stayed");
-    stayed.await.expect("no panic").expect(200);
+    stays.await.expect("no panic").expect(200);
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::stack::Stack;
 use crate::nn::Tensors;
+use crate::nn::chain;
 use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;
 use crate::nn::model::{
@@ -15,14 +16,6 @@ use crate::nn::options::{
 };
 use crate::nn::rng::Rng;
 use crate::onnx::Graph;
-
-fn checked_gibbs_steps(steps: Option<u32>, default: u32) -> Result<u32, BadOption> {
-    let steps = steps.unwrap_or(default);
-    if steps > 100_000 {
-        return Err(BadOption::new("gibbs_steps", "must be at most 100000"));
-    }
-    Ok(steps)
-}
 
 /// The hidden layer that `layer` names, from 1; the last where it names none.
 pub(super) fn checked_depth(layer: Option<usize>, depth: usize) -> Result<usize, BadOption> {
@@ -102,10 +95,10 @@ impl Model for Stack {
 impl Stack {
     /// Up to the top RBM, `steps` of Gibbs sampling in it, one mean-field step in it, and down.
     fn settle(&self, x: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(steps, 0)?;
+        let steps = chain::checked_steps(steps, 0)?;
         let (top, below) = (self.top(), self.depth() - 1);
         let mut h = top.hidden(&top.with_likely_labels(&self.up(x, below)));
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             let p = top.visible(&top.sample_hidden(&h, rng));
             h = top.hidden(&top.sample_visible(&p, rng));
         }
@@ -175,12 +168,12 @@ impl Sampler for Stack {
         options: &GenerateOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(options.gibbs_steps, 1000)?;
+        let steps = chain::checked_steps(options.gibbs_steps, 1000)?;
         let top = self.top().tempered(options.temperature.unwrap_or(1.0));
         let bias = &top.pair.visible_bias;
         let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));
         let mut v = top.with_labels(&rng.bernoulli(&marginal.contiguous()), labels);
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             let h = top.sample_hidden(&top.hidden(&v), rng);
             let p = top.visible(&h);
             v = if labels.is_some() {
@@ -221,12 +214,12 @@ impl Inpainter for Stack {
         options: &InpaintOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(options.gibbs_steps, 100)?.max(1);
+        let steps = chain::checked_rounds(options.gibbs_steps)?;
         let (top, below) = (self.top(), self.depth() - 1);
         let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
         let mut x = fill_in(&rows.x, missing, &noise);
         let mut p = x.shallow_clone();
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             let v = top.with_drawn_labels(&self.sample_up(&x, below, rng), rng);
             let h = top.sample_hidden(&top.hidden(&v), rng);
             p = top.unit_part(&top.visible(&h));

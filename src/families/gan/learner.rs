@@ -98,7 +98,7 @@ impl GanLearner {
             ),
             gan,
             trained,
-            loss: spec.loss,
+            loss: spec.loss(),
             smoothing: spec.label_smoothing,
             penalty: spec
                 .is_wasserstein()
@@ -106,7 +106,7 @@ impl GanLearner {
             discriminator_steps: spec.discriminator_steps(),
             ema_decay: spec.ema_decay,
             conditional: spec.conditional,
-            watch: Watch::new(spec.collapse_patience, spec.loss),
+            watch: Watch::new(spec.collapse_patience, spec.loss()),
             steps: 0,
             epochs: training.epochs,
         }

@@ -58,12 +58,13 @@ pub struct Spec {
     pub hidden: Option<Vec<i64>>,
     /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
     /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
-    /// at most 512, until the shorter side is at most 8, but two halvings at least.
+    /// at most 512, until the shorter side is at most 4, but two halvings at least.
     pub channels: Option<Vec<i64>>,
+    /// Left out, `hinge` with the `projection` of labels, as its paper has it, else `non_saturating`.
     #[schema(inline)]
-    pub loss: AdversarialLoss,
+    pub loss: Option<AdversarialLoss>,
     /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018); without
-    /// it a convolutional one has batch normalisation. Left out, true, but false for `wasserstein_gp`.
+    /// it a convolutional one has batch normalisation. Left out, true for `hinge` and false for the others.
     pub spectral_norm: Option<bool>,
     /// Learn to make rows of a given class; needs labels.
     pub conditional: bool,
@@ -100,7 +101,7 @@ impl Default for Spec {
             latent: 64,
             hidden: None,
             channels: None,
-            loss: AdversarialLoss::Hinge,
+            loss: None,
             spectral_norm: None,
             conditional: false,
             conditioning: None,
@@ -118,8 +119,9 @@ impl Default for Spec {
 const IMAGE_SIDE: i64 = 16;
 const FIRST_CHANNELS: i64 = 64;
 const MOST_CHANNELS: i64 = 512;
-/// Halvings stop at feature maps of this side.
-const SMALLEST_MAP: i64 = 8;
+/// Halvings stop at feature maps of this side. After three a value of the last map has seen 22 pixels across,
+/// after two only ten: without labels to go by, such a discriminator judges strokes, not digits.
+const SMALLEST_MAP: i64 = 4;
 const HIDDEN: [i64; 2] = [256, 512];
 
 impl Spec {
@@ -160,13 +162,20 @@ impl Spec {
         i64::from(self.discriminator_steps.unwrap_or(usual))
     }
 
-    /// The penalty on its slope already keeps a critic smooth.
+    pub fn loss(&self) -> AdversarialLoss {
+        self.loss.unwrap_or(match self.conditioning() {
+            Some(Conditioning::Projection) => AdversarialLoss::Hinge,
+            _ => AdversarialLoss::NonSaturating,
+        })
+    }
+
     pub fn spectral_norm(&self) -> bool {
-        self.spectral_norm.unwrap_or(!self.is_wasserstein())
+        self.spectral_norm
+            .unwrap_or(self.loss() == AdversarialLoss::Hinge)
     }
 
     pub fn is_wasserstein(&self) -> bool {
-        self.loss == AdversarialLoss::WassersteinGp
+        self.loss() == AdversarialLoss::WassersteinGp
     }
 
     pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
@@ -254,7 +263,7 @@ impl Spec {
             ),
         );
         rules.require(
-            self.label_smoothing == 0.0 || self.loss.has_targets(),
+            self.label_smoothing == 0.0 || self.loss().has_targets(),
             "/model/label_smoothing",
             "needs a loss with targets: minimax, non_saturating or least_squares",
         );

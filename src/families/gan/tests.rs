@@ -147,10 +147,11 @@ fn parameters_are_counted_without_making_them() {
 #[test]
 fn depth_follows_from_the_image_and_the_architecture_from_its_sides() {
     let channels = |shape: &[i64]| Spec::default().channels(&facts(shape));
-    assert_eq!(channels(&[1, 28, 28]), [64, 128]);
-    assert_eq!(channels(&[3, 32, 32]), [64, 128]);
-    assert_eq!(channels(&[3, 64, 90]), [64, 128, 256]);
-    assert_eq!(channels(&[3, 512, 512]), [64, 128, 256, 512, 512, 512]);
+    assert_eq!(channels(&[1, 28, 28]), [64, 128, 256]);
+    assert_eq!(channels(&[3, 32, 32]), [64, 128, 256]);
+    assert_eq!(channels(&[3, 64, 90]), [64, 128, 256, 512]);
+    let deep = [64, 128, 256, 512, 512, 512, 512];
+    assert_eq!(channels(&[3, 512, 512]), deep);
     let convolutional = |shape: &[i64]| Spec::default().is_convolutional(&facts(shape));
     assert!(convolutional(&[1, 16, 16]));
     assert!(!convolutional(&[1, 8, 28]));

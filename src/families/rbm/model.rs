@@ -3,6 +3,7 @@
 use tch::{Device, Tensor};
 
 use crate::nn::ais::LogPartition;
+use crate::nn::chain;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
@@ -57,21 +58,13 @@ impl Rbm {
 
     /// `steps` of Gibbs sampling from `v`, then one mean-field pass up and down.
     fn settle(&self, v: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(steps, 0)?;
+        let steps = chain::checked_steps(steps, 0)?;
         let mut h = self.pair.hidden_given_visible(v);
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             (_, _, h) = self.pair.gibbs_step(&rng.bernoulli(&h), rng);
         }
         Ok(self.pair.visible_given_hidden(&h))
     }
-}
-
-fn checked_gibbs_steps(steps: Option<u32>, default: u32) -> Result<u32, BadOption> {
-    let steps = steps.unwrap_or(default);
-    if steps > 100_000 {
-        return Err(BadOption::new("gibbs_steps", "must be at most 100000"));
-    }
-    Ok(steps)
 }
 
 impl Model for Rbm {
@@ -186,7 +179,7 @@ impl Sampler for Rbm {
         options: &GenerateOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(options.gibbs_steps, 1000)?;
+        let steps = chain::checked_steps(options.gibbs_steps, 1000)?;
         let temperature = options.temperature.unwrap_or(1.0);
         // Dividing the energy by T divides every parameter by T.
         let tempered = BernoulliPair {
@@ -197,7 +190,7 @@ impl Sampler for Rbm {
         let rates = self.base_bias.sigmoid();
         let mut visible = rates.expand([n, tempered.visible()], false);
         let mut p = tempered.hidden_given_visible(&rng.bernoulli(&visible));
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             (visible, _, p) = tempered.gibbs_step(&rng.bernoulli(&p), rng);
         }
         Ok(visible.contiguous())
@@ -231,11 +224,11 @@ impl Inpainter for Rbm {
         options: &InpaintOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = checked_gibbs_steps(options.gibbs_steps, 100)?.max(1);
+        let steps = chain::checked_rounds(options.gibbs_steps)?;
         let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
         let mut v = fill_in(&rows.x, missing, &noise);
         let mut p = v.shallow_clone();
-        for _ in 0..steps {
+        for _ in chain::steps(steps) {
             let h = rng.bernoulli(&self.pair.hidden_given_visible(&v));
             p = self.pair.visible_given_hidden(&h);
             v = fill_in(&rows.x, missing, &rng.bernoulli(&p));

@@ -7,6 +7,7 @@ use super::net::Vae;
 use super::visible::Visible;
 use crate::families::Define;
 use crate::nn::Tensors;
+use crate::nn::chain;
 use crate::nn::graph::GraphVerb;
 use crate::nn::latent::slerp;
 use crate::nn::model::{
@@ -176,16 +177,12 @@ impl Inpainter for Vae {
         options: &InpaintOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let rounds = options.gibbs_steps.unwrap_or(100);
-        if !(1..=100_000).contains(&rounds) {
-            let rule = format!("must be between 1 and 100000, got {rounds}");
-            return Err(BadOption::new("gibbs_steps", rule));
-        }
+        let rounds = chain::checked_rounds(options.gibbs_steps)?;
         let mut z = rng.normal(&[rows.count(), self.latent], self.device());
         let mut x = fill_in(&rows.x, missing, &self.decoded(&z, rows.labels()));
-        for round in 1..=rounds {
+        for round in chain::steps(rounds) {
             let code = self.posterior(&self.seen(&x), rows.labels());
-            z = if round < rounds {
+            z = if round + 1 < rounds {
                 code.sample(rng)
             } else {
                 code.mean
