@@ -160,6 +160,7 @@ impl Verb {
             Self::Generate(o) if o.temperature.is_some() => {
                 ("temperature", "it is too far from 1 for this model")
             }
+            Self::Generate(_) => ("temperature", "its samples overflow at 1"),
             Self::Interpolate(_) => ("from", "it or 'to' is too far out for this model"),
             _ => ("inputs", "its values are too large for this model"),
         };

@@ -6,7 +6,6 @@ pub mod activation;
 pub mod ais;
 pub mod augment;
 pub mod average;
-pub mod averaging;
 pub mod bernoulli;
 pub mod binarize;
 pub mod block;

@@ -336,6 +336,8 @@ async fn two_hundred_rounds_of_loading_leave_the_memory_as_it_was() {
                 .post("/v1/models/wide/encode", &body)
                 .await
                 .expect(200);
+            let version = service.get("/v1/models/wide/versions/1").await.ok(200);
+            assert_eq!(version["loaded"], true);
         }
         let unloaded = service
             .post("/v1/models/wide/unload", &json!({}))
@@ -353,6 +355,8 @@ async fn two_hundred_rounds_of_loading_leave_the_memory_as_it_was() {
         settled >> 20,
         after >> 20
     );
+    let model = service.get("/v1/models/wide").await.ok(200);
+    assert_eq!(model["versions"][0]["loaded"], false);
     service
         .post("/v1/models/nobody/load", &json!({}))
         .await

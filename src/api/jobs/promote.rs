@@ -50,6 +50,6 @@ pub async fn promote(
     let version = app.store.model_version(&reference).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
     let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
-    let body = Json(ModelVersion::from(version));
+    let body = Json(ModelVersion::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

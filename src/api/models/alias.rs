@@ -94,7 +94,10 @@ pub async fn put(
         .put_alias(&model, &alias, target.version, now_ms())
         .await
     {
-        Ok(()) => Ok(axum::Json(app.store.model(&model).await?.into())),
+        Ok(()) => {
+            let found = app.store.model(&model).await?;
+            Ok(axum::Json(Model::of(found, &app.engine)))
+        }
         Err(StoreError::NotFound(_)) => Err(Problem::field(
             "/version",
             format!("model \"{model}\" has no version {}", target.version),

@@ -57,6 +57,6 @@ pub async fn import(State(app): State<AppState>, request: Request) -> Result<Res
     let version = take_in::publish(&app, received).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
     let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
-    let body = Json(ModelVersion::from(version));
+    let body = Json(ModelVersion::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

@@ -16,7 +16,8 @@ use crate::api::state::AppState;
         (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
     ))]
 pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Result<Json<Model>> {
-    Ok(Json(app.store.model(&model).await?.into()))
+    let found = app.store.model(&model).await?;
+    Ok(Json(Model::of(found, &app.engine)))
 }
 
 /// Deletes a model with all its versions and aliases.

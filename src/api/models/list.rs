@@ -23,7 +23,8 @@ pub async fn list(
 ) -> Result<Json<List<Model>>> {
     let limit = page_limit(query.limit, 200)?;
     let page = app.store.list_models(limit, query.after.as_deref()).await?;
-    let data = page.items.into_iter().map(Model::from).collect();
+    let data = page.items.into_iter();
+    let data = data.map(|model| Model::of(model, &app.engine)).collect();
     Ok(Json(List::of(data, page.has_more, |m: &Model| {
         m.name.clone()
     })))

@@ -33,7 +33,7 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
-use crate::inference::ModelSource;
+use crate::inference::{Engine, ModelSource};
 use crate::jobs::parse_ref;
 use crate::spec::model::ModelSpec;
 use crate::store;
@@ -77,13 +77,16 @@ pub struct ModelVersion {
     pub metrics: Value,
     pub bytes: i64,
     pub sha256: String,
+    /// Whether it is in memory; if not, the first request for it loads it.
+    pub loaded: bool,
     #[schema(format = DateTime)]
     pub created_at: String,
 }
 
-impl From<store::ModelVersion> for ModelVersion {
-    fn from(v: store::ModelVersion) -> Self {
+impl ModelVersion {
+    pub fn of(v: store::ModelVersion, engine: &Engine) -> Self {
         Self {
+            loaded: engine.is_loaded(&v.name, v.version),
             name: v.name,
             version: v.version,
             kind: v.kind,
@@ -102,13 +105,13 @@ impl From<store::ModelVersion> for ModelVersion {
     }
 }
 
-impl From<store::Model> for Model {
-    fn from(model: store::Model) -> Self {
-        let versions = model.versions.into_iter().map(ModelVersion::from).collect();
+impl Model {
+    pub fn of(model: store::Model, engine: &Engine) -> Self {
+        let versions = model.versions.into_iter();
         Self {
             name: model.name,
             aliases: model.aliases,
-            versions,
+            versions: versions.map(|v| ModelVersion::of(v, engine)).collect(),
         }
     }
 }

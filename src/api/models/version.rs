@@ -22,7 +22,8 @@ pub async fn get(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<ModelVersion>> {
-    Ok(Json(find(&app, model, &version).await?.into()))
+    let found = find(&app, model, &version).await?;
+    Ok(Json(ModelVersion::of(found, &app.engine)))
 }
 
 /// Deletes one version; refused while an alias points at it.

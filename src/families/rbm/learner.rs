@@ -7,7 +7,7 @@ use super::model::Rbm;
 use super::negative::Chains;
 use super::spec::{Sparsity, Spec};
 use crate::data::split::Batch;
-use crate::nn::averaging::WeightAverage;
+use crate::nn::average::WeightAverage;
 use crate::nn::binarize::Binarize;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::gibbs::BernoulliPair;
