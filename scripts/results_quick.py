@@ -79,7 +79,7 @@ def run(base, row):
     if len(results) == 1:
         return results[0]
     merged = {**results[0], "seed": ", ".join(str(seed) for seed in seeds), "seconds": max(result["seconds"] for result in results)}
-    figures = [result["figures"] for result in results]
+    figures = [result.get("figures", {}) for result in results]
     merged["figures"] = {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
     merged["spread"] = {name: [min(each[name] for each in figures), max(each[name] for each in figures)] for name in figures[0]}
     return merged
@@ -145,7 +145,7 @@ def write(index, record):
         "# Results",
         "",
         "Written by `make results-quick`; do not edit. Each recipe is a complete job document in `recipes/quick/` that is meant to train in at most ten minutes on two CPU cores; the column says how long it took.",
-        "Figures are of the test split, which nothing is chosen on, and of one seed, which the recipe names; where there are several, a figure is their mean, with the least and the greatest in brackets. The long runs that the published figures come from took hours to days.",
+        "Figures are of the test split, which nothing is chosen on, and of one seed, which the recipe names; where there are several, a figure is their mean, with the least and the greatest in brackets, and the time that of the longest. The long runs that the published figures come from took hours to days.",
         "",
     ]
     for data, title in index["sections"].items():

@@ -185,6 +185,20 @@ def in_a_crowd(server, generator, url, body):
     return {"p99 with 1,000 connections to that with 32": many["p99_ms"] / statistics.median(quiet)}
 
 
+def beside_a_chain(base, url, body):
+    """Quick calls while the longest chain of samples runs, which ends when whoever asked for it leaves."""
+    rbm = base + "/v1/models/rbm/generate"
+    chain = subprocess.Popen(["curl", "-sf", "--noproxy", "*", "-o", os.devnull, "-H", "content-type: application/json", rbm,
+                              "-d", '{"n":256,"gibbs_steps":100000}'])
+    try:
+        time.sleep(0.5)
+        measure("latentd encode beside a Gibbs chain", url, body)
+        if chain.poll() is not None:
+            print("the chain ended before the measurement did")
+    finally:
+        chain.kill()
+
+
 def main():
     latentd, echo, generator = sys.argv[1:4]
     python = sys.argv[4] if len(sys.argv) > 4 else None
@@ -209,6 +223,7 @@ def main():
                 measure("RBM generate, 100 Gibbs steps", server.base + "/v1/models/rbm/generate", one)
                 one.write_text('{"n":1}')
                 measure("DCGAN generate", server.base + "/v1/models/dcgan/generate", one)
+                beside_a_chain(server.base, url, body)
     print()
     for what, ratio in ratios.items():
         print(f"{what:46} {ratio:8.2f}")

@@ -9,6 +9,7 @@ use super::jobs::admit::{self, find_dataset};
 use super::models::find_version;
 use super::problem::{Problem, ProblemBody, Result};
 use super::state::AppState;
+use crate::families::Family;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::nn::model::DataFacts;
 use crate::spec::evaluation::{Candidate, Truth};
@@ -51,6 +52,7 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         version: version.version,
         input_shape: &version.input_shape,
         capabilities: &version.capabilities,
+        signature: Family::signature_of(&version.kind, &version.spec, &learnt),
         of_targets: learnt.targets > 0,
     };
     let mut evaluation = wanted

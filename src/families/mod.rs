@@ -56,6 +56,11 @@ pub trait Define: 'static {
     fn training_defaults() -> TrainingDefaults;
     /// Rules beyond the types, with or without the data set at hand; pointers start at `/model`.
     fn check(spec: &Self::Spec, training: &Training, data: &DataFacts, rules: &mut Rules);
+    /// The spec with what was left out and follows from the data written down, so that what is trained says what it
+    /// is, and stays that whatever later programs would choose.
+    fn settle(spec: Self::Spec, _data: &DataFacts) -> Self::Spec {
+        spec
+    }
     /// How many numbers the model will have, computed without making them.
     fn parameters(spec: &Self::Spec, data: &DataFacts) -> u128;
     /// Numbers that a training step of `rows` rows keeps at once beside weights, gradients and moments;
@@ -95,6 +100,7 @@ pub struct Family {
     /// The spec with every default filled in.
     pub normalise: fn(&Value) -> Result<Value, FieldError>,
     pub check: fn(&Value, &Training, &DataFacts) -> Vec<FieldError>,
+    pub settle: fn(&Value, &DataFacts) -> Result<Value, FamilyError>,
     pub parameters: fn(&Value, &DataFacts) -> Result<u128, FamilyError>,
     pub working: fn(&Value, &DataFacts, u128) -> Result<u128, FamilyError>,
     pub signature: fn(&Value, &DataFacts) -> Result<Signature, FamilyError>,
@@ -138,6 +144,10 @@ impl Family {
                 }
                 rules.broken()
             },
+            settle: |value, data| {
+                let spec = D::settle(stored::<D>(value)?, data);
+                Ok(serde_json::to_value(spec).unwrap_or_default())
+            },
             parameters: |value, data| Ok(D::parameters(&stored::<D>(value)?, data)),
             working: |value, data, rows| Ok(D::working(&stored::<D>(value)?, data, rows)),
             signature: |value, data| Ok(D::signature(&stored::<D>(value)?, data)),
@@ -157,6 +167,13 @@ impl Family {
                 }
             },
         }
+    }
+
+    /// The signature of a stored model; that of no verb at all where its spec does not fit this program, which
+    /// is told when it is loaded.
+    pub fn signature_of(kind: &str, spec: &Value, data: &DataFacts) -> Signature {
+        let signature = Self::find(kind).and_then(|family| (family.signature)(spec, data).ok());
+        signature.unwrap_or_default()
     }
 
     /// The family of this `kind`.

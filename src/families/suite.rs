@@ -6,6 +6,7 @@ mod freezing;
 mod layers;
 mod learning;
 mod onnx;
+mod settled;
 mod start;
 mod table;
 mod trial;

@@ -160,7 +160,10 @@ impl Verb {
             Self::Generate(o) if o.temperature.is_some() => {
                 ("temperature", "it is too far from 1 for this model")
             }
-            Self::Generate(_) => ("temperature", "its samples overflow at 1"),
+            Self::Generate(_) => (
+                "temperature",
+                "the model's samples overflow at temperature 1",
+            ),
             Self::Interpolate(_) => ("from", "it or 'to' is too far out for this model"),
             _ => ("inputs", "its values are too large for this model"),
         };
@@ -179,17 +182,6 @@ impl Verb {
             Self::Inpaint(o) => o.labels.as_ref(),
             Self::Interpolate(o) => o.labels.as_ref(),
             Self::Predict(_) | Self::Filters => None,
-        }
-    }
-
-    /// Steps of a chain that each row is to go through, where the call says how many.
-    pub fn steps(&self) -> Option<u32> {
-        match self {
-            Self::Reconstruct(o) => o.gibbs_steps,
-            Self::Denoise(o) => o.gibbs_steps,
-            Self::Generate(o) => o.gibbs_steps,
-            Self::Inpaint(o) => o.gibbs_steps,
-            _ => None,
         }
     }
 

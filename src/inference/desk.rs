@@ -1,10 +1,10 @@
 //! Where a batch is computed, and what it took is noted.
 
-use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Weak};
+use std::time::Instant;
 
-use super::call::{Call, Timing};
-use super::door::Door;
+use super::call::{Call, CallError, Reply, Timing};
+use super::door::{Door, Line};
 use super::engine::{EngineConfig, Order};
 use super::merge;
 use super::meters::Meters;
@@ -15,6 +15,9 @@ use crate::nn::chain;
 
 /// What a thread that computes has of its own.
 pub(super) struct Desk {
+    door: Arc<Door>,
+    /// The line whose calls are answered here.
+    line: Line,
     config: EngineConfig,
     meters: Meters,
     /// That libtorch was last told to use in this thread.
@@ -25,36 +28,35 @@ pub(super) struct Desk {
 const WORTH_SHARING: usize = 60_000_000;
 
 impl Desk {
-    pub fn new(config: EngineConfig) -> Self {
+    pub fn new(door: Arc<Door>, line: Line, config: EngineConfig) -> Self {
         Self {
+            door,
+            line,
             config,
             meters: Meters::new(config.bounds.rows),
             threads: 0,
         }
     }
 
-    /// Answers calls of one model; the time that took, and how many there were.
-    pub fn answer(
-        &mut self,
-        orders: Vec<Order>,
-        trigger: Trigger,
-        resident: &Resident,
-        door: &Door,
-    ) -> (Duration, usize) {
+    /// Answers calls of one model.
+    pub fn answer(&mut self, orders: Vec<Order>, trigger: Trigger, resident: &Resident) {
+        let Some(first) = orders.first() else { return };
+        let source = Arc::clone(&first.source);
         let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
-        let Some(first) = orders.first() else {
-            return (Duration::ZERO, 0);
-        };
         let passing: usize = calls.iter().map(|call| call.rows()).sum();
         self.share_work(passing.max(1).saturating_mul(resident.parameters()));
+        self.door.note_computing(self.line, orders.len());
         let askers: Vec<Weak<()>> = orders.iter().map(|order| order.asker.clone()).collect();
         let wanted = move || askers.iter().any(|asker| asker.strong_count() > 0);
         let start = Instant::now();
         let (replies, compute) = chain::while_wanted(wanted, || {
-            let (model, facts) = (resident.model.as_ref(), &first.source.facts);
-            merge::answer(&calls, model, facts, self.config.device)
+            let model = resident.model.as_ref();
+            merge::answer(&calls, model, &source.facts, self.config.device)
         });
         let batch = start.elapsed();
+        if let ([call], [Ok(_)]) = (calls.as_slice(), replies.as_slice()) {
+            resident.note(call, compute);
+        }
         let rows = orders.iter().map(Waiting::rows).sum::<usize>().max(1);
         let timing = |order: &Order| Timing {
             since: Some(order.since),
@@ -63,25 +65,25 @@ impl Desk {
             compute,
             batch_rows: rows,
         };
-        let failed = replies.iter().filter(|reply| reply.is_err()).count();
-        if failed == 0 {
-            resident.note(&calls, compute);
-        }
         let noted = Batch {
             rows,
             compute,
             queue: orders.iter().map(|order| timing(order).queue).collect(),
-            failed,
+            failed: replies.iter().filter(|reply| reply.is_err()).count(),
         };
-        door.statistics().note(&first.source, &noted);
-        self.meters.note(&noted, trigger, calls[0].verb.name());
-        let count = orders.len();
+        if given_up(&replies) {
+            self.door.note_gone(orders.len());
+        } else {
+            self.door.statistics().note(&source, &noted);
+            self.meters.note(&noted, trigger, calls[0].verb.name());
+            self.door.note_pace(self.line, batch, orders.len());
+        }
+        self.door.note_computing(self.line, 0);
         for (order, reply) in orders.into_iter().zip(replies) {
             let timing = timing(&order);
-            let reply = reply.map(|reply| super::Reply { timing, ..reply });
+            let reply = reply.map(|reply| Reply { timing, ..reply });
             let _ = order.answer.send(reply);
         }
-        (batch, count)
     }
 
     /// One thread for little work, all for much. What is drawn must not depend on which thread computes it: only
@@ -101,4 +103,10 @@ impl Desk {
             self.threads = threads;
         }
     }
+}
+
+/// Whether these are no answers: everybody had left.
+fn given_up(replies: &[Result<Reply, CallError>]) -> bool {
+    let late = |reply: &Result<Reply, CallError>| matches!(reply, Err(CallError::Late));
+    replies.iter().all(late)
 }

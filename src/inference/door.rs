@@ -16,12 +16,19 @@ use super::registry::LoadedModel;
 use super::resident::Resident;
 use super::statistics::Statistics;
 
-/// What the thread is asked beside calls.
+/// What the thread that has the models is asked beside calls.
 pub(super) enum Command {
     Load(Arc<ModelSource>, oneshot::Sender<Result<(), CallError>>),
     /// The loader has it, or could not.
     Arrived(Arc<ModelSource>, Result<Resident, CallError>),
     Unload(String, i64, oneshot::Sender<bool>),
+}
+
+/// The two lines that calls wait in, each with a thread of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Line {
+    Quick,
+    Long,
 }
 
 pub(super) enum Work {
@@ -34,7 +41,8 @@ pub(super) enum Work {
 pub(super) struct Handed {
     pub order: Order,
     pub resident: Weak<Resident>,
-    pub place: LongPlace,
+    /// Of a call that has a place among those in hand.
+    pub place: Option<LongPlace>,
 }
 
 impl Waiting for Handed {
@@ -58,12 +66,12 @@ impl Waiting for Handed {
     }
 }
 
-/// A call's place among the long ones, free again when it is dropped.
+/// A place among those in hand that a long call has, counted until this is dropped.
 pub(super) struct LongPlace(Arc<Door>);
 
 impl Drop for LongPlace {
     fn drop(&mut self) {
-        self.0.long.fetch_sub(1, Ordering::Relaxed);
+        self.0.in_hand_long.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -74,6 +82,8 @@ struct Inside {
     /// Calls that wait for their model to be loaded, not in the queue meanwhile.
     parked: usize,
     commands: VecDeque<Command>,
+    /// Since when a long batch is computed.
+    long_since: Option<Instant>,
     closed: bool,
 }
 
@@ -90,18 +100,16 @@ pub(super) struct Door {
     inside: Mutex<Inside>,
     /// Requests that were let in and are not answered yet, whether their call is read, waits or is computed.
     in_hand: AtomicUsize,
+    /// Long calls among these.
+    in_hand_long: AtomicUsize,
     crowd: Mutex<Crowd>,
-    /// Calls of the batch under way, and of the long one.
-    computing: AtomicUsize,
-    computing_long: AtomicUsize,
-    /// Calls that are long, whether they wait or are computed.
-    long: AtomicUsize,
+    /// Calls of the batch under way, by line.
+    computing: [AtomicUsize; 2],
     knock: Condvar,
     knock_for_long: Condvar,
     bounds: Bounds,
-    /// Microseconds that a call took of late, smoothed, and that a long one did.
-    pace: AtomicU64,
-    long_pace: AtomicU64,
+    /// Microseconds that a call took of late, smoothed, by line.
+    pace: [AtomicU64; 2],
     statistics: Mutex<Statistics>,
     /// The models in memory, for those who ask.
     shelf: Mutex<Vec<LoadedModel>>,
@@ -112,6 +120,16 @@ pub(super) struct Door {
 impl Inside {
     fn waiting(&self) -> usize {
         self.queue.len() + self.long.len() + self.parked
+    }
+
+    /// Takes out what nobody waits for any more; the moment of that.
+    fn drop_dead(&mut self) -> Instant {
+        let now = Instant::now();
+        let gone = self.queue.drop_dead(now) + self.long.drop_dead(now);
+        if gone > 0 {
+            rejected("gone", gone as u64);
+        }
+        now
     }
 }
 
@@ -134,23 +152,12 @@ fn rejected(reason: &'static str, calls: u64) {
 }
 
 /// The refusal of a call behind so many others.
-fn full(queued: usize, pace: &AtomicU64) -> CallError {
+fn full(queued: usize, pace: Duration) -> CallError {
     rejected("full", 1);
     CallError::Full {
         queued,
-        retry_after_seconds: seconds_for(queued, pace.load(Ordering::Relaxed)),
+        retry_after_seconds: seconds_for(queued, pace),
     }
-}
-
-fn smooth(pace: &AtomicU64, took: Duration, calls: usize) {
-    let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) / calls.max(1) as u64;
-    let before = pace.load(Ordering::Relaxed);
-    let smoothed = if before == 0 {
-        micros
-    } else {
-        before - before / 8 + micros / 8
-    };
-    pace.store(smoothed, Ordering::Relaxed);
 }
 
 impl Door {
@@ -161,18 +168,17 @@ impl Door {
                 long: Queue::new(for_long(bounds)),
                 parked: 0,
                 commands: VecDeque::new(),
+                long_since: None,
                 closed: false,
             }),
             in_hand: AtomicUsize::new(0),
             crowd: Mutex::new(Crowd::new(Instant::now())),
-            computing: AtomicUsize::new(0),
-            computing_long: AtomicUsize::new(0),
-            long: AtomicUsize::new(0),
+            in_hand_long: AtomicUsize::new(0),
+            computing: Default::default(),
             knock: Condvar::new(),
             knock_for_long: Condvar::new(),
             bounds,
-            pace: AtomicU64::new(0),
-            long_pace: AtomicU64::new(0),
+            pace: Default::default(),
             statistics: Mutex::default(),
             shelf: Mutex::default(),
             set_aside: Mutex::default(),
@@ -191,7 +197,7 @@ impl Door {
         let waiting = self.waiting_in(&mut inside);
         if waiting >= self.bounds.calls || inside.queue.push(order).is_err() {
             drop(inside);
-            return Err(full(waiting, &self.pace));
+            return Err(full(waiting, self.pace(Line::Quick)));
         }
         drop(inside);
         self.knock.notify_one();
@@ -204,32 +210,36 @@ impl Door {
     pub fn enter(self: &Arc<Self>) -> Result<Place, CallError> {
         let place = Place(Arc::clone(self));
         let before = self.in_hand.fetch_add(1, Ordering::Relaxed);
-        let others = before.saturating_sub(self.computing.load(Ordering::Relaxed));
-        let ahead = others.saturating_sub(self.computing_long.load(Ordering::Relaxed));
-        let quick = others.saturating_sub(self.long.load(Ordering::Relaxed));
-        let pace = Duration::from_micros(self.pace.load(Ordering::Relaxed));
+        let computing =
+            [Line::Quick, Line::Long].map(|l| self.computing[l as usize].load(Ordering::Relaxed));
+        let ahead = before.saturating_sub(computing[0] + computing[1]);
+        let long = self.in_hand_long.load(Ordering::Relaxed);
+        let quick = before.saturating_sub(computing[0] + long);
+        let pace = self.pace(Line::Quick);
         let admitted =
             ahead < self.bounds.calls && lock(&self.crowd).admits(quick, pace, Instant::now());
         if admitted {
             return Ok(place);
         }
-        Err(full(ahead, &self.pace))
+        Err(full(ahead, pace))
     }
 
-    pub fn note_computing(&self, calls: usize) {
-        self.computing.store(calls, Ordering::Relaxed);
+    pub fn note_computing(&self, line: Line, calls: usize) {
+        self.computing[line as usize].store(calls, Ordering::Relaxed);
+        if line == Line::Long {
+            lock(&self.inside).long_since = (calls > 0).then(Instant::now);
+        }
     }
 
-    pub fn note_computing_long(&self, calls: usize) {
-        self.computing_long.store(calls, Ordering::Relaxed);
+    /// Calls were given up in the middle.
+    pub fn note_gone(&self, calls: usize) {
+        rejected("gone", calls as u64);
     }
 
     /// Calls that wait. Those that nobody waits for must not keep out one that somebody does.
     fn waiting_in(&self, inside: &mut Inside) -> usize {
         if inside.waiting() >= self.bounds.calls {
-            let now = Instant::now();
-            let gone = inside.queue.drop_dead(now) + inside.long.drop_dead(now);
-            rejected("gone", gone as u64);
+            inside.drop_dead();
         }
         inside.waiting()
     }
@@ -239,12 +249,16 @@ impl Door {
     }
 
     pub fn waiting(&self) -> usize {
-        lock(&self.inside).waiting()
+        let mut inside = lock(&self.inside);
+        inside.drop_dead();
+        inside.waiting()
     }
 
     /// Long calls, whether they wait or are computed.
     pub fn long(&self) -> usize {
-        self.long.load(Ordering::Relaxed)
+        let mut inside = lock(&self.inside);
+        inside.drop_dead();
+        inside.long.len() + self.computing[Line::Long as usize].load(Ordering::Relaxed)
     }
 
     pub fn command(&self, command: Command) {
@@ -267,8 +281,11 @@ impl Door {
         inside.queue.put_back(orders);
     }
 
-    /// Long calls whose model was dropped before their turn; they wait for it again.
-    pub fn send_back(&self, orders: Vec<Order>) {
+    /// Long calls whose model was dropped before their turn; they wait for it again, and are next when it is there.
+    pub fn send_back(&self, mut orders: Vec<Order>) {
+        for order in &mut orders {
+            order.sent_back = true;
+        }
         lock(&self.inside).queue.put_back(orders);
         self.knock.notify_one();
     }
@@ -282,26 +299,35 @@ impl Door {
     pub fn hand_over(self: &Arc<Self>, orders: Vec<Order>, resident: &Arc<Resident>) {
         let mut refused = Vec::new();
         let mut inside = lock(&self.inside);
-        if inside.long.len() + orders.len() > for_long(self.bounds).calls {
-            rejected("gone", inside.long.drop_dead(Instant::now()) as u64);
+        if inside.closed {
+            // Dropped unanswered, which tells them; not under the lock, see `close`.
+            drop(inside);
+            return;
         }
-        let waiting = inside.long.len();
+        inside.drop_dead();
         for order in orders {
-            self.long.fetch_add(1, Ordering::Relaxed);
+            let place = order.terms.in_hand.then(|| {
+                self.in_hand_long.fetch_add(1, Ordering::Relaxed);
+                LongPlace(Arc::clone(self))
+            });
             let handed = Handed {
-                order,
                 resident: Arc::downgrade(resident),
-                place: LongPlace(Arc::clone(self)),
+                place,
+                order,
             };
-            refused.extend(inside.long.push(handed).err());
+            if handed.order.sent_back {
+                inside.long.put_back(vec![handed]);
+            } else if let Err(handed) = inside.long.push(handed) {
+                refused.push((handed, inside.long.len()));
+            }
         }
+        // None is shorter than the one under way has been so far.
+        let so_far = inside.long_since.map(|since| since.elapsed());
         drop(inside);
         self.knock_for_long.notify_one();
-        for handed in refused {
-            let _ = handed
-                .order
-                .answer
-                .send(Err(full(waiting, &self.long_pace)));
+        let pace = self.pace(Line::Long).max(so_far.unwrap_or_default());
+        for (handed, waiting) in refused {
+            let _ = handed.order.answer.send(Err(full(waiting, pace)));
         }
     }
 
@@ -312,11 +338,9 @@ impl Door {
             if inside.closed {
                 return None;
             }
-            let now = Instant::now();
-            rejected("gone", inside.long.drop_dead(now) as u64);
+            let now = inside.drop_dead();
             inside = match inside.long.next(now) {
                 Next::Batch(batch, trigger) => return Some((batch, trigger)),
-                // It has waited for company before; `since` tells from when.
                 Next::At(due) => {
                     self.knock_for_long
                         .wait_timeout(inside, due - now)
@@ -339,6 +363,7 @@ impl Door {
         let long = std::mem::replace(&mut inside.long, Queue::new(for_long(self.bounds)));
         inside.commands.clear();
         drop(inside);
+        // Each that is dropped wakes a task, and frees its place here.
         drop((quick, long));
         self.knock.notify_all();
         self.knock_for_long.notify_all();
@@ -355,11 +380,7 @@ impl Door {
             if let Some(command) = inside.commands.pop_front() {
                 return Work::Command(command);
             }
-            let now = Instant::now();
-            let gone = inside.queue.drop_dead(now);
-            if gone > 0 {
-                rejected("gone", gone as u64);
-            }
+            let now = inside.drop_dead();
             // On busy cores the tasks that would add to the batch are waiting for this thread's core: they
             // are let through once. On idle cores this costs nothing.
             if !yielded && !inside.queue.is_empty() {
@@ -385,12 +406,20 @@ impl Door {
         }
     }
 
-    pub fn note_pace(&self, took: Duration, calls: usize) {
-        smooth(&self.pace, took, calls);
+    pub fn note_pace(&self, line: Line, took: Duration, calls: usize) {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX) / calls.max(1) as u64;
+        let pace = &self.pace[line as usize];
+        let before = pace.load(Ordering::Relaxed);
+        let smoothed = if before == 0 {
+            micros
+        } else {
+            before - before / 8 + micros / 8
+        };
+        pace.store(smoothed, Ordering::Relaxed);
     }
 
-    pub fn note_long_pace(&self, took: Duration, calls: usize) {
-        smooth(&self.long_pace, took, calls);
+    fn pace(&self, line: Line) -> Duration {
+        Duration::from_micros(self.pace[line as usize].load(Ordering::Relaxed))
     }
 
     pub fn statistics(&self) -> MutexGuard<'_, Statistics> {

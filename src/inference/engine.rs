@@ -1,4 +1,4 @@
-//! The thread that has the models of a device, and the handle by which calls reach it.
+//! The two threads that compute on a device, and the handle by which calls reach them.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::call::{Call, CallError, Reply, Verb};
 use super::desk::Desk;
-use super::door::{Command, Door, Place, Work};
+use super::door::{Command, Door, Line, Place, Work};
 use super::loader::Loader;
 use super::queue::{Bounds, Priority, Trigger, Waiting};
 use super::registry::{LoadedModel, Registry};
@@ -52,6 +52,8 @@ pub struct Terms {
     pub priority: Priority,
     /// When the answer is of no use any more.
     pub deadline: Option<Instant>,
+    /// Whether the caller holds a [`Place`].
+    pub in_hand: bool,
 }
 
 pub(super) struct Order {
@@ -64,6 +66,8 @@ pub(super) struct Order {
     pub answer: oneshot::Sender<Result<Reply, CallError>>,
     /// Lives as long as somebody waits for the answer.
     pub asker: Weak<()>,
+    /// It was long, and its model gone when its turn came.
+    pub sent_back: bool,
 }
 
 impl Waiting for Order {
@@ -87,7 +91,7 @@ impl Waiting for Order {
     }
 }
 
-/// A handle; the thread ends when the last one is dropped.
+/// A handle; the threads end when the last one is dropped.
 #[derive(Clone)]
 pub struct Engine(Arc<Handle>);
 
@@ -107,15 +111,16 @@ impl Engine {
         let room = Room {
             door: Arc::clone(&door),
             registry,
-            desk: Desk::new(config),
+            desk: Desk::new(Arc::clone(&door), Line::Quick, config),
         };
+        let for_long = Desk::new(Arc::clone(&door), Line::Long, config);
         let aside = Arc::clone(&door);
         std::thread::Builder::new()
             .name("inference".to_owned())
             .spawn(move || room.serve())?;
         std::thread::Builder::new()
             .name("long calls".to_owned())
-            .spawn(move || serve_long(&aside, Desk::new(config)))?;
+            .spawn(move || serve_long(&aside, for_long))?;
         Ok(Self(Arc::new(Handle(door, loader))))
     }
 
@@ -137,6 +142,7 @@ impl Engine {
             terms,
             since: Instant::now(),
             answer,
+            sent_back: false,
         })?;
         let reply = match terms.deadline {
             None => reply.await,
@@ -148,7 +154,7 @@ impl Engine {
                 }
             },
         };
-        reply.unwrap_or_else(|_| {
+        let reply = reply.unwrap_or_else(|_| {
             // Dropped unanswered: as too late by the queue, which may see it first, or at the end.
             let late = terms.deadline.is_some_and(|at| at <= Instant::now());
             Err(if late {
@@ -156,7 +162,12 @@ impl Engine {
             } else {
                 CallError::Closed
             })
-        })
+        });
+        // Among the long ones "full" is said within.
+        if let Err(CallError::Full { .. }) = reply {
+            tokio::time::sleep(pause()).await;
+        }
+        reply
     }
 
     pub(super) fn loader(&self) -> &Loader {
@@ -234,7 +245,7 @@ fn pause() -> Duration {
     Duration::from_millis(100 + u64::from(drawn))
 }
 
-/// What the thread has.
+/// What the thread has that keeps the models and answers quick calls.
 struct Room {
     door: Arc<Door>,
     registry: Registry,
@@ -266,23 +277,22 @@ impl Room {
             self.registry.park(source, orders);
             return;
         };
-        let calls: Vec<&Call> = orders.iter().map(|order| &order.call).collect();
-        if resident.is_long(&calls) {
-            self.door.hand_over(orders, &resident);
-            return;
+        let is_long = |order: &Order| resident.is_long(&order.call);
+        let (long, quick): (Vec<_>, Vec<_>) = orders.into_iter().partition(is_long);
+        if !long.is_empty() {
+            self.door.hand_over(long, &resident);
         }
-        self.door.note_computing(orders.len());
-        let (took, calls) = self.desk.answer(orders, trigger, &resident, &self.door);
-        self.door.note_pace(took, calls);
-        self.door.note_computing(0);
+        self.desk.answer(quick, trigger, &resident);
     }
 }
 
 /// How far the thread for long calls stands back for the other one, as `nice` counts.
+#[cfg(target_os = "linux")]
 const LONG_CALLS_NICE: i32 = 5;
 
 fn serve_long(door: &Arc<Door>, mut desk: Desk) {
-    // On Linux this holds for the thread alone, and for those it starts.
+    // On Linux it holds for the thread alone, and for those it starts; elsewhere for all.
+    #[cfg(target_os = "linux")]
     let _ = rustix::process::nice(LONG_CALLS_NICE);
     while let Some((handed, trigger)) = door.wait_for_long() {
         let resident = handed.iter().find_map(|handed| handed.resident.upgrade());
@@ -290,12 +300,7 @@ fn serve_long(door: &Arc<Door>, mut desk: Desk) {
         let (orders, _places): (Vec<_>, Vec<_>) =
             handed.into_iter().map(|h| (h.order, h.place)).unzip();
         match resident {
-            Some(resident) => {
-                door.note_computing_long(orders.len());
-                let (took, calls) = desk.answer(orders, trigger, &resident, door);
-                door.note_long_pace(took, calls);
-                door.note_computing_long(0);
-            }
+            Some(resident) => desk.answer(orders, trigger, &resident),
             None => door.send_back(orders),
         }
     }
@@ -313,8 +318,8 @@ pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Time for so many calls at the pace of late, in whole seconds, at least one.
-pub(super) fn seconds_for(calls: usize, micros_a_call: u64) -> u64 {
-    let micros = Duration::from_micros(micros_a_call.saturating_mul(calls as u64)).as_micros();
+pub(super) fn seconds_for(calls: usize, each: Duration) -> u64 {
+    let micros = each.as_micros().saturating_mul(calls as u128);
     u64::try_from(micros.div_ceil(1_000_000))
         .unwrap_or(u64::MAX)
         .max(1)

@@ -85,9 +85,9 @@ fn ready(
     let start = Instant::now();
     let resident = catch_unwind(AssertUnwindSafe(|| {
         let (mut model, bytes) = load(source, artifacts, device)?;
-        let bytes = bytes + model.pack();
+        let packed = model.pack();
         warm_up(model.as_ref(), source, device);
-        Ok(Resident::new(model, bytes))
+        Ok(Resident::new(model, bytes, packed))
     }))
     .unwrap_or_else(|panic| Err(CallError::Load(panic_text(panic.as_ref()))));
     metrics::histogram!("latentd_model_load_duration_seconds").record(start.elapsed());

@@ -1,4 +1,4 @@
-//! The inference thread's metrics. Handles are looked up once: the look-up would cost as much as a small batch.
+//! The metrics of a thread that computes. Handles are looked up once: the look-up would cost as much as a small batch.
 
 use std::collections::HashMap;
 

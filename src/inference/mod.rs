@@ -1,6 +1,6 @@
 //! Trained models answering. One thread has the models; requests reach it by a bounded queue, so that "too busy"
-//! is said at the door and never inside. What waited while it computed is its next batch. Batches that would keep
-//! others waiting it hands to a second thread.
+//! is said at the door. What waited while it computed is its next batch. Calls that would keep others waiting it
+//! hands to a second thread, whose line may be full when the first is not.
 
 mod answer;
 pub mod call;

@@ -123,8 +123,13 @@ impl Registry {
     /// The version that was just asked for stays, even if it alone is more than the budget.
     fn keep(&mut self, source: &Arc<ModelSource>, resident: Resident) {
         let mut used: usize = self.entries.iter().map(|e| e.resident.bytes).sum();
-        while !self.entries.is_empty() && used + resident.bytes > self.budget {
-            let dropped = self.entries.remove(0);
+        while used + resident.bytes > self.budget {
+            // One that a long call is computed with would go on taking its room.
+            let idle = |entry: &Entry| Arc::strong_count(&entry.resident) == 1;
+            let Some(at) = self.entries.iter().position(idle) else {
+                break;
+            };
+            let dropped = self.entries.remove(at);
             used -= dropped.resident.bytes;
             let ModelSource { name, version, .. } = dropped.source.as_ref();
             tracing::info!(model = name, version, "model dropped to make room");

@@ -4,94 +4,106 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::call::Call;
+use super::call::{Call, Verb};
+use crate::nn::chain;
 use crate::nn::model::Model;
 
 pub(super) struct Resident {
     pub model: Box<dyn Model>,
     /// Of its weights, and of what was made of them to be quicker.
     pub bytes: usize,
-    /// By verb, and whether the call says how many steps.
-    seen: Mutex<HashMap<(&'static str, bool), Seen>>,
+    parameters: usize,
+    /// Seconds for a row and step, by what was asked.
+    seen: Mutex<HashMap<Kind, f64>>,
 }
 
-// SAFETY: nobody changes a model once it is here, its verbs take it by `&self` and have no cells in them, and
-// libtorch reads one tensor from several threads at once. A `Tensor` is not `Sync` only because it could be
-// written to through a shared reference, which models do in training alone.
+// SAFETY: nobody writes to a model once it is here. Its verbs take it by `&self`, which `Model` allows to read
+// alone: no family has cells in its model, and normalisations write their moments in training only. libtorch reads
+// one tensor from several threads at once; a `Tensor` is not `Sync` because it can be written to through a shared
+// reference.
 unsafe impl Sync for Resident {}
 
-/// What a batch took.
-#[derive(Clone, Copy)]
-struct Seen {
-    work: f64,
-    took: Duration,
+/// Calls that take as long for each row and step: a verb's, of about as many rows. Many rows at once cost less each.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Kind {
+    verb: &'static str,
+    /// Logarithm of the rows, to base 2.
+    magnitude: u32,
 }
 
-/// A batch that takes longer keeps others waiting.
+/// A call that takes longer keeps others waiting.
 const LONG: Duration = Duration::from_millis(20);
 /// Of one thread, about: for what was not seen yet.
 const MULTIPLICATIONS_A_SECOND: f64 = 1e10;
 
 impl Resident {
-    pub fn new(model: Box<dyn Model>, bytes: usize) -> Self {
+    /// `bytes` of weights, and `packed` of what was made of them.
+    pub fn new(model: Box<dyn Model>, bytes: usize, packed: usize) -> Self {
         Self {
             model,
-            bytes,
+            bytes: bytes + packed,
+            parameters: bytes / size_of::<f32>(),
             seen: Mutex::default(),
         }
     }
 
     /// Numbers that a row meets on its way through the model, about.
     pub fn parameters(&self) -> usize {
-        self.bytes / size_of::<f32>()
+        self.parameters
     }
 
-    /// Whether such calls would keep others waiting, as one batch. Judged by the last one like it that was as large,
-    /// or larger; a wrong guess is set right by what it took. Where none was seen, calls that go alone are taken to
-    /// be long: they are those that run chains.
-    pub fn is_long(&self, calls: &[&Call]) -> bool {
-        let work = work(calls);
+    /// Whether the call alone would keep others waiting. Judged by the last one like it; a wrong guess is set right
+    /// by what it took.
+    pub fn is_long(&self, call: &Call) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let expected = match key(calls).and_then(|key| seen.get(&key)) {
-            Some(seen) => seen.took.as_secs_f64() * work / seen.work,
-            None if calls.iter().any(|call| call.verb.merges().is_none()) => return true,
-            None => work * self.parameters() as f64 / MULTIPLICATIONS_A_SECOND,
-        };
-        expected > LONG.as_secs_f64()
+        let each = seen.get(&kind(call)).copied();
+        let each = each.unwrap_or(self.parameters as f64 / MULTIPLICATIONS_A_SECOND);
+        each * self.work(call) > LONG.as_secs_f64()
     }
 
-    pub fn note(&self, calls: &[&Call], took: Duration) {
-        let Some(key) = key(calls) else { return };
-        let work = work(calls);
+    pub fn note(&self, call: &Call, took: Duration) {
+        let each = took.as_secs_f64() / self.work(call);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = seen.entry(key).or_insert(Seen { work, took });
-        // Of a small batch most is the way there and back, which does not grow with its rows.
-        if work >= last.work / 2.0 {
-            *last = Seen { work, took };
-        }
+        seen.insert(kind(call), each);
+    }
+
+    /// Rows that go through the model, as often as they do.
+    fn work(&self, call: &Call) -> f64 {
+        let steps = match &call.verb {
+            Verb::Reconstruct(o) => o.gibbs_steps.unwrap_or(0),
+            Verb::Denoise(o) => o.gibbs_steps.unwrap_or(0),
+            Verb::Generate(o) => o
+                .gibbs_steps
+                .or_else(|| self.model.sampler().map(|sampler| sampler.usual_steps()))
+                .unwrap_or(0),
+            Verb::Inpaint(o) => o.gibbs_steps.unwrap_or(chain::USUAL_ROUNDS),
+            _ => 0,
+        };
+        call.rows().max(1) as f64 * (f64::from(steps) + 1.0)
     }
 }
 
-fn key(calls: &[&Call]) -> Option<(&'static str, bool)> {
-    let verb = &calls.first()?.verb;
-    Some((verb.name(), verb.steps().is_some()))
-}
-
-/// Rows that go through the model, as often as they do.
-fn work(calls: &[&Call]) -> f64 {
-    let of = |call: &&Call| call.rows() as f64 * (f64::from(call.verb.steps().unwrap_or(0)) + 1.0);
-    calls.iter().map(of).sum::<f64>().max(1.0)
+fn kind(call: &Call) -> Kind {
+    Kind {
+        verb: call.verb.name(),
+        magnitude: call.rows().max(1).ilog2(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::call::{Input, Verb};
+    use tch::Tensor;
+
+    use super::super::call::Input;
     use super::*;
     use crate::nn::Tensors;
-    use crate::nn::options::{EncodeOptions, GenerateOptions};
+    use crate::nn::model::{BadOption, Sampler};
+    use crate::nn::options::{EncodeOptions, GenerateOptions, InterpolateOptions};
+    use crate::nn::rng::Rng;
 
-    /// A model that is never asked.
+    /// A model of long chains that is never asked.
     struct Silent;
+
     impl Model for Silent {
         fn tensors(&self) -> Tensors {
             Tensors::new()
@@ -99,10 +111,28 @@ mod tests {
         fn code_shape(&self) -> Option<Vec<i64>> {
             None
         }
+        fn sampler(&self) -> Option<&dyn Sampler> {
+            Some(self)
+        }
     }
 
-    fn resident(parameters: usize) -> Resident {
-        Resident::new(Box::new(Silent), parameters * size_of::<f32>())
+    impl Sampler for Silent {
+        fn usual_steps(&self) -> u32 {
+            1000
+        }
+        fn generate(
+            &self,
+            _n: i64,
+            _labels: Option<&Tensor>,
+            _options: &GenerateOptions,
+            _rng: &mut Rng,
+        ) -> Result<Tensor, BadOption> {
+            Err(BadOption::meaningless("n", "silent"))
+        }
+    }
+
+    fn resident() -> Resident {
+        Resident::new(Box::new(Silent), 500_000 * size_of::<f32>(), 0)
     }
 
     fn encode(rows: usize) -> Call {
@@ -115,10 +145,10 @@ mod tests {
         }
     }
 
-    fn generate(n: Option<i64>, gibbs_steps: Option<u32>) -> Call {
+    fn generate(n: i64, gibbs_steps: Option<u32>) -> Call {
         Call {
             verb: Verb::Generate(GenerateOptions {
-                n,
+                n: Some(n),
                 gibbs_steps,
                 ..GenerateOptions::default()
             }),
@@ -129,43 +159,34 @@ mod tests {
     const MS: Duration = Duration::from_millis(1);
 
     #[test]
-    fn what_was_not_seen_is_judged_by_the_weights() {
-        let model = resident(500_000);
-        assert!(!model.is_long(&[&encode(256)]));
-        assert!(model.is_long(&[&encode(4096)]));
-        assert!(model.is_long(&[&encode(300), &encode(300)]));
+    fn what_was_not_seen_is_judged_by_the_weights_and_the_steps() {
+        let model = resident();
+        assert!(!model.is_long(&encode(256)));
+        assert!(model.is_long(&encode(4096)));
+        assert!(!model.is_long(&generate(1, Some(99))));
+        assert!(model.is_long(&generate(1, None)), "its own thousand steps");
+        assert!(model.is_long(&generate(i64::MAX, Some(0))));
+        assert!(!model.is_long(&generate(-1, Some(0))));
+        let along = Call {
+            verb: Verb::Interpolate(InterpolateOptions::default()),
+            input: Input::default(),
+        };
+        assert!(!model.is_long(&along));
     }
 
     #[test]
-    fn chains_are_long_until_seen_and_then_as_long_as_they_were() {
-        let model = resident(500_000);
-        let short = generate(Some(1), Some(9));
-        assert!(model.is_long(&[&short]));
-        model.note(&[&short], MS);
-        assert!(!model.is_long(&[&short]));
-        assert!(!model.is_long(&[&generate(Some(1), Some(190))]));
-        assert!(model.is_long(&[&generate(Some(1), Some(999))]));
-        assert!(model.is_long(&[&generate(None, Some(999))]));
-        // Of the model's own number of steps nothing is known.
-        assert!(model.is_long(&[&generate(Some(1), None)]));
-        assert!(model.is_long(&[&generate(Some(i64::MAX), Some(9))]));
-        assert!(!model.is_long(&[&generate(Some(-1), Some(9))]));
-    }
-
-    #[test]
-    fn a_wrong_guess_is_set_right_and_a_small_batch_says_little_of_a_large_one() {
-        let model = resident(500_000);
-        model.note(&[&encode(1)], MS);
-        assert!(model.is_long(&[&encode(256)]));
-        model.note(&[&encode(256)], 2 * MS);
-        assert!(!model.is_long(&[&encode(256)]));
-        model.note(&[&encode(1)], MS);
-        assert!(!model.is_long(&[&encode(512)]));
-        // Held up once.
-        model.note(&[&encode(512)], 300 * MS);
-        assert!(model.is_long(&[&encode(512)]));
-        assert!(!model.is_long(&[&encode(1)]));
-        model.note(&[&encode(512)], 4 * MS);
-        assert!(!model.is_long(&[&encode(512)]));
+    fn a_wrong_guess_is_set_right_for_calls_of_that_size() {
+        let model = resident();
+        // A conv net: each row costs far more than its weights tell.
+        model.note(&encode(256), 500 * MS);
+        assert!(model.is_long(&encode(300)));
+        assert!(!model.is_long(&encode(1)));
+        model.note(&encode(300), 4 * MS);
+        assert!(!model.is_long(&encode(256)));
+        // A row alone costs nearly as much a step as many do.
+        model.note(&generate(256, Some(99_999)), 600_000 * MS);
+        model.note(&generate(1, Some(99_999)), 15_000 * MS);
+        assert!(model.is_long(&generate(1, Some(800))));
+        assert!(!model.is_long(&generate(1, Some(80))));
     }
 }

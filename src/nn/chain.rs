@@ -10,6 +10,10 @@ use super::model::BadOption;
 
 /// Steps of a chain, at most.
 pub const MOST_STEPS: u32 = 100_000;
+/// Of Gibbs chains that generate, where nothing is said.
+pub const USUAL_STEPS: u32 = 1000;
+/// Rounds of filling in what is missing, where nothing is said.
+pub const USUAL_ROUNDS: u32 = 100;
 
 type Question = Box<dyn Fn() -> bool>;
 
@@ -32,7 +36,7 @@ pub fn checked_steps(steps: Option<u32>, default: u32) -> Result<u32, BadOption>
 
 /// The same where none at all would be no answer.
 pub fn checked_rounds(rounds: Option<u32>) -> Result<u32, BadOption> {
-    let rounds = rounds.unwrap_or(100);
+    let rounds = rounds.unwrap_or(USUAL_ROUNDS);
     if !(1..=MOST_STEPS).contains(&rounds) {
         let rule = format!("must be between 1 and {MOST_STEPS}, got {rounds}");
         return Err(BadOption::new("gibbs_steps", rule));
@@ -100,6 +104,6 @@ mod tests {
         assert_eq!(checked_steps(Some(0), 7).ok(), Some(0));
         assert!(checked_steps(Some(MOST_STEPS + 1), 7).is_err());
         assert!(checked_rounds(Some(0)).is_err());
-        assert_eq!(checked_rounds(None).ok(), Some(100));
+        assert_eq!(checked_rounds(None).ok(), Some(USUAL_ROUNDS));
     }
 }

@@ -124,6 +124,8 @@ impl From<Tensor> for Answer {
     }
 }
 
+/// Two threads may ask the same model at once: what takes `&self` reads only, without cells, and writes to no tensor
+/// of the model in place.
 pub trait Model: Send {
     /// Readies the model for answering small batches: its weights do not change from here on. Bytes of
     /// memory that it takes beside the weights.
@@ -216,6 +218,10 @@ pub trait Sampler {
     /// in anything else.
     fn classes(&self) -> Option<i64> {
         None
+    }
+    /// Steps of its chains where nothing is said; 0 for models that have none.
+    fn usual_steps(&self) -> u32 {
+        0
     }
     /// `[n, features]`; `labels: [n]` for a model conditioned on them.
     fn generate(

@@ -6,6 +6,8 @@
 //! instructions. Drawing a Bernoulli sample with it costs less than the matrix product beside it,
 //! which is not so for libtorch's generator.
 
+use std::sync::{Mutex, PoisonError};
+
 use tch::{Device, Kind, Tensor};
 
 const LANES: usize = 16;
@@ -130,8 +132,10 @@ impl Rng {
         order
     }
 
-    /// On an accelerator libtorch's own generator draws, seeded from this stream.
+    /// On an accelerator libtorch's own generator draws, seeded from this stream. There is one for all threads.
     fn on_device(&mut self, draw: impl FnOnce() -> Tensor) -> Tensor {
+        static GENERATOR: Mutex<()> = Mutex::new(());
+        let _alone = GENERATOR.lock().unwrap_or_else(PoisonError::into_inner);
         tch::manual_seed((self.next_u64() >> 1).cast_signed());
         draw()
     }

@@ -8,6 +8,7 @@ use super::job::{Surroundings, check_metadata, check_priority};
 use super::training::check_device;
 use crate::document::{FieldError, Rules};
 use crate::evaluate::Metric;
+use crate::families::Signature;
 use crate::nn::model::DataFacts;
 
 /// Metrics of one evaluation, at most.
@@ -60,6 +61,7 @@ pub struct Candidate<'a> {
     pub version: i64,
     pub input_shape: &'a [i64],
     pub capabilities: &'a [String],
+    pub signature: Signature,
     /// Whether what it regresses on are targets, not labels.
     pub of_targets: bool,
 }
@@ -104,6 +106,11 @@ impl EvaluationRequest {
             match Metric::read(value, &pointer) {
                 Ok(metric) => {
                     check(&metric, &pointer, model, truth, &mut rules);
+                    rules.require(
+                        !matches!(metric, Metric::Denoising(_)) || data.is_unit_interval(),
+                        &format!("{pointer}/kind"),
+                        "is for data in [0, 1], as PSNR and SSIM are",
+                    );
                     metrics.push(metric);
                 }
                 Err(error) => rules.extend(vec![error]),
@@ -141,15 +148,44 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, ru
         Metric::Frechet(_) | Metric::ConditionalAccuracy(_) => Some("generate"),
         Metric::LogLikelihood(_) | Metric::PseudoLikelihood(_) => None,
     };
+    let offers = |verb: &str| model.capabilities.iter().any(|offered| offered == verb);
     if let Some(verb) = verb {
         rules.require(
-            model.capabilities.iter().any(|offered| offered == verb),
+            offers(verb),
             &format!("{pointer}/kind"),
             format!(
                 "needs a model that offers '{verb}'; this one offers: {}",
                 model.capabilities.join(", ")
             ),
         );
+    }
+    let of = model.signature;
+    let (suited, rule) = match metric {
+        Metric::Classification(_) => (
+            !of.regresses,
+            "needs a model that predicts classes; this one predicts numbers",
+        ),
+        Metric::Regression(_) => (
+            of.regresses,
+            "needs a model that predicts numbers; this one predicts classes",
+        ),
+        Metric::ConditionalAccuracy(_) => (
+            of.generates_by_class(),
+            "needs a model that generates rows of a given class",
+        ),
+        Metric::LogLikelihood(_) => (
+            of.likelihood,
+            "needs a model whose likelihood can be estimated: rbm, vae, or dbn with a generative head",
+        ),
+        Metric::PseudoLikelihood(_) => (
+            of.pseudo_likelihood,
+            "needs a model that has a pseudo-likelihood: rbm",
+        ),
+        _ => (true, ""),
+    };
+    // Of a model without the verb nothing more need be said.
+    if verb.is_none_or(offers) {
+        rules.require(suited, &format!("{pointer}/kind"), rule);
     }
     let (there, rule) = match metric {
         Metric::Classification(_) => (truth.labels, "needs labels, which the split does not have"),

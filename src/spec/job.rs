@@ -84,6 +84,7 @@ impl JobRequest {
         }
         check_priority(self.priority, &mut rules);
         rules.outcome()?;
+        let model = (family.settle)(&model, data).map_err(unreadable)?;
         check_size(family, &model, data)?;
         Ok(JobSpec {
             name,

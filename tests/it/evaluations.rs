@@ -95,16 +95,34 @@ async fn what_cannot_be_measured_is_refused_by_field() {
             .await
             .invalid(at);
     }
-    // Only the model itself can tell that it has no likelihood.
-    let queued = service
-        .post("/v1/evaluations", &one(json!({"kind": "log_likelihood"})))
-        .await
-        .ok(202);
-    let job = service
-        .ended_job(queued["id"].as_str().expect("an id"))
+    let mlp = json!({"kind": "mlp", "hidden": [8]});
+    service
+        .train(&digits_job("mlp", &mlp, &json!({"epochs": 1})))
         .await;
-    assert_eq!(job["status"], "failed");
-    assert_eq!(job["error"]["code"], "unsuited");
+    for (model, metric, rule) in [
+        ("ae", json!({"kind": "log_likelihood"}), "likelihood"),
+        (
+            "mlp",
+            json!({"kind": "pseudo_likelihood"}),
+            "pseudo-likelihood",
+        ),
+        (
+            "mlp",
+            json!({"kind": "regression"}),
+            "this one predicts classes",
+        ),
+        (
+            "rbm",
+            json!({"kind": "conditional_accuracy", "classifier": "mlp"}),
+            "rows of a given class",
+        ),
+    ] {
+        let reply = service
+            .post("/v1/evaluations", &evaluation(model, &json!([metric])))
+            .await;
+        reply.invalid("/metrics/0/kind");
+        reply.says(rule);
+    }
 }
 
 #[tokio::test]

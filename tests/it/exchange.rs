@@ -268,7 +268,10 @@ pub fn sha256(bytes: &[u8]) -> String {
 impl Service {
     /// Starts the service again, and sees that a model is still there and answers.
     async fn restart_and_find(mut self, name: &str) {
-        let before = self.get(&format!("/v1/models/{name}")).await.ok(200);
+        let mut before = self.get(&format!("/v1/models/{name}")).await.ok(200);
+        for version in before["versions"].as_array_mut().expect("a list") {
+            version["loaded"] = false.into();
+        }
         self.kill();
         self.restart().await;
         let after = self.get(&format!("/v1/models/{name}")).await.ok(200);

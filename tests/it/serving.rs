@@ -26,6 +26,11 @@ fn long_call() -> Value {
     json!({"n": 256, "gibbs_steps": 24000, "seed": 1})
 }
 
+/// One that waits for its turn behind it.
+fn next_long_call() -> Value {
+    json!({"n": 256, "gibbs_steps": 6000})
+}
+
 #[tokio::test]
 async fn what_is_asked_at_once_is_answered_as_if_alone() {
     let service = Arc::new(Service::with_digits(&[]).await);
@@ -142,7 +147,6 @@ async fn a_long_chain_holds_up_no_quick_call_and_ends_when_nobody_waits() {
     long_calls(&service, 1).await;
     for _ in 0..10 {
         assert_eq!(encode().await["outputs"], code["outputs"]);
-        // Such a chain was seen to be short.
         assert_eq!(generate().await["outputs"], sample["outputs"]);
     }
     assert!(!chain.is_finished(), "the chain was too short");
@@ -169,7 +173,8 @@ async fn a_deadline_is_kept_whatever_the_thread_is_doing() {
     };
     tokio::time::sleep(Duration::from_millis(100)).await;
     let start = std::time::Instant::now();
-    let late = json!({"n": 1, "timeout_ms": 30});
+    let mut late = next_long_call();
+    late["timeout_ms"] = 30.into();
     service
         .post("/v1/models/rbm/generate", &late)
         .await
@@ -177,7 +182,7 @@ async fn a_deadline_is_kept_whatever_the_thread_is_doing() {
     let by_header = service
         .request(Method::POST, "/v1/models/rbm/generate?priority=high")
         .header("x-latentd-timeout-ms", "30")
-        .json(&json!({"n": 1}));
+        .json(&next_long_call());
     service
         .send(by_header)
         .await
@@ -213,10 +218,10 @@ async fn a_full_queue_turns_away_and_those_who_left_make_room() {
     let busy = spawn(&long_call());
     long_calls(&service, 1).await;
     // Long calls may fill half of the queue.
-    let waiting = [(); 2].map(|()| spawn(&json!({"n": 1})));
+    let waiting = [(); 2].map(|()| spawn(&next_long_call()));
     long_calls(&service, 3).await;
     let refused = service
-        .post("/v1/models/rbm/generate", &json!({"n": 1}))
+        .post("/v1/models/rbm/generate", &next_long_call())
         .await;
     refused.problem(429, "queue_full");
     let seconds: u64 = refused
@@ -233,11 +238,10 @@ async fn a_full_queue_turns_away_and_those_who_left_make_room() {
     let [stays, leaves] = waiting;
     leaves.abort();
     tokio::time::sleep(Duration::from_millis(100)).await;
+    let mut late = next_long_call();
+    late["timeout_ms"] = 50.into();
     service
-        .post(
-            "/v1/models/rbm/generate",
-            &json!({"n": 1, "timeout_ms": 50}),
-        )
+        .post("/v1/models/rbm/generate", &late)
         .await
         .problem(504, "deadline_passed");
     assert!(!busy.is_finished(), "the call in front was too short");

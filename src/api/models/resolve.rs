@@ -89,12 +89,9 @@ pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
     let version = find_version(app, reference).await?;
     let range = version.data.get("range").cloned().unwrap_or_default();
     let source = Arc::new(source(version.clone())?);
-    // A spec that does not fit this program is told when the model is loaded.
-    let signature = Family::find(&source.kind)
-        .and_then(|family| (family.signature)(&source.spec, &source.facts).ok());
     let resolved = Arc::new(Resolved {
         range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
-        signature: signature.unwrap_or_default(),
+        signature: Family::signature_of(&source.kind, &source.spec, &source.facts),
         source,
         version,
     });

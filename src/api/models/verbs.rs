@@ -17,6 +17,7 @@ use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
+use crate::inference::Terms;
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
@@ -274,6 +275,10 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             }
             Some(input::referred(app, &dataset, &rows).await?)
         }
+    };
+    let terms = Terms {
+        in_hand: true,
+        ..terms
     };
     let reply = ask(app, &found, verb, input, terms).await?;
     answer::write(&found, reply, form).await

@@ -157,6 +157,10 @@ impl Sampler for Stack {
         Some(self.top().classes()).filter(|&classes| classes > 0)
     }
 
+    fn usual_steps(&self) -> u32 {
+        chain::USUAL_STEPS
+    }
+
     /// Chains in the top RBM that start at independent units with its visible biases, labels clamped; then, as
     /// in [`Stack::settle`], one mean-field step in it and the means down: an RBM learns the means of the
     /// layer below, and a draw of them would be noise to the layers it passes. `temperature` is that of the
@@ -168,7 +172,7 @@ impl Sampler for Stack {
         options: &GenerateOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(options.gibbs_steps, 1000)?;
+        let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
         let top = self.top().tempered(options.temperature.unwrap_or(1.0));
         let bias = &top.pair.visible_bias;
         let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));

@@ -86,6 +86,7 @@ impl Define for DeepBelief {
         Signature {
             sampled_by: Some(spec.joint_classes(data)).filter(|&classes| classes > 0),
             regresses: spec.head == Head::Regressor,
+            likelihood: spec.head == Head::Generative,
             ..Signature::default()
         }
     }

@@ -53,8 +53,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
         _ => 0,
     };
     let convolutional = spec.is_convolutional(data);
-    // The slope of each row is penalised alone, so a critic may not mix the rows of a batch.
-    let normalised = convolutional && !spec.spectral_norm() && !spec.is_wasserstein();
+    let normalised = convolutional && spec.batch_norm();
     let norm = if normalised { Norm::Batch } else { Norm::None };
     let (input, mut blocks) = if convolutional {
         let mut input = data.shape.clone();

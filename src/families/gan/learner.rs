@@ -100,9 +100,7 @@ impl GanLearner {
             trained,
             loss: spec.loss(),
             smoothing: spec.label_smoothing,
-            penalty: spec
-                .is_wasserstein()
-                .then(|| spec.gradient_penalty.unwrap_or(10.0)),
+            penalty: spec.penalty(),
             discriminator_steps: spec.discriminator_steps(),
             ema_decay: spec.ema_decay,
             conditional: spec.conditional,

@@ -50,6 +50,10 @@ impl Define for Gan {
         spec.check(training, data, rules);
     }
 
+    fn settle(spec: Spec, data: &DataFacts) -> Spec {
+        spec.settled(data)
+    }
+
     fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
         let generator = generator::config(spec, data).parameters();
         generator.saturating_add(discriminator::config(spec, data).parameters())

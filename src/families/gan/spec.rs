@@ -63,9 +63,12 @@ pub struct Spec {
     /// Left out, `hinge` with the `projection` of labels, as its paper has it, else `non_saturating`.
     #[schema(inline)]
     pub loss: Option<AdversarialLoss>,
-    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018); without
-    /// it a convolutional one has batch normalisation. Left out, true for `hinge` and false for the others.
+    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018). Left out,
+    /// true for `hinge` and false for the others.
     pub spectral_norm: Option<bool>,
+    /// Batch normalisation in a convolutional discriminator's layers but the first (Radford et al., 2016).
+    /// Left out, true unless there is another bound on its slope: `spectral_norm` or `wasserstein_gp`.
+    pub batch_norm: Option<bool>,
     /// Learn to make rows of a given class; needs labels.
     pub conditional: bool,
     /// Left out, `projection` for a conditional model.
@@ -103,6 +106,7 @@ impl Default for Spec {
             channels: None,
             loss: None,
             spectral_norm: None,
+            batch_norm: None,
             conditional: false,
             conditioning: None,
             ema_decay: 0.999,
@@ -125,6 +129,27 @@ const SMALLEST_MAP: i64 = 4;
 const HIDDEN: [i64; 2] = [256, 512];
 
 impl Spec {
+    /// With nothing left out that these nets have on this data.
+    pub fn settled(self, data: &DataFacts) -> Self {
+        let convolutional = self.is_convolutional(data);
+        Self {
+            architecture: if convolutional {
+                Architecture::Dcgan
+            } else {
+                Architecture::Dense
+            },
+            hidden: (!convolutional).then(|| self.hidden()),
+            channels: convolutional.then(|| self.channels(data)),
+            loss: Some(self.loss()),
+            spectral_norm: Some(self.spectral_norm()),
+            batch_norm: convolutional.then(|| self.batch_norm()),
+            conditioning: self.conditioning(),
+            discriminator_steps: self.discriminator_steps().try_into().ok(),
+            gradient_penalty: self.penalty(),
+            ..self
+        }
+    }
+
     /// Whether the nets are convolutional on this data.
     pub fn is_convolutional(&self, data: &DataFacts) -> bool {
         match self.architecture {
@@ -174,6 +199,18 @@ impl Spec {
             .unwrap_or(self.loss() == AdversarialLoss::Hinge)
     }
 
+    /// Of a convolutional discriminator.
+    pub fn batch_norm(&self) -> bool {
+        self.batch_norm
+            .unwrap_or(!self.spectral_norm() && !self.is_wasserstein())
+    }
+
+    /// Weight of the penalty on the critic's slope.
+    pub fn penalty(&self) -> Option<f64> {
+        self.is_wasserstein()
+            .then(|| self.gradient_penalty.unwrap_or(10.0))
+    }
+
     pub fn is_wasserstein(&self) -> bool {
         self.loss() == AdversarialLoss::WassersteinGp
     }
@@ -183,6 +220,16 @@ impl Spec {
         self.check_widths(data, rules);
         self.check_labels(data, rules);
         self.check_loss(training, rules);
+        rules.require(
+            self.batch_norm.is_none() || self.is_convolutional(data),
+            "/model/batch_norm",
+            "is for the architecture dcgan; this model is dense",
+        );
+        rules.require(
+            self.batch_norm != Some(true) || !self.is_wasserstein(),
+            "/model/batch_norm",
+            "must be false for wasserstein_gp: the slope of each row is penalised alone",
+        );
         rules.require(
             (0.0..1.0).contains(&self.ema_decay),
             "/model/ema_decay",

@@ -183,6 +183,14 @@ fn what_cannot_be_honoured_is_refused_where_it_stands() {
         ),
         (json!({"gradient_penalty": 10.0}), "/model/gradient_penalty"),
         (
+            json!({"architecture": "dense", "batch_norm": false}),
+            "/model/batch_norm",
+        ),
+        (
+            json!({"loss": "wasserstein_gp", "batch_norm": true}),
+            "/model/batch_norm",
+        ),
+        (
             json!({"loss": "hinge", "label_smoothing": 0.1}),
             "/model/label_smoothing",
         ),

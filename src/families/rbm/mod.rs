@@ -13,7 +13,7 @@ mod spec;
 
 use tch::Device;
 
-use super::Define;
+use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Rule;
@@ -58,6 +58,14 @@ impl Define for Rbm {
     fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
         let units = data.features().saturating_add(spec.hidden).unsigned_abs();
         rows.saturating_mul(units.into()).saturating_mul(2)
+    }
+
+    fn signature(_spec: &Spec, _data: &DataFacts) -> Signature {
+        Signature {
+            likelihood: true,
+            pseudo_likelihood: true,
+            ..Signature::default()
+        }
     }
 
     fn learner(

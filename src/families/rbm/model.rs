@@ -170,6 +170,10 @@ impl Denoiser for Rbm {
 }
 
 impl Sampler for Rbm {
+    fn usual_steps(&self) -> u32 {
+        chain::USUAL_STEPS
+    }
+
     /// Chains that start at independent visible units with the base rates of the data; the answer is
     /// the visible probabilities of the last step.
     fn generate(
@@ -179,7 +183,7 @@ impl Sampler for Rbm {
         options: &GenerateOptions,
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(options.gibbs_steps, 1000)?;
+        let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
         let temperature = options.temperature.unwrap_or(1.0);
         // Dividing the energy by T divides every parameter by T.
         let tempered = BernoulliPair {

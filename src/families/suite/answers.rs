@@ -110,6 +110,8 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
         );
         let signed = (signature.conditioned_on, signature.sampled_by);
         assert_eq!(signed, classes, "{}", small.name);
+        let likelihood = loaded.likelihood();
+        assert_eq!(signature.likelihood, likelihood.is_some(), "{}", small.name);
         for call in calls(loaded.as_ref(), 3, &digits)? {
             let at = format!("{}, {}", small.name, call.verb.name());
             let reply = apply(&call, loaded.as_ref(), &digits)?;

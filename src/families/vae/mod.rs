@@ -70,6 +70,7 @@ impl Define for Vae {
         Signature {
             conditioned_on: spec.classes(data),
             beside_the_code: &["mean", "log_variance"],
+            likelihood: true,
             ..Signature::default()
         }
     }
