@@ -297,7 +297,7 @@ impl Door {
 
     /// For the thread for long calls. They may take half of what may wait, so that quick ones find room.
     pub fn hand_over(self: &Arc<Self>, orders: Vec<Order>, resident: &Arc<Resident>) {
-        let mut refused = Vec::new();
+        let (mut returned, mut refused) = (Vec::new(), Vec::new());
         let mut inside = lock(&self.inside);
         if inside.closed {
             // Dropped unanswered, which tells them; not under the lock, see `close`.
@@ -316,11 +316,12 @@ impl Door {
                 order,
             };
             if handed.order.sent_back {
-                inside.long.put_back(vec![handed]);
+                returned.push(handed);
             } else if let Err(handed) = inside.long.push(handed) {
                 refused.push((handed, inside.long.len()));
             }
         }
+        inside.long.put_back(returned);
         // None is shorter than the one under way has been so far.
         let so_far = inside.long_since.map(|since| since.elapsed());
         drop(inside);

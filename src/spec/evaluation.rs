@@ -175,11 +175,11 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, ru
         ),
         Metric::LogLikelihood(_) => (
             of.likelihood,
-            "needs a model whose likelihood can be estimated: rbm, vae, or dbn with a generative head",
+            "needs a model whose likelihood can be estimated",
         ),
         Metric::PseudoLikelihood(_) => (
             of.pseudo_likelihood,
-            "needs a model that has a pseudo-likelihood: rbm",
+            "needs a model that has a pseudo-likelihood",
         ),
         _ => (true, ""),
     };

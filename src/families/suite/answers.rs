@@ -2,7 +2,7 @@
 
 use std::error::Error;
 
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use super::Tried;
 use super::trial::{Digits, Trial, bytes_of, trials};
@@ -10,11 +10,12 @@ use crate::artifacts::weights;
 use crate::families::capabilities;
 use crate::inference::{Call, Input, Reply, Verb};
 use crate::nn::Tensors;
-use crate::nn::model::Model;
+use crate::nn::model::{Model, Rows};
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
+use crate::nn::rng::Rng;
 use crate::train::Cursor;
 
 /// A call of each verb that needs no more than rows: on `count` test digits from the first.
@@ -112,6 +113,18 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
         assert_eq!(signed, classes, "{}", small.name);
         let likelihood = loaded.likelihood();
         assert_eq!(signature.likelihood, likelihood.is_some(), "{}", small.name);
+        let rows = Rows {
+            x: Tensor::zeros([2, digits.facts.features()], (Kind::Float, Device::Cpu)),
+            labels: None,
+        };
+        let mut rng = Rng::at(1, &[]);
+        let pseudo = likelihood.and_then(|part| part.pseudo_likelihood(&rows, &mut rng));
+        assert_eq!(
+            signature.pseudo_likelihood,
+            pseudo.is_some(),
+            "{}",
+            small.name
+        );
         for call in calls(loaded.as_ref(), 3, &digits)? {
             let at = format!("{}, {}", small.name, call.verb.name());
             let reply = apply(&call, loaded.as_ref(), &digits)?;
