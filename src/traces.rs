@@ -8,6 +8,7 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
+use axum::http::HeaderMap;
 use opentelemetry::trace::{
     Span, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
     TraceState, TracerProvider,
@@ -64,6 +65,13 @@ pub fn finish() {
 
 pub fn are_on() -> bool {
     TRACES.get().is_some()
+}
+
+/// The `traceparent` of a request, where it is one and anybody traces.
+pub fn parent_in(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("traceparent").filter(|_| are_on())?;
+    let text = text.to_str().ok().filter(|text| parent(text).is_some())?;
+    Some(text.to_owned())
 }
 
 /// Whose span a request is part of, by its W3C `traceparent`: `00-<trace id>-<parent id>-<flags>`.
@@ -156,16 +164,17 @@ pub struct Job {
 }
 
 impl Job {
-    /// None where nobody traces.
-    pub fn start(id: &str, kind: &str, attempt: i64) -> Option<Self> {
+    /// Within the span of the client's that asked for the job, if it told of one. None where nobody traces.
+    pub fn start(id: &str, kind: &str, attempt: i64, traceparent: Option<&str>) -> Option<Self> {
         let Traces { tracer, .. } = TRACES.get()?;
+        let asked = traceparent.and_then(parent).unwrap_or_default();
         let span = SpanBuilder::from_name("job")
             .with_attributes([
                 KeyValue::new("latentd.job.id", id.to_owned()),
                 KeyValue::new("latentd.job.kind", kind.to_owned()),
                 KeyValue::new("latentd.job.attempt", attempt),
             ])
-            .start_with_context(tracer, &Context::new());
+            .start_with_context(tracer, &asked);
         Some(Self {
             context: Context::new().with_span(span),
             epoch_since: SystemTime::now(),

@@ -64,7 +64,7 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     new.metadata = Value::Object(wanted.request.metadata.clone());
     new.priority = wanted.request.priority;
     new.place = place_of(&evaluation.device, &app.here);
-    wanted.admit(&app, &new).await
+    wanted.admit(&app, new).await
 }
 
 fn find_split(dataset: &Dataset, split: &str) -> Result<Split> {
@@ -118,6 +118,7 @@ fn new_job(version: ModelVersion, dataset: &Dataset, evaluation: &Evaluation) ->
         task: Task::Evaluate,
         kind: version.kind,
         retry_of: None,
+        traceparent: None,
         priority: 0,
         place: String::new(),
         dataset_id: dataset.id.clone(),

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderValue, Method};
+use axum::http::Method;
 use axum::response::Response;
 use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
@@ -32,7 +32,7 @@ pub struct Asked {
     route: Option<MatchedPath>,
     start: Instant,
     /// Whose span it is part of, where spans are sent.
-    traceparent: Option<HeaderValue>,
+    traceparent: Option<String>,
 }
 
 impl Asked {
@@ -41,9 +41,7 @@ impl Asked {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             start: Instant::now(),
-            traceparent: traces::are_on()
-                .then(|| request.headers().get("traceparent").cloned())
-                .flatten(),
+            traceparent: traces::parent_in(request.headers()),
         }
     }
 
@@ -66,7 +64,7 @@ impl Asked {
         let start = SystemTime::now() - took;
         let timing = response.extensions().get::<Timing>();
         traces::request(traces::Answered {
-            traceparent: self.traceparent.as_ref().and_then(|v| v.to_str().ok()),
+            traceparent: self.traceparent.as_deref(),
             method: self.method.as_str(),
             route,
             status: response.status().as_u16(),

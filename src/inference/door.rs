@@ -1,9 +1,12 @@
 //! Between the requests' tasks and the threads that compute: what waits, what they are told, and what they tell
 //! of themselves. Locks here are held for moments only, never while anything is computed.
 
+mod aside;
+mod long;
+
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -11,10 +14,12 @@ use tokio::sync::oneshot;
 use super::call::CallError;
 use super::crowd::Crowd;
 use super::engine::{ModelSource, Order, seconds_for};
-use super::queue::{Bounds, Next, Priority, Queue, Trigger, Waiting};
+use super::queue::{Bounds, Next, Queue, Trigger};
 use super::registry::LoadedModel;
 use super::resident::Resident;
 use super::statistics::Statistics;
+use aside::SetAside;
+use long::Handed;
 
 /// What the thread that has the models is asked beside calls.
 pub(super) enum Command {
@@ -35,44 +40,6 @@ pub(super) enum Work {
     Batch(Vec<Order>, Trigger),
     Command(Command),
     End,
-}
-
-/// A call for the thread for long ones. By its turn the model may have been dropped to make room.
-pub(super) struct Handed {
-    pub order: Order,
-    pub resident: Weak<Resident>,
-    /// Of a call that has a place among those in hand.
-    pub place: Option<LongPlace>,
-}
-
-impl Waiting for Handed {
-    fn goes_with(&self, other: &Self) -> bool {
-        self.order.goes_with(&other.order)
-    }
-    fn rows(&self) -> usize {
-        self.order.rows()
-    }
-    fn priority(&self) -> Priority {
-        self.order.priority()
-    }
-    fn since(&self) -> Instant {
-        self.order.since()
-    }
-    fn deadline(&self) -> Option<Instant> {
-        self.order.deadline()
-    }
-    fn is_gone(&self) -> bool {
-        self.order.is_gone()
-    }
-}
-
-/// A place among those in hand that a long call has, counted until this is dropped.
-pub(super) struct LongPlace(Arc<Door>);
-
-impl Drop for LongPlace {
-    fn drop(&mut self) {
-        self.0.in_hand_long.fetch_sub(1, Ordering::Relaxed);
-    }
 }
 
 struct Inside {
@@ -113,8 +80,7 @@ pub(super) struct Door {
     statistics: Mutex<Statistics>,
     /// The models in memory, for those who ask.
     shelf: Mutex<Vec<LoadedModel>>,
-    /// Versions that somebody had dropped and nobody asked for since; the oldest first.
-    set_aside: Mutex<VecDeque<(String, i64)>>,
+    set_aside: Mutex<SetAside>,
 }
 
 impl Inside {
@@ -133,18 +99,23 @@ impl Inside {
     }
 }
 
-fn for_long(bounds: Bounds) -> Bounds {
-    Bounds {
-        calls: bounds.calls.div_ceil(2),
-        ..bounds
-    }
-}
-
-/// Versions remembered as set aside. Forgetting one makes it look ready, which it is: it is loaded when asked.
-const MOST_SET_ASIDE: usize = 4096;
-
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Until somebody knocks, or for so long.
+fn sleep<'a>(
+    knock: &Condvar,
+    inside: MutexGuard<'a, Inside>,
+    at_most: Option<Duration>,
+) -> MutexGuard<'a, Inside> {
+    match at_most {
+        None => knock.wait(inside).unwrap_or_else(PoisonError::into_inner),
+        Some(time) => {
+            let woken = knock.wait_timeout(inside, time);
+            woken.unwrap_or_else(PoisonError::into_inner).0
+        }
+    }
 }
 
 fn rejected(reason: &'static str, calls: u64) {
@@ -165,7 +136,7 @@ impl Door {
         Self {
             inside: Mutex::new(Inside {
                 queue: Queue::new(bounds),
-                long: Queue::new(for_long(bounds)),
+                long: Queue::new(long::bounds_of(bounds)),
                 parked: 0,
                 commands: VecDeque::new(),
                 long_since: None,
@@ -254,13 +225,6 @@ impl Door {
         inside.waiting()
     }
 
-    /// Long calls, whether they wait or are computed.
-    pub fn long(&self) -> usize {
-        let mut inside = lock(&self.inside);
-        inside.drop_dead();
-        inside.long.len() + self.computing[Line::Long as usize].load(Ordering::Relaxed)
-    }
-
     pub fn command(&self, command: Command) {
         let mut inside = lock(&self.inside);
         if !inside.closed {
@@ -281,79 +245,9 @@ impl Door {
         inside.queue.put_back(orders);
     }
 
-    /// Long calls whose model was dropped before their turn; they wait for it again, and are next when it is there.
-    pub fn send_back(&self, mut orders: Vec<Order>) {
-        for order in &mut orders {
-            order.sent_back = true;
-        }
-        lock(&self.inside).queue.put_back(orders);
-        self.knock.notify_one();
-    }
-
     pub fn unpark(&self, calls: usize) {
         let mut inside = lock(&self.inside);
         inside.parked = inside.parked.saturating_sub(calls);
-    }
-
-    /// For the thread for long calls. They may take half of what may wait, so that quick ones find room.
-    pub fn hand_over(self: &Arc<Self>, orders: Vec<Order>, resident: &Arc<Resident>) {
-        let (mut returned, mut refused) = (Vec::new(), Vec::new());
-        let mut inside = lock(&self.inside);
-        if inside.closed {
-            // Dropped unanswered, which tells them; not under the lock, see `close`.
-            drop(inside);
-            return;
-        }
-        inside.drop_dead();
-        for order in orders {
-            let place = order.terms.in_hand.then(|| {
-                self.in_hand_long.fetch_add(1, Ordering::Relaxed);
-                LongPlace(Arc::clone(self))
-            });
-            let handed = Handed {
-                resident: Arc::downgrade(resident),
-                place,
-                order,
-            };
-            if handed.order.sent_back {
-                returned.push(handed);
-            } else if let Err(handed) = inside.long.push(handed) {
-                refused.push((handed, inside.long.len()));
-            }
-        }
-        inside.long.put_back(returned);
-        // None is shorter than the one under way has been so far.
-        let so_far = inside.long_since.map(|since| since.elapsed());
-        drop(inside);
-        self.knock_for_long.notify_one();
-        let pace = self.pace(Line::Long).max(so_far.unwrap_or_default());
-        for (handed, waiting) in refused {
-            let _ = handed.order.answer.send(Err(full(waiting, pace)));
-        }
-    }
-
-    /// Blocks until there is a long batch; none at the end.
-    pub fn wait_for_long(&self) -> Option<(Vec<Handed>, Trigger)> {
-        let mut inside = lock(&self.inside);
-        loop {
-            if inside.closed {
-                return None;
-            }
-            let now = inside.drop_dead();
-            inside = match inside.long.next(now) {
-                Next::Batch(batch, trigger) => return Some((batch, trigger)),
-                Next::At(due) => {
-                    self.knock_for_long
-                        .wait_timeout(inside, due - now)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                Next::Nothing => self
-                    .knock_for_long
-                    .wait(inside)
-                    .unwrap_or_else(PoisonError::into_inner),
-            };
-        }
     }
 
     /// No more calls; those that wait are told so.
@@ -361,7 +255,7 @@ impl Door {
         let mut inside = lock(&self.inside);
         inside.closed = true;
         let quick = std::mem::replace(&mut inside.queue, Queue::new(self.bounds));
-        let long = std::mem::replace(&mut inside.long, Queue::new(for_long(self.bounds)));
+        let long = std::mem::replace(&mut inside.long, Queue::new(long::bounds_of(self.bounds)));
         inside.commands.clear();
         drop(inside);
         // Each that is dropped wakes a task, and frees its place here.
@@ -393,16 +287,8 @@ impl Door {
             }
             inside = match inside.queue.next(now) {
                 Next::Batch(batch, trigger) => return Work::Batch(batch, trigger),
-                Next::At(due) => {
-                    self.knock
-                        .wait_timeout(inside, due - now)
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .0
-                }
-                Next::Nothing => self
-                    .knock
-                    .wait(inside)
-                    .unwrap_or_else(PoisonError::into_inner),
+                Next::At(due) => sleep(&self.knock, inside, Some(due - now)),
+                Next::Nothing => sleep(&self.knock, inside, None),
             };
         }
     }
@@ -427,22 +313,8 @@ impl Door {
         lock(&self.statistics)
     }
 
-    pub fn set_aside(&self, name: &str, version: i64) {
-        let mut aside = lock(&self.set_aside);
-        aside.retain(|(n, v)| n != name || *v != version);
-        if aside.len() >= MOST_SET_ASIDE {
-            aside.pop_front();
-        }
-        aside.push_back((name.to_owned(), version));
-    }
-
-    pub fn take_up(&self, name: &str, version: i64) {
-        lock(&self.set_aside).retain(|(n, v)| n != name || *v != version);
-    }
-
-    pub fn is_set_aside(&self, name: &str, version: i64) -> bool {
-        let aside = lock(&self.set_aside);
-        aside.iter().any(|(n, v)| n == name && *v == version)
+    pub fn set_aside(&self) -> MutexGuard<'_, SetAside> {
+        lock(&self.set_aside)
     }
 
     pub fn shelf(&self) -> MutexGuard<'_, Vec<LoadedModel>> {

@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 use super::call::{Call, CallError, Reply, Verb};
 use super::desk::Desk;
 use super::door::{Command, Door, Line, Place, Work};
+use super::errand::Errands;
 use super::loader::Loader;
 use super::queue::{Bounds, Priority, Trigger, Waiting};
 use super::registry::{LoadedModel, Registry};
@@ -52,8 +53,6 @@ pub struct Terms {
     pub priority: Priority,
     /// When the answer is of no use any more.
     pub deadline: Option<Instant>,
-    /// Whether the caller holds a [`Place`].
-    pub in_hand: bool,
 }
 
 pub(super) struct Order {
@@ -62,6 +61,8 @@ pub(super) struct Order {
     /// What must be equal in calls that are computed together; none for calls that go alone.
     pub kind: Option<Verb>,
     pub terms: Terms,
+    /// Whether the caller holds a [`Place`].
+    pub in_hand: bool,
     pub since: Instant,
     pub answer: oneshot::Sender<Result<Reply, CallError>>,
     /// Lives as long as somebody waits for the answer.
@@ -95,7 +96,7 @@ impl Waiting for Order {
 #[derive(Clone)]
 pub struct Engine(Arc<Handle>);
 
-struct Handle(Arc<Door>, Loader);
+struct Handle(Arc<Door>, Errands);
 
 impl Drop for Handle {
     fn drop(&mut self) {
@@ -106,8 +107,9 @@ impl Drop for Handle {
 impl Engine {
     pub fn start(artifacts: Artifacts, config: EngineConfig) -> std::io::Result<Self> {
         let door = Arc::new(Door::new(config.bounds));
+        let errands = Errands::start(artifacts.clone())?;
         let loader = Loader::start(artifacts, config.device, Arc::clone(&door))?;
-        let registry = Registry::new(config.memory_bytes, loader.clone(), Arc::clone(&door));
+        let registry = Registry::new(config.memory_bytes, loader, Arc::clone(&door));
         let room = Room {
             door: Arc::clone(&door),
             registry,
@@ -121,16 +123,17 @@ impl Engine {
         std::thread::Builder::new()
             .name("long calls".to_owned())
             .spawn(move || serve_long(&aside, for_long))?;
-        Ok(Self(Arc::new(Handle(door, loader))))
+        Ok(Self(Arc::new(Handle(door, errands))))
     }
 
     /// Queues a call and waits for its answer; refused at once when the queue is full, and given up at
-    /// its deadline, whatever the thread is doing then.
+    /// its deadline, whatever the thread is doing then. `place` is the caller's, if it asked for one.
     pub async fn call(
         &self,
         source: Arc<ModelSource>,
         call: Call,
         terms: Terms,
+        place: Option<&Place>,
     ) -> Result<Reply, CallError> {
         let (answer, reply) = oneshot::channel();
         let here = Arc::new(());
@@ -140,6 +143,7 @@ impl Engine {
             source,
             call,
             terms,
+            in_hand: place.is_some(),
             since: Instant::now(),
             answer,
             sent_back: false,
@@ -170,7 +174,7 @@ impl Engine {
         reply
     }
 
-    pub(super) fn loader(&self) -> &Loader {
+    pub(super) fn errands(&self) -> &Errands {
         &self.0.1
     }
 
@@ -212,7 +216,7 @@ impl Engine {
 
     /// Whether it was unloaded on request and not asked for since.
     pub fn is_set_aside(&self, name: &str, version: i64) -> bool {
-        self.0.0.is_set_aside(name, version)
+        self.0.0.set_aside().holds(name, version)
     }
 
     pub fn statistics(&self, name: &str, version: i64) -> ModelStatistics {

@@ -1,10 +1,10 @@
-//! What else is asked for where models are read from disk: a model's graph, and whether weights from outside
-//! make a model. Those in memory go on answering meanwhile.
+//! What is asked of a version on disk, not of the model in memory: its graph, and whether weights from outside
+//! make a model. A thread of its own does it, so that neither calls nor loads wait for it.
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use tch::Device;
 use tokio::sync::{Semaphore, oneshot};
@@ -18,6 +18,26 @@ use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
 use crate::nn::model::Model;
 use crate::onnx::Label;
+
+/// It answers by itself, and throws nothing.
+type Errand = Box<dyn FnOnce(&Artifacts) + Send>;
+
+/// A handle; the thread ends when the last one is dropped.
+pub(super) struct Errands(mpsc::Sender<Errand>);
+
+impl Errands {
+    pub fn start(artifacts: Artifacts) -> std::io::Result<Self> {
+        let (wanted, inbox) = mpsc::channel::<Errand>();
+        std::thread::Builder::new()
+            .name("errands".to_owned())
+            .spawn(move || {
+                for errand in inbox {
+                    errand(&artifacts);
+                }
+            })?;
+        Ok(Self(wanted))
+    }
+}
 
 /// Errands that may wait, over all models: each holds a whole model while it runs.
 const MOST_WAITING: usize = 16;
@@ -64,13 +84,15 @@ impl Engine {
             });
         };
         let (answer, done) = oneshot::channel();
-        self.loader().run(Box::new(move |artifacts| {
+        let errand: Errand = Box::new(move |artifacts| {
             let _place = place;
             // Whoever left before the turn costs nothing.
             if !answer.is_closed() {
                 let _ = answer.send(fenced(|| work(artifacts)));
             }
-        }));
+        });
+        // The thread lives as long as this handle.
+        let _ = self.errands().0.send(errand);
         done.await.unwrap_or(Err(CallError::Closed))
     }
 }

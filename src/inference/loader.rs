@@ -35,32 +35,19 @@ pub fn load(
     Ok((model, bytes.len()))
 }
 
-/// Something else with models that are not in memory; it answers by itself, and throws nothing.
-pub(super) type Errand = Box<dyn FnOnce(&Artifacts) + Send>;
-
-enum Task {
-    Load(Arc<ModelSource>),
-    Errand(Errand),
-}
-
 /// A handle; the thread ends when the last one is dropped.
 #[derive(Clone)]
-pub(super) struct Loader(mpsc::Sender<Task>);
+pub(super) struct Loader(mpsc::Sender<Arc<ModelSource>>);
 
 impl Loader {
     pub fn start(artifacts: Artifacts, device: Device, door: Arc<Door>) -> std::io::Result<Self> {
-        let (wanted, inbox) = mpsc::channel();
+        let (wanted, inbox) = mpsc::channel::<Arc<ModelSource>>();
         std::thread::Builder::new()
             .name("model loader".to_owned())
             .spawn(move || {
-                for task in inbox {
-                    match task {
-                        Task::Load(source) => {
-                            let found = ready(&source, &artifacts, device);
-                            door.command(Command::Arrived(source, found));
-                        }
-                        Task::Errand(errand) => errand(&artifacts),
-                    }
+                for source in inbox {
+                    let found = ready(&source, &artifacts, device);
+                    door.command(Command::Arrived(source, found));
                 }
             })?;
         Ok(Self(wanted))
@@ -68,11 +55,7 @@ impl Loader {
 
     pub fn load(&self, source: Arc<ModelSource>) {
         // The thread lives as long as this handle: it catches what loading may throw.
-        let _ = self.0.send(Task::Load(source));
-    }
-
-    pub fn run(&self, errand: Errand) {
-        let _ = self.0.send(Task::Errand(errand));
+        let _ = self.0.send(source);
     }
 }
 

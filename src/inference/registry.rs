@@ -141,7 +141,7 @@ impl Registry {
             "model loaded"
         );
         metrics::counter!("latentd_model_loads_total").increment(1);
-        self.door.take_up(&source.name, source.version);
+        self.door.set_aside().take_up(&source.name, source.version);
         self.entries.push(Entry {
             source: Arc::clone(source),
             resident: Arc::new(resident),
@@ -154,7 +154,7 @@ impl Registry {
         self.entries
             .retain(|e| e.source.name != name || e.source.version != version);
         let was_there = self.entries.len() < before;
-        self.door.set_aside(name, version);
+        self.door.set_aside().put(name, version);
         if was_there {
             tracing::info!(model = name, version, "model unloaded");
             metrics::counter!("latentd_model_unloads_total").increment(1);

@@ -30,6 +30,8 @@ pub struct Job {
     /// The device it occupies when it runs, `cpu` or `cuda:N`.
     pub place: String,
     pub retry_of: Option<String>,
+    /// The span of the client's that asked for it, as W3C writes it.
+    pub traceparent: Option<String>,
     pub dataset_id: String,
     pub dataset_name: String,
     /// The normalised spec, `kind` included.
@@ -59,6 +61,8 @@ pub struct NewJob {
     pub task: Task,
     pub kind: String,
     pub retry_of: Option<String>,
+    /// The span of the client's that asked for it, as W3C writes it.
+    pub traceparent: Option<String>,
     pub priority: i64,
     /// The device it will occupy, `cpu` or `cuda:N`.
     pub place: String,

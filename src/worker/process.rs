@@ -145,7 +145,8 @@ async fn run_in_thread(
     let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, control);
-        observer.trace = traces::Job::start(&job.id, &job.kind, job.attempt);
+        observer.trace =
+            traces::Job::start(&job.id, &job.kind, job.attempt, job.traceparent.as_deref());
         catch_unwind(AssertUnwindSafe(|| match job.task {
             Task::Train => training::run(&job, &dataset, &layout, &mut observer),
             Task::Evaluate => evaluation::run(&job, &dataset, &layout, &mut observer),

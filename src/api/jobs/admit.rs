@@ -14,6 +14,7 @@ use crate::api::state::AppState;
 use crate::artifacts::files::hex;
 use crate::jobs::{self, NewJob};
 use crate::store::{Dataset, Idempotency, StoreError};
+use crate::traces;
 use crate::worker::now_ms;
 
 /// A request for a job as it came in, with the key under which it may come again.
@@ -24,6 +25,8 @@ pub struct Wanted<T> {
     /// Digest of the document.
     body: String,
     idempotency: Option<Idempotency>,
+    /// Whose span the job is part of, where jobs are traced.
+    traceparent: Option<String>,
 }
 
 /// Reads the document and the `Idempotency-Key`.
@@ -41,6 +44,7 @@ pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Resu
         id: None,
         body: hex(&Sha256::digest(&bytes)),
         idempotency: idempotency(&headers, &bytes)?,
+        traceparent: traces::parent_in(&headers),
     })
 }
 
@@ -53,6 +57,7 @@ impl<T> Wanted<T> {
             id: None,
             body: String::new(),
             idempotency,
+            traceparent: traces::parent_in(headers),
         })
     }
 
@@ -68,12 +73,13 @@ impl<T> Wanted<T> {
     }
 
     /// Queues the job, or finds the one that the same request made before: 202 either way.
-    pub async fn admit(&self, app: &AppState, new: &NewJob) -> Result<Response> {
+    pub async fn admit(&self, app: &AppState, mut new: NewJob) -> Result<Response> {
+        new.traceparent.clone_from(&self.traceparent);
         let limit = app.limits.queued_jobs;
         let admitted = match app
             .store
             .insert_job(
-                new,
+                &new,
                 self.id.as_deref(),
                 self.idempotency.as_ref(),
                 limit,

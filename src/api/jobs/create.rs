@@ -32,7 +32,7 @@ use crate::worker::training::Source;
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
     let wanted = admit::read::<JobRequest>(&app, request).await?;
     let new = checked(&app, &wanted.request).await?;
-    wanted.admit(&app, &new).await
+    wanted.admit(&app, new).await
 }
 
 /// The job that a request becomes once every rule is checked.
@@ -109,6 +109,7 @@ fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
         task: Task::Train,
         kind: spec.family.kind.to_owned(),
         retry_of: None,
+        traceparent: None,
         priority: 0,
         place: String::new(),
         dataset_id: dataset.id.clone(),

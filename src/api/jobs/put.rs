@@ -31,5 +31,5 @@ pub async fn put(
     check_job_id(&id).map_err(|rule| Problem::field("/job", format!("path: {rule}")))?;
     let wanted = admit::read::<JobRequest>(&app, request).await?.named(&id);
     let new = create::checked(&app, &wanted.request).await?;
-    wanted.admit(&app, &new).await
+    wanted.admit(&app, new).await
 }

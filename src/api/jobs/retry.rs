@@ -40,7 +40,7 @@ pub async fn retry(
         &headers,
         format!("retry {}", old.id).as_bytes(),
     )?;
-    wanted.admit(&app, &again(old)).await
+    wanted.admit(&app, again(old)).await
 }
 
 fn again(old: jobs::Job) -> NewJob {
@@ -49,6 +49,7 @@ fn again(old: jobs::Job) -> NewJob {
         task: old.task,
         kind: old.kind,
         retry_of: Some(old.id),
+        traceparent: None,
         priority: old.priority,
         place: old.place,
         dataset_id: old.dataset_id,

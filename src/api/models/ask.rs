@@ -10,7 +10,7 @@ use super::resolve::Resolved;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::document::{self, FieldError};
-use crate::inference::{Call, Input, Reply, Terms, Verb};
+use crate::inference::{Call, Input, Place, Reply, Terms, Verb};
 use crate::store::ModelVersion;
 
 type Reader = fn(&Value) -> Result<Verb, FieldError>;
@@ -68,13 +68,14 @@ pub fn verb_of(name: &str, options: Map<String, Value>) -> Result<Verb> {
     reader(&Value::Object(options)).map_err(|e| Problem::fields(vec![e]))
 }
 
-/// The answer of a verb that the model offers.
+/// The answer of a verb that the model offers. `place` is held by the request for as long as this takes.
 pub async fn ask(
     app: &AppState,
     found: &Resolved,
     verb: Verb,
     input: Option<Input>,
     terms: Terms,
+    place: &Place,
 ) -> Result<Reply> {
     let call = Call {
         input: require_input(&verb, input)?,
@@ -82,7 +83,7 @@ pub async fn ask(
     };
     let source = Arc::clone(&found.source);
     app.engine
-        .call(source, call, terms)
+        .call(source, call, terms, Some(place))
         .await
         .map_err(Into::into)
 }

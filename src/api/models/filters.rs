@@ -58,7 +58,7 @@ pub async fn filters(
     };
     let mut output = app
         .engine
-        .call(source, call, Terms::default())
+        .call(source, call, Terms::default(), None)
         .await?
         .output;
     let width: i64 = output.shape.iter().product();

@@ -147,7 +147,7 @@ impl Chunks {
         let reply = self
             .app
             .engine
-            .call(source, call, self.streamed.terms)
+            .call(source, call, self.streamed.terms, None)
             .await?;
         self.next += rows.limit;
         self.chunk += 1;

@@ -63,7 +63,6 @@ pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<Terms> {
         return Err(Problem::field("/timeout_ms", rule));
     }
     Ok(Terms {
-        in_hand: false,
         priority: priority.unwrap_or_default(),
         deadline: timeout.map(|ms| asked.arrival + Duration::from_millis(ms)),
     })

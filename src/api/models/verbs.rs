@@ -17,7 +17,6 @@ use super::{Binary, answer, find_version, terms};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::inference::Terms;
 use crate::nn::options::{
     DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
     InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
@@ -276,11 +275,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             Some(input::referred(app, &dataset, &rows).await?)
         }
     };
-    let terms = Terms {
-        in_hand: true,
-        ..terms
-    };
-    let reply = ask(app, &found, verb, input, terms).await?;
+    let reply = ask(app, &found, verb, input, terms, &place).await?;
     answer::write(&found, reply, form).await
 }
 

@@ -22,7 +22,7 @@ use crate::api::models::terms::TermsHeaders;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::rows::U8_SCALE;
-use crate::inference::{Input, Terms};
+use crate::inference::Input;
 
 /// Asks a model. Tensors are written in the JSON, or follow it as little-endian bytes.
 #[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "v2_infer", tag = "inference protocol", summary = "Ask a model",
@@ -80,7 +80,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let arrival = Instant::now();
     let found = resolve(app, &named.reference).await?;
     let verb = named.verb(&found.version)?;
-    let _place = app.engine.enter().await?;
+    let place = app.engine.enter().await?;
     let headers = request.headers().clone();
     let bytes = body(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
@@ -91,11 +91,8 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let input = given(tensors, &takes, &mut settings.options)?;
     let within = |problem: Problem| problem.within("/parameters", |pointer| pointer != "/inputs");
     let verb = verb_of(verb, settings.options).map_err(within)?;
-    let terms = Terms {
-        in_hand: true,
-        ..settings.terms
-    };
-    let reply = ask(app, &found, verb, input, terms).await.map_err(within)?;
+    let reply = ask(app, &found, verb, input, settings.terms, &place);
+    let reply = reply.await.map_err(within)?;
     let wanted = asked.outputs.unwrap_or_default();
     let mut response = response::write(&InferenceResponse {
         model_name: &named.shown,

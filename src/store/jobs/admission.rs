@@ -130,9 +130,9 @@ async fn insert(
     sqlx::query(
         "INSERT INTO jobs (id, name, task, kind, status, retry_of, dataset_id, dataset_name, model,
                            training, init_from, evaluation, metadata, progress, created_at, idempotency_key,
-                           request_digest, priority, place)
+                           request_digest, priority, place, traceparent)
          VALUES ($1, $2, $3, $4, 'queued', $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16,
-                 $17, $18)",
+                 $17, $18, $19)",
     )
     .bind(id)
     .bind(&new.name)
@@ -152,6 +152,7 @@ async fn insert(
     .bind(idempotency.map(|i| &i.digest))
     .bind(new.priority)
     .bind(&new.place)
+    .bind(&new.traceparent)
     .execute(conn)
     .await?;
     Ok(())

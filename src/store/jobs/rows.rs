@@ -52,6 +52,7 @@ fn read(row: &SqliteRow, transitions: Vec<Transition>) -> Result<Job> {
         priority: row.try_get("priority")?,
         place: row.try_get("place")?,
         retry_of: row.try_get("retry_of")?,
+        traceparent: row.try_get("traceparent")?,
         dataset_id: row.try_get("dataset_id")?,
         dataset_name: row.try_get("dataset_name")?,
         model: json(row, "model")?,

@@ -62,6 +62,7 @@ impl Fixture {
             task: Task::Train,
             kind: "rbm".to_owned(),
             retry_of: None,
+            traceparent: None,
             priority: 0,
             place: "cpu".to_owned(),
             dataset_id: self.dataset.id.clone(),
