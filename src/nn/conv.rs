@@ -4,16 +4,21 @@
 use super::activation::Activation;
 use super::block::{BlockConfig, Map, Norm};
 
-/// Halves a side of any length `n ≥ 1` to `⌈n / 2⌉`.
-const KERNEL: i64 = 3;
+/// A stack's usual kernel on the way down. With half of it as padding, every odd one halves a side of any length
+/// `n ≥ 1` to `⌈n / 2⌉`.
+pub const KERNEL: i64 = 3;
 const STRIDE: i64 = 2;
-const PADDING: i64 = 1;
 /// On the way up an even kernel covers every output equally often, so no chequered pattern appears
 /// (Odena et al., 2016).
 const KERNEL_UP: i64 = 4;
 
-/// One halving for each entry of `channels`.
-pub fn encoder(channels: &[i64], activation: Activation, norm: Norm) -> Vec<BlockConfig> {
+/// One halving for each entry of `channels`, by an odd `kernel`.
+pub fn encoder(
+    channels: &[i64],
+    kernel: i64,
+    activation: Activation,
+    norm: Norm,
+) -> Vec<BlockConfig> {
     channels
         .iter()
         .map(|&channels| BlockConfig {
@@ -21,9 +26,9 @@ pub fn encoder(channels: &[i64], activation: Activation, norm: Norm) -> Vec<Bloc
             ..BlockConfig::new(
                 Map::Conv {
                     channels,
-                    kernel: KERNEL,
+                    kernel,
                     stride: STRIDE,
-                    padding: PADDING,
+                    padding: kernel / 2,
                 },
                 activation,
             )
@@ -36,7 +41,7 @@ pub fn halvings(side: i64, times: usize) -> Vec<i64> {
     let mut sides = vec![side];
     for _ in 0..times {
         let last = sides[sides.len() - 1];
-        sides.push((last + 2 * PADDING - KERNEL) / STRIDE + 1);
+        sides.push((last + STRIDE - 1) / STRIDE);
     }
     sides
 }

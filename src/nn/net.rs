@@ -309,7 +309,10 @@ mod tests {
     #[test]
     fn a_decoder_mirrors_its_encoder_whatever_the_size_of_the_image() {
         for image in [[1, 28, 28], [3, 32, 32], [1, 8, 8], [2, 13, 21]] {
-            let down = NetConfig::new(&image, conv::encoder(&[4, 6], Activation::Relu, Norm::None));
+            let down = NetConfig::new(
+                &image,
+                conv::encoder(&[4, 6], conv::KERNEL, Activation::Relu, Norm::None),
+            );
             let shapes = down.shapes().expect("it can be built");
             let inner = [shapes[1][0], shapes[1][1], shapes[1][2]];
             let up = conv::decoder(&image, &[4, 6], Activation::Relu, Norm::None).expect("it fits");
@@ -331,7 +334,7 @@ mod tests {
     #[test]
     fn what_a_net_saves_makes_the_same_net() {
         let config = || {
-            let mut blocks = conv::encoder(&[3], Activation::LeakyRelu, Norm::Batch);
+            let mut blocks = conv::encoder(&[3], conv::KERNEL, Activation::LeakyRelu, Norm::Batch);
             blocks.push(BlockConfig {
                 spectral: true,
                 ..BlockConfig::new(Map::linear(4), Activation::Tanh)
@@ -357,7 +360,7 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        let mut blocks = conv::encoder(&[2], Activation::Tanh, Norm::None);
+        let mut blocks = conv::encoder(&[2], conv::KERNEL, Activation::Tanh, Norm::None);
         blocks.push(BlockConfig {
             gated: true,
             ..BlockConfig::new(Map::linear(3), Activation::Sigmoid)

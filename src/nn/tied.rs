@@ -222,7 +222,7 @@ mod tests {
     use super::*;
 
     fn linear_encoder(image: &[i64]) -> NetConfig {
-        let mut blocks = conv::encoder(&[3, 4], Activation::Linear, Norm::None);
+        let mut blocks = conv::encoder(&[3, 4], conv::KERNEL, Activation::Linear, Norm::None);
         blocks.extend(BlockConfig::dense(&[7, 5], Activation::Linear));
         NetConfig::new(image, blocks)
     }

@@ -14,7 +14,7 @@ pub const MOST_CONVOLUTIONS: usize = 16;
 
 /// `[features] -> [code]`.
 pub fn encoder(spec: &Spec, data: &DataFacts) -> NetConfig {
-    let mut blocks = conv::encoder(&spec.channels, spec.activation, Norm::None);
+    let mut blocks = conv::encoder(&spec.channels, conv::KERNEL, spec.activation, Norm::None);
     blocks.extend(BlockConfig::dense(&spec.hidden, spec.activation));
     blocks.extend(BlockConfig::dense(&[spec.code], spec.code_activation));
     let input = if spec.channels.is_empty() {

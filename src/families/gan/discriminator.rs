@@ -58,7 +58,12 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     let (input, mut blocks) = if convolutional {
         let mut input = data.shape.clone();
         input[0] += beside;
-        let mut blocks = conv::encoder(&spec.channels(data), Activation::LeakyRelu, norm);
+        let mut blocks = conv::encoder(
+            &spec.channels(data),
+            spec.kernel(),
+            Activation::LeakyRelu,
+            norm,
+        );
         // The first layer sees the row as it is (Radford et al., 2016).
         if let Some(first) = blocks.first_mut() {
             first.norm = Norm::None;

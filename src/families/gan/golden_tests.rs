@@ -59,7 +59,7 @@ fn a_step_of_a_dcgan_has_the_slopes_of_pytorch() {
     let data = facts(&[1, 8, 8]);
     let model = json!({
         "kind": "gan", "latent": 3, "architecture": "dcgan", "channels": [2, 3],
-        "loss": "non_saturating", "spectral_norm": false,
+        "kernel": 3, "loss": "non_saturating", "spectral_norm": false,
     });
     let weights = tensors(&golden["weights"]);
     let judge = discriminator(model.clone(), &data, &weights);

@@ -175,6 +175,12 @@ fn what_cannot_be_honoured_is_refused_where_it_stands() {
         ),
         (json!({"channels": [8, 0]}), "/model/channels/1"),
         (json!({"latent": 0}), "/model/latent"),
+        (json!({"kernel": 4}), "/model/kernel"),
+        (json!({"kernel": 17}), "/model/kernel"),
+        (
+            json!({"architecture": "dense", "kernel": 3}),
+            "/model/kernel",
+        ),
         (json!({"conditioning": "concat"}), "/model/conditioning"),
         (json!({"ema_decay": 1.0}), "/model/ema_decay"),
         (

@@ -193,7 +193,7 @@ impl Spec {
             Task::Classification => data.classes.unwrap_or(1),
             Task::Regression => 1,
         };
-        let mut blocks = conv::encoder(&self.channels, self.activation, norm);
+        let mut blocks = conv::encoder(&self.channels, conv::KERNEL, self.activation, norm);
         let dense = BlockConfig::dense(&self.hidden, self.activation);
         blocks.extend(dense.into_iter().map(|block| BlockConfig {
             norm,

@@ -13,6 +13,7 @@ fn terse() -> Vec<Value> {
         json!({"architecture": "dcgan", "conditional": true}),
         json!({"architecture": "dcgan", "loss": "wasserstein_gp"}),
         json!({"architecture": "dcgan", "batch_norm": false}),
+        json!({"architecture": "dcgan", "kernel": 7}),
         json!({"architecture": "dcgan", "spectral_norm": true, "batch_norm": true}),
         json!({"architecture": "dcgan", "conditional": true, "conditioning": "concat"}),
     ]

@@ -52,7 +52,7 @@ impl Plan {
         let linear =
             |shape: Vec<i64>, activation| BlockConfig::new(Map::Linear { shape }, activation);
 
-        let blocks = conv::encoder(&channels, spec.activation(), Norm::None);
+        let blocks = conv::encoder(&channels, conv::KERNEL, spec.activation(), Norm::None);
         let front = NetConfig::new(&data.shape, blocks);
         let map = conv::feature_map(&data.shape, &channels)
             .map_or_else(|| data.shape.clone(), |map| map.to_vec());
