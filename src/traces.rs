@@ -8,7 +8,6 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use axum::http::HeaderMap;
 use opentelemetry::trace::{
     Span, SpanBuilder, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceFlags, TraceId,
     TraceState, TracerProvider,
@@ -67,11 +66,18 @@ pub fn are_on() -> bool {
     TRACES.get().is_some()
 }
 
-/// The `traceparent` of a request, where it is one and anybody traces.
-pub fn parent_in(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("traceparent").filter(|_| are_on())?;
-    let text = text.to_str().ok().filter(|text| parent(text).is_some())?;
-    Some(text.to_owned())
+/// Length of what this version knows of a `traceparent`; a later one may have more behind it.
+const PARENT_LENGTH: usize = 55;
+
+/// What a request's `traceparent` says, where it is one and anybody traces.
+pub fn told(traceparent: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(traceparent).ok().filter(|_| are_on())?;
+    known(text).map(str::to_owned)
+}
+
+fn known(traceparent: &str) -> Option<&str> {
+    let text = traceparent.trim();
+    parent(text).and_then(|_| text.get(..PARENT_LENGTH))
 }
 
 /// Whose span a request is part of, by its W3C `traceparent`: `00-<trace id>-<parent id>-<flags>`.
@@ -79,8 +85,10 @@ fn parent(traceparent: &str) -> Option<Context> {
     let mut parts = traceparent.trim().split('-');
     let (version, trace, span, flags) =
         (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |part: &str| part.bytes().all(|b| b.is_ascii_hexdigit());
     let whole = version.len() == 2
         && version != "ff"
+        && [version, trace, span, flags].into_iter().all(hex)
         && (version != "00" || parts.next().is_none())
         && [trace, span, flags].map(str::len) == [32, 16, 2];
     if !whole {
@@ -232,8 +240,14 @@ mod tests {
             "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
             "00-4bf92f3577b34da6a3ce929d0e0e473x-00f067aa0ba902b7-01",
             "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "0é-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "01-+bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
         ] {
             assert!(parent(wrong).is_none(), "{wrong}");
         }
+        let later = "01-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more";
+        assert!(parent(later).is_some());
+        assert_eq!(known(later), Some(&later[..PARENT_LENGTH]));
+        assert_eq!(known("01-more"), None);
     }
 }

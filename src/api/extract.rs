@@ -1,5 +1,7 @@
 //! Extractors whose refusals are problems: JSON bodies, query strings, what the client accepts.
 
+use std::time::Duration;
+
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -37,6 +39,22 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> 
                 Problem::new(Code::Malformed, rejection.body_text())
             }
         })
+}
+
+/// How long the body of a request may take that holds a place among those in hand meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// [`body`] of a request that others wait for.
+pub async fn body_in_time<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
+    in_time(PATIENCE, body(request, state)).await
+}
+
+async fn in_time(patience: Duration, body: impl Future<Output = Result<Bytes>>) -> Result<Bytes> {
+    let late = |_| {
+        let text = format!("the body took longer than {} s", patience.as_secs());
+        Problem::new(Code::BodyTooSlow, text)
+    };
+    tokio::time::timeout(patience, body).await.map_err(late)?
 }
 
 /// The media type of the body, without parameters.
@@ -193,6 +211,15 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().expect("a header"));
         negotiate(&headers, &[Form::Json, Form::Npy, Form::Png]).ok()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = std::future::pending();
+        let late = in_time(Duration::from_millis(1), never).await;
+        assert!(late.is_err_and(|problem| format!("{problem:?}").contains("BodyTooSlow")));
+        let there = in_time(PATIENCE, async { Ok(Bytes::from_static(b"[]")) }).await;
+        assert!(there.is_ok());
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub enum Code {
     Unloaded,
     ShuttingDown,
     DeadlinePassed,
+    BodyTooSlow,
     Internal,
 }
 
@@ -76,6 +77,10 @@ impl Code {
                 "The service is shutting down",
             ),
             Self::DeadlinePassed => (StatusCode::GATEWAY_TIMEOUT, "There was no answer in time"),
+            Self::BodyTooSlow => (
+                StatusCode::REQUEST_TIMEOUT,
+                "The body did not arrive in time",
+            ),
             Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The service failed"),
         }
     }
@@ -162,10 +167,16 @@ impl Problem {
 
     /// The same, where the fields lie deeper in the document than those who refused them know.
     #[must_use]
-    pub fn within(mut self, base: &str, fields: impl Fn(&str) -> bool) -> Self {
+    pub fn within(self, base: &str, fields: impl Fn(&str) -> bool) -> Self {
+        self.moved(|pointer| fields(pointer).then(|| format!("{base}{pointer}")))
+    }
+
+    /// Fields elsewhere than where they were looked for.
+    #[must_use]
+    pub fn moved(mut self, to: impl Fn(&str) -> Option<String>) -> Self {
         for error in &mut self.errors {
-            if fields(&error.pointer) {
-                error.pointer.insert_str(0, base);
+            if let Some(pointer) = to(&error.pointer) {
+                error.pointer = pointer;
             }
         }
         self

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::Method;
+use axum::http::{HeaderMap, Method};
 use axum::response::Response;
 use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
@@ -26,6 +26,13 @@ type Known = HashMap<String, HashMap<(Method, u16), Series>>;
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
+/// The client's span that a request belongs to, where spans are sent.
+pub fn request_parent(headers: &HeaderMap) -> Option<String> {
+    headers
+        .get("traceparent")
+        .and_then(|said| traces::told(said.as_bytes()))
+}
+
 /// A request on its way in. Its path label is the route, so that ids do not multiply the series.
 pub struct Asked {
     method: Method,
@@ -41,7 +48,7 @@ impl Asked {
             method: request.method().clone(),
             route: request.extensions().get::<MatchedPath>().cloned(),
             start: Instant::now(),
-            traceparent: traces::parent_in(request.headers()),
+            traceparent: request_parent(request.headers()),
         }
     }
 

@@ -8,7 +8,7 @@ use super::door::{Door, Line};
 use super::engine::{EngineConfig, Order};
 use super::merge;
 use super::meters::Meters;
-use super::queue::{Trigger, Waiting};
+use super::queue::{Trigger, Waiting, is_late};
 use super::resident::Resident;
 use super::statistics::Batch;
 use crate::nn::chain;
@@ -54,8 +54,11 @@ impl Desk {
             merge::answer(&calls, model, &source.facts, self.config.device)
         });
         let batch = start.elapsed();
-        if let ([call], [Ok(_)]) = (calls.as_slice(), replies.as_slice()) {
-            resident.note(call, compute);
+        match (calls.as_slice(), replies.as_slice()) {
+            ([call], [Ok(_)]) => resident.note(call, compute),
+            // It would have taken longer still.
+            ([call], [Err(CallError::Late)]) => resident.note_at_least(call, compute),
+            _ => resident.note_together(&calls, compute),
         }
         let rows = orders.iter().map(Waiting::rows).sum::<usize>().max(1);
         let timing = |order: &Order| Timing {
@@ -72,7 +75,10 @@ impl Desk {
             failed: replies.iter().filter(|reply| reply.is_err()).count(),
         };
         if given_up(&replies) {
-            self.door.note_gone(orders.len());
+            // The others are counted where they are told.
+            let now = Instant::now();
+            let left = orders.iter().filter(|order| !is_late(*order, now)).count();
+            self.door.note_gone(left);
         } else {
             self.door.statistics().note(&source, &noted);
             self.meters.note(&noted, trigger, calls[0].verb.name());

@@ -27,6 +27,8 @@ pub(super) enum Command {
     /// The loader has it, or could not.
     Arrived(Arc<ModelSource>, Result<Resident, CallError>),
     Unload(String, i64, oneshot::Sender<bool>),
+    /// Those who wait for a model to be loaded are to be looked through for calls that nobody waits for.
+    DropDead,
 }
 
 /// The two lines that calls wait in, each with a thread of its own.
@@ -123,7 +125,7 @@ fn rejected(reason: &'static str, calls: u64) {
 }
 
 /// The refusal of a call behind so many others.
-fn full(queued: usize, pace: Duration) -> CallError {
+pub(super) fn full(queued: usize, pace: Duration) -> CallError {
     rejected("full", 1);
     CallError::Full {
         queued,
@@ -207,10 +209,18 @@ impl Door {
         rejected("gone", calls as u64);
     }
 
-    /// Calls that wait. Those that nobody waits for must not keep out one that somebody does.
+    /// Calls that wait. Those that nobody waits for must not keep out one that somebody does; among those whose
+    /// model is being loaded they are found a moment later.
     fn waiting_in(&self, inside: &mut Inside) -> usize {
         if inside.waiting() >= self.bounds.calls {
             inside.drop_dead();
+        }
+        if inside.waiting() >= self.bounds.calls && inside.parked > 0 {
+            let asked = |command: &Command| matches!(command, Command::DropDead);
+            if !inside.commands.iter().any(asked) {
+                inside.commands.push_back(Command::DropDead);
+                self.knock.notify_one();
+            }
         }
         inside.waiting()
     }

@@ -137,7 +137,7 @@ impl Engine {
     ) -> Result<Reply, CallError> {
         let (answer, reply) = oneshot::channel();
         let here = Arc::new(());
-        self.0.0.admit(Order {
+        let admitted = self.0.0.admit(Order {
             asker: Arc::downgrade(&here),
             kind: call.verb.merges(),
             source,
@@ -147,7 +147,13 @@ impl Engine {
             since: Instant::now(),
             answer,
             sent_back: false,
-        })?;
+        });
+        if let Err(refused) = admitted {
+            if let CallError::Full { .. } = refused {
+                tokio::time::sleep(pause()).await;
+            }
+            return Err(refused);
+        }
         let reply = match terms.deadline {
             None => reply.await,
             Some(at) => match tokio::time::timeout_at(at.into(), reply).await {
@@ -162,6 +168,7 @@ impl Engine {
             // Dropped unanswered: as too late by the queue, which may see it first, or at the end.
             let late = terms.deadline.is_some_and(|at| at <= Instant::now());
             Err(if late {
+                self.0.0.note_late();
                 CallError::Late
             } else {
                 CallError::Closed
@@ -244,7 +251,7 @@ impl Engine {
 /// How long a refusal is held back, about a quarter of a second. A client that asks again at once and then again
 /// would take the cores from those who were let in; one that heeds `Retry-After` waits longer anyway. Drawn,
 /// so that what came together does not come again together.
-fn pause() -> Duration {
+pub(super) fn pause() -> Duration {
     let drawn = getrandom::u32().unwrap_or_default() % 300;
     Duration::from_millis(100 + u64::from(drawn))
 }
@@ -265,6 +272,7 @@ impl Room {
                 Work::Command(Command::Arrived(source, found)) => {
                     self.registry.arrived(&source, found);
                 }
+                Work::Command(Command::DropDead) => self.registry.drop_dead(),
                 Work::Command(Command::Unload(name, version, told)) => {
                     let _ = told.send(self.registry.unload(&name, version));
                 }

@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use tch::Device;
 use tokio::sync::{Semaphore, oneshot};
 
 use super::call::CallError;
-use super::engine::{Engine, ModelSource, panic_text};
+use super::door::full;
+use super::engine::{Engine, ModelSource, panic_text, pause};
 use super::loader::load;
 use crate::artifacts::{Artifacts, weights};
 use crate::families::{Family, capabilities};
@@ -22,28 +25,38 @@ use crate::onnx::Label;
 /// It answers by itself, and throws nothing.
 type Errand = Box<dyn FnOnce(&Artifacts) + Send>;
 
-/// A handle; the thread ends when the last one is dropped.
-pub(super) struct Errands(mpsc::Sender<Errand>);
+/// A handle; the thread ends when it is dropped.
+pub(super) struct Errands {
+    inbox: mpsc::Sender<Errand>,
+    /// Milliseconds that the last one took.
+    last: Arc<AtomicU64>,
+}
 
 impl Errands {
     pub fn start(artifacts: Artifacts) -> std::io::Result<Self> {
         let (wanted, inbox) = mpsc::channel::<Errand>();
+        let last = Arc::new(AtomicU64::new(0));
+        let told = Arc::clone(&last);
         std::thread::Builder::new()
             .name("errands".to_owned())
             .spawn(move || {
                 for errand in inbox {
+                    let start = Instant::now();
                     errand(&artifacts);
+                    let took = u64::try_from(start.elapsed().as_millis());
+                    told.store(took.unwrap_or(u64::MAX), Ordering::Relaxed);
                 }
             })?;
-        Ok(Self(wanted))
+        Ok(Self {
+            inbox: wanted,
+            last,
+        })
     }
 }
 
 /// Errands that may wait, over all models: each holds a whole model while it runs.
 const MOST_WAITING: usize = 16;
 static PLACES: Semaphore = Semaphore::const_new(MOST_WAITING);
-/// A guess, for those who find no place.
-const USUAL_SECONDS: u64 = 2;
 
 /// What a model turned out to be that weights from outside have made.
 #[derive(Debug)]
@@ -78,10 +91,9 @@ impl Engine {
         work: impl FnOnce(&Artifacts) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, CallError> {
         let Ok(place) = PLACES.try_acquire() else {
-            return Err(CallError::Full {
-                queued: MOST_WAITING,
-                retry_after_seconds: USUAL_SECONDS,
-            });
+            let last = Duration::from_millis(self.errands().last.load(Ordering::Relaxed));
+            tokio::time::sleep(pause()).await;
+            return Err(full(MOST_WAITING, last));
         };
         let (answer, done) = oneshot::channel();
         let errand: Errand = Box::new(move |artifacts| {
@@ -92,7 +104,7 @@ impl Engine {
             }
         });
         // The thread lives as long as this handle.
-        let _ = self.errands().0.send(errand);
+        let _ = self.errands().inbox.send(errand);
         done.await.unwrap_or(Err(CallError::Closed))
     }
 }

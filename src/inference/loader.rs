@@ -35,8 +35,7 @@ pub fn load(
     Ok((model, bytes.len()))
 }
 
-/// A handle; the thread ends when the last one is dropped.
-#[derive(Clone)]
+/// A handle; the thread ends when it is dropped.
 pub(super) struct Loader(mpsc::Sender<Arc<ModelSource>>);
 
 impl Loader {

@@ -47,6 +47,11 @@ pub trait Waiting {
     fn is_gone(&self) -> bool;
 }
 
+/// Whether an answer would be of no use any more.
+pub fn is_late(call: &impl Waiting, now: Instant) -> bool {
+    call.deadline().is_some_and(|at| at <= now)
+}
+
 /// Why a batch was closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trigger {
@@ -124,13 +129,17 @@ impl<T: Waiting> Queue<T> {
         }
     }
 
-    /// Takes out what nobody waits for any more, or what is too late; how many those were.
+    /// Takes out what nobody waits for any more, or what is too late; how many were left before they were late.
     pub fn drop_dead(&mut self, now: Instant) -> usize {
-        let before = self.len();
+        let mut left = 0;
         for line in &mut self.lines {
-            line.retain(|call| !call.is_gone() && call.deadline().is_none_or(|at| at > now));
+            line.retain(|call| {
+                let (gone, late) = (call.is_gone(), is_late(call, now));
+                left += usize::from(gone && !late);
+                !gone && !late
+            });
         }
-        before - self.len()
+        left
     }
 
     /// The batch that is due.
@@ -360,7 +369,11 @@ mod tests {
         fill(&mut queue, [late, gone]);
         let third = asked("third", 1, 1, now);
         assert_eq!(queue.push(third.clone()), Err(third.clone()));
-        assert_eq!(queue.drop_dead(now), 2);
+        assert_eq!(
+            queue.drop_dead(now),
+            1,
+            "the other one is told that it is late"
+        );
         fill(&mut queue, [third]);
         assert_eq!(queue.drop_dead(now), 0);
         assert_eq!(queue.len(), 1);

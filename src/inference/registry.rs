@@ -1,6 +1,7 @@
 //! The models in memory: loaded once, the least recently used dropped when they outgrow their budget.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
@@ -8,6 +9,7 @@ use super::call::CallError;
 use super::door::Door;
 use super::engine::{ModelSource, Order};
 use super::loader::Loader;
+use super::queue::{Waiting, is_late};
 use super::resident::Resident;
 
 /// A model in memory, as told to those who ask.
@@ -28,6 +30,8 @@ struct Expected {
     source: Arc<ModelSource>,
     orders: Vec<Order>,
     told: Vec<oneshot::Sender<Result<(), CallError>>>,
+    /// Somebody had it dropped before it was there, and nobody asked for it since.
+    unwanted: bool,
 }
 
 pub(super) struct Registry {
@@ -87,10 +91,13 @@ impl Registry {
                 source,
                 orders: Vec::new(),
                 told: Vec::new(),
+                unwanted: false,
             });
             self.expected.len() - 1
         });
-        &mut self.expected[at]
+        let expected = &mut self.expected[at];
+        expected.unwanted = false;
+        expected
     }
 
     /// The loader is done: what waited goes back to the head of the queue, or hears why it can't be.
@@ -98,10 +105,14 @@ impl Registry {
         let Some(at) = self.expected.iter().position(|e| e.source.is(source)) else {
             return;
         };
-        let Expected { orders, told, .. } = self.expected.swap_remove(at);
+        let expected = self.expected.swap_remove(at);
+        let unwanted = expected.unwanted && expected.orders.is_empty();
+        let Expected { orders, told, .. } = expected;
         match found {
             Ok(resident) => {
-                self.keep(source, resident);
+                if !unwanted {
+                    self.keep(source, resident);
+                }
                 for told in told {
                     let _ = told.send(Ok(()));
                 }
@@ -149,10 +160,25 @@ impl Registry {
         self.tell();
     }
 
+    /// Calls that nobody waits for any more make room.
+    pub fn drop_dead(&mut self) {
+        let now = Instant::now();
+        for expected in &mut self.expected {
+            let before = expected.orders.len();
+            expected
+                .orders
+                .retain(|order| !order.is_gone() && !is_late(order, now));
+            self.door.unpark(before - expected.orders.len());
+        }
+    }
+
     pub fn unload(&mut self, name: &str, version: i64) -> bool {
+        let is_it = |source: &ModelSource| source.name == name && source.version == version;
         let before = self.entries.len();
-        self.entries
-            .retain(|e| e.source.name != name || e.source.version != version);
+        self.entries.retain(|e| !is_it(&e.source));
+        for expected in self.expected.iter_mut().filter(|e| is_it(&e.source)) {
+            expected.unwanted = true;
+        }
         let was_there = self.entries.len() < before;
         self.door.set_aside().put(name, version);
         if was_there {

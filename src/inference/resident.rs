@@ -67,6 +67,26 @@ impl Resident {
         seen.insert(kind(call), each);
     }
 
+    /// A call that was given up after so long.
+    pub fn note_at_least(&self, call: &Call, took: Duration) {
+        let each = took.as_secs_f64() / self.work(call);
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.entry(kind(call)).or_insert(each);
+        *known = known.max(each);
+    }
+
+    /// Calls that were computed in one. Together they tell little of each, but that none is long if all were not.
+    pub fn note_together(&self, calls: &[&Call], took: Duration) {
+        if took < LONG {
+            let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+            for call in calls {
+                let most = took.as_secs_f64() / self.work(call);
+                seen.entry(kind(call))
+                    .and_modify(|each| *each = each.min(most));
+            }
+        }
+    }
+
     /// Rows that go through the model, as often as they do.
     fn work(&self, call: &Call) -> f64 {
         let steps = match &call.verb {
@@ -183,6 +203,16 @@ mod tests {
         assert!(!model.is_long(&encode(1)));
         model.note(&encode(300), 4 * MS);
         assert!(!model.is_long(&encode(256)));
+        // One scheduled badly among many that are not, and one that nobody waited for to the end.
+        model.note(&encode(1), 30 * MS);
+        assert!(model.is_long(&encode(1)));
+        model.note_together(&[&encode(1), &encode(1)], 3 * MS);
+        assert!(!model.is_long(&encode(1)));
+        assert!(!model.is_long(&generate(1, Some(9))));
+        model.note_at_least(&generate(1, Some(9)), 25 * MS);
+        assert!(model.is_long(&generate(1, Some(9))));
+        model.note_at_least(&generate(1, Some(9)), MS);
+        assert!(model.is_long(&generate(1, Some(9))));
         // A row alone costs nearly as much a step as many do.
         model.note(&generate(256, Some(99_999)), 600_000 * MS);
         model.note(&generate(1, Some(99_999)), 15_000 * MS);

@@ -25,8 +25,7 @@ const LOOK_AFTER: Duration = Duration::from_secs(1);
 const SPIN_COUNT: (&str, &str) = ("GOMP_SPINCOUNT", "500");
 
 /// Unless the user has said how threads are to wait.
-fn brief_waits() -> Option<(&'static str, &'static str)> {
-    let said = |name| std::env::var_os(name).is_some();
+fn brief_waits(said: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
     (!said(SPIN_COUNT.0) && !said("OMP_WAIT_POLICY")).then_some(SPIN_COUNT)
 }
 
@@ -154,7 +153,7 @@ impl Supervisor {
             .args(self.limit_on_cpu())
             .arg("--training-nice")
             .arg(self.nice.to_string())
-            .envs(brief_waits())
+            .envs(brief_waits(|name| std::env::var_os(name).is_some()))
             .stdin(Stdio::piped())
             .kill_on_drop(true)
             .spawn()?;
@@ -210,5 +209,17 @@ pub async fn termination() {
         }
         // Without handlers the default action ends the process.
         _ => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_threads_wait_is_the_users_to_say() {
+        assert_eq!(brief_waits(|_| false), Some(SPIN_COUNT));
+        assert_eq!(brief_waits(|name| name == "GOMP_SPINCOUNT"), None);
+        assert_eq!(brief_waits(|name| name == "OMP_WAIT_POLICY"), None);
     }
 }

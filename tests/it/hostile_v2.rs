@@ -88,10 +88,30 @@ async fn a_broken_request_is_told_what_is_wrong_with_it() {
             json!({"parameters": {"sequence_id": 1}}),
             "/parameters/sequence_id",
         ),
+        (
+            json!({"parameters": {"priority": "urgent"}}),
+            "/parameters/priority",
+        ),
+        (
+            json!({"parameters": {"timeout_ms": 0}}),
+            "/parameters/timeout_ms",
+        ),
+        (
+            json!({"parameters": {"layer": 0, "layer.x": 1}}),
+            "/parameters/layer.x",
+        ),
     ] {
         infer(&service, "net", &asked(extra), &row)
             .await
             .invalid(pointer);
+    }
+    // An option that came as a tensor stands there, not among the parameters.
+    for (values, rows) in [(&[0.5; 64][..], 1), (&[1.0; 192], 3), (&[1.0; 32], 1)] {
+        let head = json!({"inputs": [binary("inputs", &[1, 64], "FP32", 256),
+            binary("mask", &[rows, values.len() / rows], "FP32", 4 * values.len())]});
+        let tail = [row.clone(), bytes(values)].concat();
+        let answer = infer(&service, "net:inpaint", &head, &tail).await;
+        answer.invalid("/inputs/1");
     }
     infer(
         &service,

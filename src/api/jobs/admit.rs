@@ -11,10 +11,10 @@ use super::present;
 use crate::api::extract::{body, content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::api::telemetry::request_parent;
 use crate::artifacts::files::hex;
 use crate::jobs::{self, NewJob};
 use crate::store::{Dataset, Idempotency, StoreError};
-use crate::traces;
 use crate::worker::now_ms;
 
 /// A request for a job as it came in, with the key under which it may come again.
@@ -44,7 +44,7 @@ pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Resu
         id: None,
         body: hex(&Sha256::digest(&bytes)),
         idempotency: idempotency(&headers, &bytes)?,
-        traceparent: traces::parent_in(&headers),
+        traceparent: request_parent(&headers),
     })
 }
 
@@ -57,7 +57,7 @@ impl<T> Wanted<T> {
             id: None,
             body: String::new(),
             idempotency,
-            traceparent: traces::parent_in(headers),
+            traceparent: request_parent(headers),
         })
     }
 

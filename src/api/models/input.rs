@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::body::{self, Document};
 use crate::api::datasets::read_rows;
-use crate::api::extract::{body as whole, content_type, is_json};
+use crate::api::extract::{body_in_time, content_type, is_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::data::{npy, picture, show_dims, tensors};
@@ -60,7 +60,7 @@ pub async fn read(app: &AppState, request: Request, shape: &[i64]) -> Result<Ver
     let query = query_options(&mut parts).await?;
     let media_type = content_type(&parts.headers);
     require_known(&parts.headers, media_type.as_deref())?;
-    let bytes = whole(Request::from_parts(parts, body_stream), app).await?;
+    let bytes = body_in_time(Request::from_parts(parts, body_stream), app).await?;
     let shape: Vec<usize> = shape
         .iter()
         .map(|&d| usize::try_from(d).unwrap_or(0))
@@ -197,9 +197,7 @@ async fn query_options(parts: &mut axum::http::request::Parts) -> Result<Map<Str
     let RawQuery(pairs) = RawQuery::<Vec<(String, String)>>::from_request_parts(parts, &())
         .await
         .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
-    Ok(nested(
-        pairs.into_iter().map(|(key, text)| (key, from_text(text))),
-    ))
+    nested(pairs.into_iter().map(|(key, text)| (key, from_text(text))))
 }
 
 /// An option written as text: JSON where it is some, else the text itself.
@@ -208,20 +206,24 @@ pub fn from_text(text: String) -> Value {
 }
 
 /// Options without room for objects in them: `corrupt.level` is `level` within `corrupt`.
-pub fn nested(pairs: impl IntoIterator<Item = (String, Value)>) -> Map<String, Value> {
+pub fn nested(pairs: impl IntoIterator<Item = (String, Value)>) -> Result<Map<String, Value>> {
     let mut options = Map::new();
     for (key, value) in pairs {
-        match key.split_once('.') {
-            None => drop(options.insert(key, value)),
+        let earlier = match key.split_once('.') {
+            None => options.insert(key.clone(), value),
             Some((outer, inner)) => {
                 let nested = options
                     .entry(outer)
                     .or_insert_with(|| Value::Object(Map::new()));
-                if let Some(nested) = nested.as_object_mut() {
-                    nested.insert(inner.to_owned(), value);
+                match nested.as_object_mut() {
+                    Some(nested) => nested.insert(inner.to_owned(), value),
+                    None => Some(Value::Null),
                 }
             }
+        };
+        if earlier.is_some() {
+            return Err(Problem::field(format!("/{key}"), "is given twice"));
         }
     }
-    options
+    Ok(options)
 }

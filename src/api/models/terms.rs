@@ -48,31 +48,33 @@ impl Asked {
 
 /// Takes the terms out of `options`; what the body says goes before the headers.
 pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<Terms> {
-    let timeout: Option<u64> = one(
+    let timeout: Option<(u64, String)> = one(
         (TIMEOUT, asked.timeout.as_ref()),
         (options, "timeout_ms"),
         |text| text.parse::<u64>().map(Value::from).ok(),
     )?;
-    let priority: Option<Priority> = one(
+    let priority: Option<(Priority, String)> = one(
         (PRIORITY, asked.priority.as_ref()),
         (options, "priority"),
         |text| Some(Value::from(text)),
     )?;
-    if let Some(ms) = timeout.filter(|ms| !(1..=LONGEST_MS).contains(ms)) {
+    let sound = |ms: u64| (1..=LONGEST_MS).contains(&ms);
+    if let Some((ms, pointer)) = timeout.as_ref().filter(|(ms, _)| !sound(*ms)) {
         let rule = format!("must be between 1 and {LONGEST_MS}, got {ms}");
-        return Err(Problem::field("/timeout_ms", rule));
+        return Err(Problem::field(pointer.as_str(), rule));
     }
     Ok(Terms {
-        priority: priority.unwrap_or_default(),
-        deadline: timeout.map(|ms| asked.arrival + Duration::from_millis(ms)),
+        priority: priority.map(|(priority, _)| priority).unwrap_or_default(),
+        deadline: timeout.map(|(ms, _)| asked.arrival + Duration::from_millis(ms)),
     })
 }
 
+/// What was said, and where.
 fn one<T: DeserializeOwned>(
     (header, said): (&str, Option<&HeaderValue>),
     (options, field): (&mut Map<String, Value>, &str),
     read: impl Fn(&str) -> Option<Value>,
-) -> Result<Option<T>> {
+) -> Result<Option<(T, String)>> {
     // Most requests have neither, and none is worth a look-up by hash then.
     let beside = (!options.is_empty())
         .then(|| options.shift_remove(field))
@@ -86,9 +88,10 @@ fn one<T: DeserializeOwned>(
         }
         (None, None) => return Ok(None),
     };
-    serde_json::from_value(value)
-        .map(Some)
-        .map_err(|e| Problem::field(pointer, e.to_string()))
+    match serde_json::from_value(value) {
+        Ok(value) => Ok(Some((value, pointer))),
+        Err(e) => Err(Problem::field(pointer, e.to_string())),
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +127,7 @@ mod tests {
         );
         for (headers, options, said) in [
             (vec![(TIMEOUT, "soon")], json!({}), TIMEOUT),
-            (vec![(TIMEOUT, "0")], json!({}), "timeout_ms"),
+            (vec![(TIMEOUT, "0")], json!({}), TIMEOUT),
             (vec![], json!({"timeout_ms": -1}), "timeout_ms"),
             (vec![], json!({"priority": "urgent"}), "urgent"),
         ] {

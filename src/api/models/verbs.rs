@@ -24,7 +24,7 @@ use crate::nn::options::{
 use crate::store::ModelVersion;
 
 /// Rows of a data set that are answered as one document.
-const MOST_AT_ONCE: u64 = 4096;
+pub const MOST_AT_ONCE: u64 = 4096;
 
 /// What a verb answers, as JSON.
 #[derive(ToSchema)]
@@ -127,6 +127,7 @@ macro_rules! verb {
                 (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+                (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 415, description = "Not a form this is asked in", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
                 (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
@@ -196,6 +197,7 @@ verb!(
         (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
         (status = 406, description = "Not a form this is answered in", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A field is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),

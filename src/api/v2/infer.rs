@@ -11,14 +11,15 @@ use super::name::Named;
 use super::request::{self, InferenceRequest};
 use super::response::{self, InferenceResponse, InferenceResponseParameters};
 use super::settings::Settings;
-use super::tensors::Tensors;
+use super::tensors::{self, Tensors};
 use super::values::Tensor;
-use crate::api::extract::body;
+use crate::api::extract::body_in_time;
 use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
 use crate::api::models::ask::{ask, verb_of};
 use crate::api::models::resolve::resolve;
 use crate::api::models::terms::TermsHeaders;
+use crate::api::models::verbs::MOST_AT_ONCE;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::rows::U8_SCALE;
@@ -36,6 +37,7 @@ use crate::inference::Input;
         (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such model or verb", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
@@ -62,6 +64,7 @@ pub async fn model(
         (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
         (status = 404, description = "There is no such version or verb", body = ProblemBody, content_type = "application/problem+json"),
         (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
         (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
         (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
         (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
@@ -82,14 +85,25 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let verb = named.verb(&found.version)?;
     let place = app.engine.enter().await?;
     let headers = request.headers().clone();
-    let bytes = body(request, app).await?;
+    let bytes = body_in_time(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
     drop(bytes);
     let parameters = asked.parameters.unwrap_or_default();
     let mut settings = Settings::read(&headers, parameters, arrival)?;
     let takes = Tensors::of(&found, verb);
-    let input = given(tensors, &takes, &mut settings.options)?;
-    let within = |problem: Problem| problem.within("/parameters", |pointer| pointer != "/inputs");
+    let given = given(tensors, &takes, &mut settings.options)?;
+    let (input, as_tensors) = (given.input, given.as_tensors);
+    // An option is a parameter, or the tensor that it came as.
+    let within = |problem: Problem| {
+        problem.moved(|pointer| {
+            let name = pointer.get(1..).unwrap_or_default();
+            let tensor = as_tensors.iter().find(|(known, _)| *known == name);
+            match tensor {
+                Some((_, at)) => Some(format!("/inputs/{at}")),
+                None => (name != "inputs").then(|| format!("/parameters{pointer}")),
+            }
+        })
+    };
     let verb = verb_of(verb, settings.options).map_err(within)?;
     let reply = ask(app, &found, verb, input, settings.terms, &place);
     let reply = reply.await.map_err(within)?;
@@ -108,13 +122,28 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     Ok(response)
 }
 
+/// What came as tensors.
+struct Given {
+    input: Option<Input>,
+    /// Names of options among them, and which tensors these were.
+    as_tensors: Vec<(&'static str, usize)>,
+}
+
 /// The tensors as the verb's rows and as options of it.
-fn given(
-    tensors: Vec<Tensor>,
-    takes: &Tensors,
-    options: &mut Map<String, Value>,
-) -> Result<Option<Input>> {
+fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>) -> Result<Given> {
     let mut input = None;
+    let mut as_tensors = Vec::new();
+    let rows_given = tensors.iter().find(|t| t.name == "inputs").map(|t| t.rows);
+    let needs_rows = takes
+        .inputs
+        .iter()
+        .any(|t| t.name == "inputs" && !t.optional);
+    if rows_given.is_none() && needs_rows {
+        return Err(Problem::field(
+            "/inputs",
+            "the tensor \"inputs\" is missing",
+        ));
+    }
     for (at, tensor) in tensors.into_iter().enumerate() {
         let wrong = |rule: String| Problem::field(format!("/inputs/{at}"), rule);
         let Some(known) = takes.inputs.iter().find(|known| known.name == tensor.name) else {
@@ -129,6 +158,17 @@ fn given(
                 "there is no input \"{name}\"; inputs are: {names}"
             )));
         };
+        // In memory an option's numbers are many times as large as a tensor's.
+        let most = most_values(known, rows_given);
+        if known.name != "inputs" && tensor.values.len() > most {
+            let found = tensor.values.len();
+            return Err(wrong(format!(
+                "has {found} values, at most {most} go with these inputs"
+            )));
+        }
+        if known.name != "inputs" {
+            as_tensors.push((known.name, at));
+        }
         let earlier = match known.name {
             "inputs" => input.replace(rows(tensor)).map(drop),
             "labels" => {
@@ -145,17 +185,15 @@ fn given(
             return Err(wrong(format!("\"{}\" is given twice", known.name)));
         }
     }
-    let needs_rows = takes
-        .inputs
-        .iter()
-        .any(|t| t.name == "inputs" && !t.optional);
-    if input.is_none() && needs_rows {
-        return Err(Problem::field(
-            "/inputs",
-            "the tensor \"inputs\" is missing",
-        ));
-    }
-    Ok(input)
+    Ok(Given { input, as_tensors })
+}
+
+/// Numbers in a tensor that goes with so many rows.
+fn most_values(tensor: &tensors::Tensor, rows: Option<usize>) -> usize {
+    let row = tensor.row.iter().map(|&d| usize::try_from(d).unwrap_or(0));
+    let any = rows.unwrap_or(usize::try_from(MOST_AT_ONCE).unwrap_or(usize::MAX));
+    let rows = usize::try_from(tensor.rows).unwrap_or(any);
+    row.product::<usize>().saturating_mul(rows)
 }
 
 /// 8-bit values are divided by 255, as everywhere.

@@ -46,8 +46,10 @@ impl Settings {
             Value::String(text) => (name, from_text(text)),
             other => (name, other),
         });
-        let mut options = nested(texts);
-        let mut terms = terms::take(&terms::Asked::of(headers), &mut options)?;
+        let within =
+            |problem: Problem| problem.within("/parameters", |pointer| !pointer.starts_with("/x-"));
+        let mut options = nested(texts).map_err(within)?;
+        let mut terms = terms::take(&terms::Asked::of(headers), &mut options).map_err(within)?;
         terms.deadline = deadline.or(terms.deadline);
         Ok(Self {
             terms,

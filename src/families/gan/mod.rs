@@ -87,12 +87,7 @@ impl Define for Gan {
         tensors: &Tensors,
         device: Device,
     ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut spec = spec.clone();
-        // Specs that say nothing of it are from before there was a choice.
-        let first = tensors.get("discriminator.body.0.weight");
-        let side = first.and_then(|weight| weight.size().get(2).copied());
-        spec.kernel = spec.kernel.or(side);
-        let gan = Self::init(&spec, data, &mut Rng::at(0, &[]), device);
+        let gan = Self::init(spec, data, &mut Rng::at(0, &[]), device);
         gan.restore(tensors)?;
         Ok(Box::new(gan))
     }

@@ -89,6 +89,21 @@ fn variants() -> Vec<Value> {
 }
 
 #[test]
+fn a_document_from_before_there_was_a_choice_of_kernels_means_three() {
+    let data = facts(&[1, 8, 8]);
+    let old = spec(json!({"kind": "gan", "architecture": "dcgan", "channels": [2, 3]}));
+    let three = Spec {
+        kernel: Some(3),
+        ..old.clone()
+    };
+    let gan = Gan::init(&three, &data, &mut Rng::at(1, &[]), Device::Cpu);
+    let tensors = Model::tensors(&gan);
+    assert!(Gan::load(&old, &data, &tensors, Device::Cpu).is_ok());
+    assert_eq!(Gan::parameters(&old, &data), Gan::parameters(&three, &data));
+    assert_eq!(old.settled(&data).kernel, Some(5));
+}
+
+#[test]
 fn images_of_any_size_and_colour_are_made_and_judged() {
     for shape in [[1, 8, 8], [3, 7, 13], [1, 28, 28], [2, 1, 1], [3, 32, 32]] {
         let data = facts(&shape);

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::Tried;
 use super::trial::{Trial, bytes_of, trials};
 
-/// Of nets that leave much out.
+/// Of nets that leave much out. The kernel is given: a document without one is an old one, see `gan::Spec::kernel`.
 fn terse() -> Vec<Value> {
     [
         json!({}),
@@ -20,6 +20,9 @@ fn terse() -> Vec<Value> {
     .into_iter()
     .map(|mut model| {
         model["kind"] = "gan".into();
+        if model["architecture"] == "dcgan" && model["kernel"].is_null() {
+            model["kernel"] = 5.into();
+        }
         model
     })
     .collect()

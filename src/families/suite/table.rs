@@ -186,7 +186,7 @@ pub fn table() -> Vec<Small> {
         Small {
             name: "gan, conditional dcgan",
             model: json!({
-                "kind": "gan", "latent": 16, "architecture": "dcgan", "channels": [8, 16], "loss": "hinge",
+                "kind": "gan", "latent": 16, "architecture": "dcgan", "channels": [8, 16], "kernel": 3, "loss": "hinge",
                 "spectral_norm": true, "conditional": true, "ema_decay": 0.9
             }),
             settings: |t| (t.epochs, t.learning_rate) = (12, 2e-3),
