@@ -6,11 +6,12 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
+use super::find_version;
 use super::resolve::Resolved;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::document::{self, FieldError};
-use crate::inference::{Call, Input, Place, Reply, Terms, Verb};
+use crate::inference::{Call, CallError, Input, Place, Reply, Terms, Verb};
 use crate::store::ModelVersion;
 
 type Reader = fn(&Value) -> Result<Verb, FieldError>;
@@ -82,10 +83,13 @@ pub async fn ask(
         verb,
     };
     let source = Arc::clone(&found.source);
-    app.engine
-        .call(source, call, terms, Some(place))
-        .await
-        .map_err(Into::into)
+    let asked = app.engine.call(source, call, terms, Some(place)).await;
+    if let Err(CallError::Load(_)) = &asked {
+        // Deleted while the call waited: there is no such version any more, and nothing has failed.
+        let ModelVersion { name, version, .. } = &found.version;
+        find_version(app, &format!("{name}:{version}")).await?;
+    }
+    Ok(asked?)
 }
 
 fn require_input(verb: &Verb, input: Option<Input>) -> Result<Input> {
