@@ -131,8 +131,10 @@ struct Given {
 
 /// The tensors as the verb's rows and as options of it.
 fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>) -> Result<Given> {
-    let mut input = None;
-    let mut as_tensors = Vec::new();
+    let is_known = |tensor: &Tensor| takes.inputs.iter().any(|known| known.name == tensor.name);
+    if let Some(at) = tensors.iter().position(|tensor| !is_known(tensor)) {
+        return Err(unknown(&tensors[at].name, at, takes));
+    }
     let rows_given = tensors.iter().find(|t| t.name == "inputs").map(|t| t.rows);
     let needs_rows = takes
         .inputs
@@ -144,19 +146,12 @@ fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>
             "the tensor \"inputs\" is missing",
         ));
     }
+    let mut input = None;
+    let mut as_tensors = Vec::new();
     for (at, tensor) in tensors.into_iter().enumerate() {
         let wrong = |rule: String| Problem::field(format!("/inputs/{at}"), rule);
         let Some(known) = takes.inputs.iter().find(|known| known.name == tensor.name) else {
-            let names: Vec<&str> = takes.inputs.iter().map(|known| known.name).collect();
-            let names = if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(", ")
-            };
-            let name = tensor.name;
-            return Err(wrong(format!(
-                "there is no input \"{name}\"; inputs are: {names}"
-            )));
+            return Err(unknown(&tensor.name, at, takes));
         };
         // In memory an option's numbers are many times as large as a tensor's.
         let most = most_values(known, rows_given);
@@ -186,6 +181,17 @@ fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>
         }
     }
     Ok(Given { input, as_tensors })
+}
+
+fn unknown(name: &str, at: usize, takes: &Tensors) -> Problem {
+    let names: Vec<&str> = takes.inputs.iter().map(|known| known.name).collect();
+    let names = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let rule = format!("there is no input \"{name}\"; inputs are: {names}");
+    Problem::field(format!("/inputs/{at}"), rule)
 }
 
 /// Numbers in a tensor that goes with so many rows.
