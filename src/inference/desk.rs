@@ -58,7 +58,11 @@ impl Desk {
             ([call], [Ok(_)]) => resident.note(call, compute),
             // It would have taken longer still.
             ([call], [Err(CallError::Late)]) => resident.note_at_least(call, compute),
-            _ => resident.note_together(&calls, compute),
+            ([_, _, ..], replies) if replies.iter().all(Result::is_ok) => {
+                resident.note_together(&calls, compute);
+            }
+            // What was refused says nothing of what it would have taken.
+            _ => {}
         }
         let rows = orders.iter().map(Waiting::rows).sum::<usize>().max(1);
         let timing = |order: &Order| Timing {

@@ -57,8 +57,12 @@ impl Resident {
     pub fn is_long(&self, call: &Call) -> bool {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let each = seen.get(&kind(call)).copied();
-        let each = each.unwrap_or(self.parameters as f64 / MULTIPLICATIONS_A_SECOND);
-        each * self.work(call) > LONG.as_secs_f64()
+        each.unwrap_or_else(|| self.guess()) * self.work(call) > LONG.as_secs_f64()
+    }
+
+    /// Seconds for a row and step of what was not seen yet.
+    fn guess(&self) -> f64 {
+        self.parameters as f64 / MULTIPLICATIONS_A_SECOND
     }
 
     pub fn note(&self, call: &Call, took: Duration) {
@@ -71,7 +75,7 @@ impl Resident {
     pub fn note_at_least(&self, call: &Call, took: Duration) {
         let each = took.as_secs_f64() / self.work(call);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = seen.entry(kind(call)).or_insert(each);
+        let known = seen.entry(kind(call)).or_insert_with(|| self.guess());
         *known = known.max(each);
     }
 
@@ -213,6 +217,10 @@ mod tests {
         assert!(model.is_long(&generate(1, Some(9))));
         model.note_at_least(&generate(1, Some(9)), MS);
         assert!(model.is_long(&generate(1, Some(9))));
+        // One that was given up at once is no shorter than it looked.
+        assert!(model.is_long(&generate(1024, Some(99))));
+        model.note_at_least(&generate(1024, Some(99)), MS);
+        assert!(model.is_long(&generate(1024, Some(99))));
         // A row alone costs nearly as much a step as many do.
         model.note(&generate(256, Some(99_999)), 600_000 * MS);
         model.note(&generate(1, Some(99_999)), 15_000 * MS);

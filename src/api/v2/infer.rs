@@ -131,11 +131,19 @@ struct Given {
 
 /// The tensors as the verb's rows and as options of it.
 fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>) -> Result<Given> {
-    let is_known = |tensor: &Tensor| takes.inputs.iter().any(|known| known.name == tensor.name);
-    if let Some(at) = tensors.iter().position(|tensor| !is_known(tensor)) {
-        return Err(unknown(&tensors[at].name, at, takes));
-    }
-    let rows_given = tensors.iter().find(|t| t.name == "inputs").map(|t| t.rows);
+    let named: Vec<_> = tensors
+        .into_iter()
+        .enumerate()
+        .map(|(at, tensor)| {
+            let known = takes.inputs.iter().find(|known| known.name == tensor.name);
+            match known {
+                Some(known) => Ok((at, known, tensor)),
+                None => Err(unknown(&tensor.name, at, takes)),
+            }
+        })
+        .collect::<Result<_>>()?;
+    let main = named.iter().find(|(_, known, _)| known.name == "inputs");
+    let rows_given = main.map(|(_, _, tensor)| tensor.rows);
     let needs_rows = takes
         .inputs
         .iter()
@@ -148,20 +156,17 @@ fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>
     }
     let mut input = None;
     let mut as_tensors = Vec::new();
-    for (at, tensor) in tensors.into_iter().enumerate() {
+    for (at, known, tensor) in named {
         let wrong = |rule: String| Problem::field(format!("/inputs/{at}"), rule);
-        let Some(known) = takes.inputs.iter().find(|known| known.name == tensor.name) else {
-            return Err(unknown(&tensor.name, at, takes));
-        };
         // In memory an option's numbers are many times as large as a tensor's.
         let most = most_values(known, rows_given);
-        if known.name != "inputs" && tensor.values.len() > most {
-            let found = tensor.values.len();
-            return Err(wrong(format!(
-                "has {found} values, at most {most} go with these inputs"
-            )));
-        }
         if known.name != "inputs" {
+            let found = tensor.values.len();
+            if found > most {
+                return Err(wrong(format!(
+                    "has {found} values, at most {most} go with these inputs"
+                )));
+            }
             as_tensors.push((known.name, at));
         }
         let earlier = match known.name {
