@@ -28,9 +28,8 @@ static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
 /// The client's span that a request belongs to, where spans are sent.
 pub fn request_parent(headers: &HeaderMap) -> Option<String> {
-    headers
-        .get("traceparent")
-        .and_then(|said| traces::told(said.as_bytes()))
+    let said = traces::are_on().then(|| headers.get("traceparent"))??;
+    traces::told(said.as_bytes())
 }
 
 /// A request on its way in. Its path label is the route, so that ids do not multiply the series.

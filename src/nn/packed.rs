@@ -109,7 +109,8 @@ pub fn through(layers: &[Layer<'_>], x: &Tensor) -> Option<Tensor> {
     }
     let x = x.contiguous();
     let (width, units) = (last.packed.width as i64, last.packed.units as i64);
-    let mut out = Tensor::zeros([rows, width], (Kind::Float, Device::Cpu));
+    // Every value of it is written: each panel writes its columns of each row.
+    let mut out = Tensor::empty([rows, width], (Kind::Float, Device::Cpu));
     let cost: usize = layers.iter().map(|l| l.packed.panels.len() * COLUMNS).sum();
     let worth = many && usize::try_from(rows).ok()? * cost >= WORTH_SHARING;
     in_blocks(
@@ -118,7 +119,11 @@ pub fn through(layers: &[Layer<'_>], x: &Tensor) -> Option<Tensor> {
         worth,
         |x, out| block_through(layers, x, out),
     );
-    Some(out.narrow(1, 0, units))
+    Some(if units == width {
+        out
+    } else {
+        out.narrow(1, 0, units)
+    })
 }
 
 /// How many of the rows that are left are computed next. Seven or eight are two times three or four, rather than

@@ -1,5 +1,8 @@
 //! How the answer of a verb is written: JSON from flat buffers, npy, safetensors, or a picture.
 
+use std::io::{Cursor, Write};
+use std::time::Duration;
+
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -34,14 +37,21 @@ pub fn tell_timing(response: &mut Response, timing: Timing) {
 
 /// Where the time went, in milliseconds (the W3C's Server-Timing).
 fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
-    let ms = |time: std::time::Duration| time.as_secs_f64() * 1e3;
-    let text = format!(
-        "queue;dur={:.3}, compute;dur={:.3};desc=\"{} rows\"",
-        ms(timing.queue),
-        ms(timing.compute),
-        timing.batch_rows
+    let micros = |time: Duration| (time.as_micros() / 1000, time.as_micros() % 1000);
+    let (queue, compute, rows) = (
+        micros(timing.queue),
+        micros(timing.compute),
+        timing.batch_rows,
     );
-    let value = HeaderValue::from_str(&text).ok()?;
+    let mut text = Cursor::new([0; 128]);
+    write!(
+        text,
+        "queue;dur={}.{:03}, compute;dur={}.{:03};desc=\"{rows} rows\"",
+        queue.0, queue.1, compute.0, compute.1,
+    )
+    .ok()?;
+    let length = usize::try_from(text.position()).ok()?;
+    let value = HeaderValue::from_bytes(&text.get_ref()[..length]).ok()?;
     Some((HeaderName::from_static("server-timing"), value))
 }
 

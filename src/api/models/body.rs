@@ -59,8 +59,8 @@ fn rows(scanner: &mut Scanner) -> Option<Flat> {
     let mut width = None;
     scanner.list(|scanner| {
         let before = flat.values.len();
-        // A number and its comma are seldom more than ten bytes.
-        flat.values.reserve(width.unwrap_or(scanner.left() / 10));
+        // A number and its comma are seldom less than four bytes, and room that is not used costs nothing.
+        flat.values.reserve(width.unwrap_or(scanner.left() / 4));
         scanner.numbers(&mut flat.values, DEEPEST)?;
         let found = flat.values.len() - before;
         flat.rows += 1;
@@ -290,6 +290,15 @@ mod tests {
                 row.push(format!("{value:.6}"));
                 row.push(format!("{value:e}"));
             }
+            // Half-way between two floats, and what lies beside it: 17 digits and more.
+            #[expect(clippy::cast_precision_loss, reason = "24 bits")]
+            let float = 1024.0 + (bits >> 40) as f32 / 128.0;
+            let half = f64::midpoint(f64::from(float), f64::from(float.next_up()));
+            for value in [half.next_down(), half, half.next_up()] {
+                row.extend([value.to_string(), format!("{value:.14}")]);
+            }
+            row.push(format!("0.{bits}"));
+            row.push(format!("{}.{:07}", bits % 1000, bits >> 44));
         }
         let json = format!(r#"{{"inputs":[[{}]]}}"#, row.join(","));
         let (fast, slow) = (

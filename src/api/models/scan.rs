@@ -3,13 +3,26 @@
 
 use serde_json::Value;
 
-/// Powers of ten that a double holds exactly.
-const POWERS: [f64; 23] = [
+/// Digits of which every number fits 64 bits.
+const MOST_DIGITS: usize = 18;
+/// Powers of ten, all of which a double holds exactly.
+const POWERS: [f64; MOST_DIGITS + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
-    1e17, 1e18, 1e19, 1e20, 1e21, 1e22,
+    1e17, 1e18,
 ];
-/// Whole numbers up to this a double holds exactly.
-const EXACT: u64 = 1 << 53;
+const WHOLE_POWERS: [u64; 9] = [
+    1,
+    10,
+    100,
+    1_000,
+    10_000,
+    100_000,
+    1_000_000,
+    10_000_000,
+    100_000_000,
+];
+/// From here to its double the doubles are the whole numbers.
+const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
 
 pub(in crate::api) struct Scanner<'a> {
     bytes: &'a [u8],
@@ -111,73 +124,189 @@ impl<'a> Scanner<'a> {
             if scanner.peek()? == b'[' {
                 return scanner.numbers(values, below);
             }
-            values.push(scanner.number()?);
+            scanner.at = run(scanner.bytes, scanner.at, values)?;
             Some(())
         })
     }
+}
 
-    /// A number as JSON writes it: the nearest double, then the nearest float, as serde has it.
-    #[inline]
-    fn number(&mut self) -> Option<f32> {
-        let start = self.at;
-        let negative = self.bytes.get(self.at) == Some(&b'-');
-        self.at += usize::from(negative);
-        let whole_start = self.at;
-        let mut mantissa = self.digits(0);
-        let whole = self.at - whole_start;
-        if whole == 0 || whole > 1 && self.bytes[whole_start] == b'0' {
+/// Numbers from `at` on with a comma between each two; where the last of them ends. What is here and below keeps
+/// its place in a register: through a `Scanner` each number would wait for the place of the one before to come
+/// back from memory.
+fn run(bytes: &[u8], mut at: usize, values: &mut Vec<f32>) -> Option<usize> {
+    loop {
+        while let Some((value, next)) = fraction(bytes, at) {
+            values.push(value);
+            at = next;
+        }
+        let (value, end) = number(bytes, at)?;
+        values.push(value);
+        // As most write it: nothing before the comma, at most a space behind. All else is the caller's.
+        let behind = match bytes.get(end..)? {
+            [b',', b' ', ..] => end + 2,
+            [b',', ..] => end + 1,
+            _ => return Some(end),
+        };
+        match bytes.get(behind)? {
+            b'0'..=b'9' | b'-' => at = behind,
+            _ => return Some(end),
+        }
+    }
+}
+
+/// A number from 0 to 1, as most are that models read, with a comma and one more number behind, and where that
+/// one starts. What `number` does too, with half of its instructions; none is no verdict.
+#[inline]
+fn fraction(bytes: &[u8], at: usize) -> Option<(f32, usize)> {
+    let window = bytes.get(at..)?.first_chunk::<32>()?;
+    let [b'0', b'.', first @ ..] = window else {
+        return None;
+    };
+    let (mut mantissa, mut places) = leading_digits(*first.first_chunk()?);
+    for eight in 1..3 {
+        if places < 8 * eight {
+            break;
+        }
+        let (digits, count) = leading_digits(*first[8 * eight..].first_chunk()?);
+        mantissa = mantissa
+            .wrapping_mul(WHOLE_POWERS[count])
+            .wrapping_add(digits);
+        places += count;
+    }
+    if places == 0 || places > MOST_DIGITS || first[places] != b',' {
+        return None;
+    }
+    // Two ways rather than a sum: the next number need not wait to learn which it was.
+    let next = match first[places + 1] {
+        b'0'..=b'9' | b'-' => places + 1,
+        b' ' if matches!(first[places + 2], b'0'..=b'9' | b'-') => places + 2,
+        _ => return None,
+    };
+    let value = nearest(mantissa, places)?;
+    Some((value, at + 2 + next))
+}
+
+/// A number as JSON writes it, and where it ends: the nearest double, then the nearest float, as serde has it.
+#[inline]
+fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
+    let negative = bytes.get(start) == Some(&b'-');
+    let whole_start = start + usize::from(negative);
+    let (whole, mut at) = few_digits(bytes, whole_start);
+    let mut mantissa = whole;
+    let mut digits = at - whole_start;
+    if digits == 0 || digits > 1 && bytes[whole_start] == b'0' {
+        return None;
+    }
+    digits -= usize::from(whole == 0);
+    let mut places = 0;
+    if bytes.get(at) == Some(&b'.') {
+        let first = at + 1;
+        (mantissa, at) = more_digits(bytes, first, mantissa);
+        places = at - first;
+        if places == 0 {
             return None;
         }
-        let mut places = 0;
-        if self.bytes.get(self.at) == Some(&b'.') {
-            self.at += 1;
-            let first = self.at;
-            mantissa = self.digits(mantissa);
-            places = self.at - first;
-            if places == 0 {
-                return None;
-            }
-        }
-        let scientific = matches!(self.bytes.get(self.at), Some(b'e' | b'E'));
-        // Up to 18 digits the mantissa has not overflowed; what is not exact goes the long way.
-        let value = if !scientific && whole + places <= 18 && mantissa < EXACT {
-            let value = mantissa as f64 / POWERS[places];
-            if negative { -value } else { value }
-        } else {
-            self.long_way(start, scientific)?
+    }
+    let scientific = matches!(bytes.get(at), Some(b'e' | b'E'));
+    if !scientific
+        && digits + places <= MOST_DIGITS
+        && let Some(value) = nearest(mantissa, places)
+    {
+        return Some((if negative { -value } else { value }, at));
+    }
+    long_way(bytes, start, at)
+}
+
+/// Digits, of which there is mostly one. It wraps where there are too many.
+#[inline]
+fn few_digits(bytes: &[u8], mut at: usize) -> (u64, usize) {
+    let mut mantissa = 0u64;
+    while let Some(digit) = bytes.get(at).map(|b| b.wrapping_sub(b'0'))
+        && digit < 10
+    {
+        mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
+        at += 1;
+    }
+    (mantissa, at)
+}
+
+/// Reads on from `mantissa`, eight bytes at a time without a branch for each. It wraps where there are too many
+/// digits.
+#[inline]
+fn more_digits(bytes: &[u8], mut at: usize, mut mantissa: u64) -> (u64, usize) {
+    loop {
+        let Some(&eight) = bytes.get(at..).and_then(<[u8]>::first_chunk::<8>) else {
+            // Near the end of the bytes.
+            let (last, end) = few_digits(bytes, at);
+            let scale = WHOLE_POWERS[end - at];
+            return (mantissa.wrapping_mul(scale).wrapping_add(last), end);
         };
-        #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
-        let value = value as f32;
-        value.is_finite().then_some(value)
-    }
-
-    /// Reads on from `mantissa`, byte by byte: numbers are short, and eight at a time was no faster. It wraps
-    /// where there are too many digits.
-    #[inline]
-    fn digits(&mut self, mut mantissa: u64) -> u64 {
-        while let Some(digit) = self.bytes.get(self.at).map(|b| b.wrapping_sub(b'0'))
-            && digit < 10
-        {
-            mantissa = mantissa.wrapping_mul(10).wrapping_add(u64::from(digit));
-            self.at += 1;
+        let (digits, count) = leading_digits(eight);
+        mantissa = mantissa
+            .wrapping_mul(WHOLE_POWERS[count])
+            .wrapping_add(digits);
+        at += count;
+        if count < 8 {
+            return (mantissa, at);
         }
-        mantissa
     }
+}
 
-    fn long_way(&mut self, start: usize, scientific: bool) -> Option<f64> {
-        if scientific {
-            self.at += 1;
-            let signed = matches!(self.bytes.get(self.at), Some(b'+' | b'-'));
-            self.at += usize::from(signed);
-            let first = self.at;
-            self.digits(0);
-            if self.at == first {
-                return None;
-            }
+/// A number of which all but the exponent, which `at` points to if there is one, was read.
+#[cold]
+fn long_way(bytes: &[u8], start: usize, mut at: usize) -> Option<(f32, usize)> {
+    if matches!(bytes.get(at), Some(b'e' | b'E')) {
+        at += 1;
+        let signed = matches!(bytes.get(at), Some(b'+' | b'-'));
+        let first = at + usize::from(signed);
+        (_, at) = few_digits(bytes, first);
+        if at == first {
+            return None;
         }
-        std::str::from_utf8(&self.bytes[start..self.at])
-            .ok()?
-            .parse()
-            .ok()
     }
+    let value: f64 = std::str::from_utf8(&bytes[start..at]).ok()?.parse().ok()?;
+    #[expect(clippy::cast_possible_truncation, reason = "models compute in f32")]
+    let value = value as f32;
+    value.is_finite().then_some((value, at))
+}
+
+/// The digits at the head of `eight`, as a number, and how many there are.
+#[inline]
+fn leading_digits(eight: [u8; 8]) -> (u64, usize) {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let values = u64::from_le_bytes(eight) ^ EACH * 0x30;
+    // The highest bit of each byte that is ten or more.
+    let others = (((values & EACH * 0x7f) + EACH * (0x80 - 10)) | values) & EACH * 0x80;
+    let count = (others.trailing_zeros() / 8) as usize;
+    // To the end of the eight, behind zeros: nothing of what follows the digits is left. Twice, for none at all.
+    let aligned = values << (4 * (8 - count)) << (4 * (8 - count));
+    // Neighbours become numbers of two digits, then of four, then of eight.
+    let twos = (aligned.wrapping_mul(10) + (aligned >> 8)) & 0x00ff_00ff_00ff_00ff;
+    let fours = (twos.wrapping_mul(100) + (twos >> 16)) & 0x0000_ffff_0000_ffff;
+    let all = (fours.wrapping_mul(10_000) + (fours >> 32)) & 0xffff_ffff;
+    (all, count)
+}
+
+/// The float nearest to the double that is nearest to `mantissa` / 10^`places`; none where doubles do not tell.
+#[inline]
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    reason = "models compute in f32; what rounding loses is reckoned with"
+)]
+fn nearest(mantissa: u64, places: usize) -> Option<f32> {
+    /// Bits of a double that a float has not.
+    const BEYOND: u64 = (1 << 29) - 1;
+    const HALF_WAY: u64 = 1 << 28;
+    if mantissa < 1 << 52 {
+        // As `as`, but for what the processor's own conversion waits for: the register's last value.
+        let exact = f64::from_bits(TWO_TO_52.to_bits() | mantissa) - TWO_TO_52;
+        // The quotient of two that are exact is the nearest double itself.
+        return Some((exact / POWERS[places]) as f32);
+    }
+    // Mantissa and quotient are rounded: the nearest double is no more than two away. All of these become the same
+    // float unless the half between two floats lies among them. (None is so small that floats are sparser.)
+    let value = mantissa as f64 / POWERS[places];
+    let from_half = (value.to_bits() & BEYOND).abs_diff(HALF_WAY);
+    (from_half > 4).then_some(value as f32)
 }
