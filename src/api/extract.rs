@@ -1,5 +1,8 @@
 //! Extractors whose refusals are problems: JSON bodies, query strings, what the client accepts.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -50,11 +53,17 @@ pub async fn body_in_time<S: Send + Sync>(request: Request, state: &S) -> Result
 }
 
 async fn in_time(patience: Duration, body: impl Future<Output = Result<Bytes>>) -> Result<Bytes> {
+    let mut body = pin!(body);
+    // Mostly it is there already.
+    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await {
+        return read;
+    }
     let late = |_| {
         let text = format!("the body took longer than {} s", patience.as_secs());
         Problem::new(Code::BodyTooSlow, text)
     };
-    tokio::time::timeout(patience, body).await.map_err(late)?
+    let in_time = Box::pin(tokio::time::timeout(patience, body));
+    in_time.await.map_err(late)?
 }
 
 /// The media type of the body, without parameters.

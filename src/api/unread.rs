@@ -38,7 +38,7 @@ impl Unread {
         let Some(mut body) = self.0.filter(|body| !body.is_end_stream()) else {
             return;
         };
-        let _ = tokio::time::timeout(LONGEST, async {
+        let rest = tokio::time::timeout(LONGEST, async {
             let mut bytes = 0;
             while let Some(Ok(frame)) = poll_fn(|c| Pin::new(&mut body).poll_frame(c)).await {
                 bytes += frame.data_ref().map_or(0, Bytes::len);
@@ -46,8 +46,8 @@ impl Unread {
                     break;
                 }
             }
-        })
-        .await;
+        });
+        let _ = Box::pin(rest).await;
     }
 }
 

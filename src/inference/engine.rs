@@ -150,13 +150,13 @@ impl Engine {
         });
         if let Err(refused) = admitted {
             if let CallError::Full { .. } = refused {
-                tokio::time::sleep(pause()).await;
+                hold_back().await;
             }
             return Err(refused);
         }
         let reply = match terms.deadline {
             None => reply.await,
-            Some(at) => match tokio::time::timeout_at(at.into(), reply).await {
+            Some(at) => match Box::pin(tokio::time::timeout_at(at.into(), reply)).await {
                 Ok(reply) => reply,
                 Err(_) => {
                     self.0.0.note_late();
@@ -176,7 +176,7 @@ impl Engine {
         });
         // Among the long ones "full" is said within.
         if let Err(CallError::Full { .. }) = reply {
-            tokio::time::sleep(pause()).await;
+            hold_back().await;
         }
         reply
     }
@@ -186,13 +186,13 @@ impl Engine {
     }
 
     /// A place for a request, to be held until it is answered; asked for before a body is read that would be
-    /// read for nothing. Where there is none the refusal is late by a moment, see `pause`.
+    /// read for nothing. Where there is none the refusal is late by a moment, see `hold_back`.
     pub async fn enter(&self) -> Result<Place, CallError> {
         let refused = match self.0.0.enter() {
             Ok(place) => return Ok(place),
             Err(refused) => refused,
         };
-        tokio::time::sleep(pause()).await;
+        hold_back().await;
         Err(refused)
     }
 
@@ -248,12 +248,14 @@ impl Engine {
     }
 }
 
-/// How long a refusal is held back, about a quarter of a second. A client that asks again at once and then again
-/// would take the cores from those who were let in; one that heeds `Retry-After` waits longer anyway. Drawn,
-/// so that what came together does not come again together.
-pub(super) fn pause() -> Duration {
+/// Holds a refusal back, for about a quarter of a second. A client that asks again at once and then again would
+/// take the cores from those who were let in; one that heeds `Retry-After` waits longer anyway. Drawn, so that
+/// what came together does not come again together.
+pub(super) async fn hold_back() {
     let drawn = getrandom::u32().unwrap_or_default() % 300;
-    Duration::from_millis(100 + u64::from(drawn))
+    let pause = Duration::from_millis(100 + u64::from(drawn));
+    // Boxed: what few calls come to must not make the futures of all of them larger.
+    Box::pin(tokio::time::sleep(pause)).await;
 }
 
 /// What the thread has that keeps the models and answers quick calls.

@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, oneshot};
 
 use super::call::CallError;
 use super::door::full;
-use super::engine::{Engine, ModelSource, panic_text, pause};
+use super::engine::{Engine, ModelSource, hold_back, panic_text};
 use super::loader::load;
 use crate::artifacts::{Artifacts, weights};
 use crate::families::{Family, capabilities};
@@ -92,7 +92,7 @@ impl Engine {
     ) -> Result<T, CallError> {
         let Ok(place) = PLACES.try_acquire() else {
             let last = Duration::from_millis(self.errands().last.load(Ordering::Relaxed));
-            tokio::time::sleep(pause()).await;
+            hold_back().await;
             return Err(full(MOST_WAITING, last));
         };
         let (answer, done) = oneshot::channel();

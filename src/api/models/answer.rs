@@ -79,15 +79,17 @@ async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response>
         }
         Form::Png => {
             let headers = seed_header(&reply);
-            let png = picture_of(reply, found.range).await?;
+            let png = Box::pin(picture_of(reply, found.range)).await?;
             Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
         }
         Form::Json | Form::JsonLines | Form::EventStream => {
-            let body = serde_json::to_vec(&Answer {
+            let answer = Answer {
                 version: &found.version,
                 reply: &reply,
-            })
-            .map_err(|e| Problem::internal(&e))?;
+            };
+            // Most numbers and their commas are no longer than that.
+            let mut body = Vec::with_capacity(256 + 13 * answer.numbers());
+            serde_json::to_writer(&mut body, &answer).map_err(|e| Problem::internal(&e))?;
             Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
         }
     }
@@ -164,6 +166,14 @@ async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
 pub struct Answer<'a> {
     pub version: &'a ModelVersion,
     pub reply: &'a Reply,
+}
+
+impl Answer<'_> {
+    fn numbers(&self) -> usize {
+        let Reply { output, extras, .. } = self.reply;
+        let fields = std::iter::once(output).chain(extras);
+        fields.map(|field| field.values.len()).sum()
+    }
 }
 
 impl Serialize for Answer<'_> {

@@ -259,8 +259,10 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             return Err(Problem::new(Code::NotAcceptable, text));
         }
         None => input,
+        // Boxed, here and in what is called from here, is what few requests come to: a future is moved as a whole on
+        // its way through the router, for every request.
         Some(rows) => {
-            let dataset = input::dataset_of(app, &rows).await?;
+            let dataset = Box::pin(input::dataset_of(app, &rows)).await?;
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
                 // A stream asks for its rows one batch at a time, each at the queue.
@@ -272,7 +274,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
                     rows,
                     dataset,
                 };
-                return stream::answer(app, streamed, form).await;
+                return Box::pin(stream::answer(app, streamed, form)).await;
             }
             Some(input::referred(app, &dataset, &rows).await?)
         }
