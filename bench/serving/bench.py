@@ -5,7 +5,7 @@
 
 LATENTD, ECHO and CROWD are the binaries; PYTHON has torch, fastapi, uvicorn, litserve and bentoml (left out: no peers).
 wrk makes the load, on the same cores; CROWD that of the crowd. SECONDS_EACH is how long each measurement takes (5), REPEATS how often (3): the
-median is told. PARTS picks some of: peers, batches, crowd, generate.
+median is told. PARTS picks some of: peers, batches, crowd, generate, training.
 """
 import array
 import json
@@ -25,7 +25,7 @@ import urllib.request
 HERE = pathlib.Path(__file__).parent
 SECONDS = int(os.environ.get("SECONDS_EACH", "5"))
 REPEATS = int(os.environ.get("REPEATS", "3"))
-PARTS = os.environ.get("PARTS", "peers,batches,crowd,generate").split(",")
+PARTS = os.environ.get("PARTS", "peers,batches,crowd,generate,training").split(",")
 PATIENCE = 120
 
 
@@ -199,6 +199,31 @@ def beside_a_chain(base, url, body):
         chain.kill()
 
 
+def beside_training(server, url, body):
+    """One client, then 32, while nothing else runs and while a job trains with all cores it can get."""
+    def steps():
+        return server.ask("GET", f"/v1/jobs/{job['id']}")["progress"]["step"]
+
+    def pace(meanwhile):
+        before, start = steps(), time.perf_counter()
+        meanwhile()
+        return (steps() - before) / (time.perf_counter() - start)
+
+    clients = {1: "latentd encode, 1 connection", 32: "latentd encode, 32 connections"}
+    quiet = {n: measure(what, url, body, connections=n) for n, what in clients.items()}
+    model = {"kind": "autoencoder", "hidden": [1024, 512], "code": 64}
+    job = {"name": "beside", "dataset": "images", "model": model, "training": {"seed": 1, "epochs": 100000}}
+    job = server.ask("POST", "/v1/jobs", job)
+    while not steps():
+        time.sleep(0.05)
+    alone, busy, left = pace(lambda: time.sleep(2 * SECONDS)), {}, {}
+    for n in clients:
+        left[n] = pace(lambda: busy.update({n: measure(f"beside a training, {n}", url, body, connections=n)}))
+    server.ask("POST", f"/v1/jobs/{job['id']}/cancel")
+    print(f"{'training steps':34} {alone:10.0f} /s alone, " + ", ".join(f"{pace:.0f} beside {n}" for n, pace in left.items()))
+    return {f"{q} beside a training to quiet, {n}": busy[n][f"{q}_ms"] / quiet[n][f"{q}_ms"] for n in clients for q in ("p50", "p99")}
+
+
 def main():
     latentd, echo, generator = sys.argv[1:4]
     python = sys.argv[4] if len(sys.argv) > 4 else None
@@ -224,6 +249,8 @@ def main():
                 one.write_text('{"n":1}')
                 measure("DCGAN generate", server.base + "/v1/models/dcgan/generate", one)
                 beside_a_chain(server.base, url, body)
+            if "training" in PARTS:
+                ratios |= beside_training(server, url, body)
     print()
     for what, ratio in ratios.items():
         print(f"{what:46} {ratio:8.2f}")
