@@ -28,6 +28,7 @@ static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
 
 /// The client's span that a request belongs to, where spans are sent.
 pub fn request_parent(headers: &HeaderMap) -> Option<String> {
+    // Where they are not, no request pays for the look-up.
     let said = traces::are_on().then(|| headers.get("traceparent"))??;
     traces::told(said.as_bytes())
 }

@@ -126,7 +126,7 @@ impl Engine {
         Ok(Self(Arc::new(Handle(door, errands))))
     }
 
-    /// Queues a call and waits for its answer; refused at once when the queue is full, and given up at
+    /// Queues a call and waits for its answer; refused when the queue is full, a moment later, and given up at
     /// its deadline, whatever the thread is doing then. `place` is the caller's, if it asked for one.
     pub async fn call(
         &self,

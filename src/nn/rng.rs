@@ -163,7 +163,8 @@ pub fn values_mut(tensor: &mut Tensor) -> &mut [f32] {
     if tensor.numel() == 0 {
         return &mut [];
     }
-    // SAFETY: as above; the callers own the storage alone, so no other view sees the writes.
+    // SAFETY: as above; the callers own the storage alone, so no other view sees the writes. What libtorch has not
+    // filled yet is some number or other: any four bytes are a float, and the callers write before they read.
     unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast::<f32>(), tensor.numel()) }
 }
 

@@ -46,7 +46,8 @@ fn scan(bytes: &[u8]) -> Option<Document> {
         match key {
             "inputs" if document.inputs.is_none() => document.inputs = Some(rows(scanner)?),
             "inputs" => return None,
-            "rows" => document.rows = Some(serde_json::from_value(scanner.value()?).ok()?),
+            "rows" if document.rows.is_none() => document.rows = Some(scanner.value()?),
+            "rows" => return None,
             _ => drop(document.options.insert(key.to_owned(), scanner.value()?)),
         }
         Some(())
@@ -59,13 +60,17 @@ fn rows(scanner: &mut Scanner) -> Option<Flat> {
     let mut width = None;
     scanner.list(|scanner| {
         let before = flat.values.len();
-        // A number and its comma are seldom less than four bytes, and room that is not used costs nothing.
+        // A number and its comma are seldom less than four bytes.
         flat.values.reserve(width.unwrap_or(scanner.left() / 4));
         scanner.numbers(&mut flat.values, DEEPEST)?;
         let found = flat.values.len() - before;
         flat.rows += 1;
         (*width.get_or_insert(found) == found).then_some(())
     })?;
+    // What stood behind the rows was no row.
+    if flat.values.capacity() / 8 > flat.values.len() {
+        flat.values.shrink_to_fit();
+    }
     Some(flat)
 }
 
@@ -297,6 +302,13 @@ mod tests {
             for value in [half.next_down(), half, half.next_up()] {
                 row.extend([value.to_string(), format!("{value:.14}")]);
             }
+            // Below one, as far out as 18 places reach.
+            for scale in [2e-3, 4e-3, 8e-3] {
+                #[expect(clippy::cast_possible_truncation, reason = "some float is wanted")]
+                let float = (scale * (1.0 + (bits >> 11) as f64 / (1u64 << 53) as f64)) as f32;
+                let half = f64::midpoint(f64::from(float), f64::from(float.next_up()));
+                row.extend([format!("{half:.18}"), format!("{half:.17}")]);
+            }
             row.push(format!("0.{bits}"));
             row.push(format!("{}.{:07}", bits % 1000, bits >> 44));
         }
@@ -331,12 +343,37 @@ mod tests {
             r#"{"inputs":[[1]],}"#,
             r#"{"inputs":null}"#,
             r#"{"rows":3}"#,
+            r#"{"rows":{"dataset":"a","dataset":"b"}}"#,
+            r#"{"rows":{"dataset":"a"},"rows":{"dataset":"b"}}"#,
+            r#"{"inputs":[[0.0e100000]]}"#,
             r#"{"inp\u0075ts":[[1]]}"#,
             r#"{"inputs":[["1"]]}"#,
             r#"{"inputs":[[[[[[[1]]]]]]]}"#,
             r#"{"inputs":[[-]]}"#,
             r#"{"inputs":[[1 2]]}"#,
         ] {
+            assert!(scan(json.as_bytes()).is_none(), "{json}");
+        }
+        // The same where there is room to read ahead.
+        let behind = ",0.25".repeat(20);
+        for number in [
+            "0.5,",
+            "0.5,01",
+            "0.5, -",
+            "0.5, ",
+            "0.5,,0.5",
+            "0.5e",
+            "0.",
+            "00.5",
+            "0.5 0.5",
+            "0.5,\"1\"",
+            "0.5.5",
+            "0.-5",
+            "0.5,+1",
+            "-0.5,-",
+            "0.5]",
+        ] {
+            let json = format!(r#"{{"inputs":[[{number}{behind}]]}}"#);
             assert!(scan(json.as_bytes()).is_none(), "{json}");
         }
     }

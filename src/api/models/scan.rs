@@ -1,7 +1,7 @@
 //! JSON read at the speed of its bytes: what is plainly right, and nothing else. `None` means "ask serde",
 //! which decides and says what is wrong. Both read the same numbers (`body` tests it).
 
-use serde_json::Value;
+use serde::de::DeserializeOwned;
 
 /// Digits of which every number fits 64 bits.
 const MOST_DIGITS: usize = 18;
@@ -74,10 +74,10 @@ impl<'a> Scanner<'a> {
         Some(key)
     }
 
-    /// Whatever stands here.
-    pub fn value(&mut self) -> Option<Value> {
+    /// Whatever stands here, by its type: what an object holds twice is seen.
+    pub fn value<T: DeserializeOwned>(&mut self) -> Option<T> {
         let rest = &self.bytes[self.at..];
-        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<Value>();
+        let mut values = serde_json::Deserializer::from_slice(rest).into_iter::<T>();
         let value = values.next()?.ok()?;
         self.at += values.byte_offset();
         Some(value)
@@ -197,6 +197,7 @@ fn number(bytes: &[u8], start: usize) -> Option<(f32, usize)> {
     if digits == 0 || digits > 1 && bytes[whole_start] == b'0' {
         return None;
     }
+    // A zero alone; where the whole has wrapped to nothing there are too many digits either way.
     digits -= usize::from(whole == 0);
     let mut places = 0;
     if bytes.get(at) == Some(&b'.') {
@@ -260,7 +261,8 @@ fn long_way(bytes: &[u8], start: usize, mut at: usize) -> Option<(f32, usize)> {
         let signed = matches!(bytes.get(at), Some(b'+' | b'-'));
         let first = at + usize::from(signed);
         (_, at) = few_digits(bytes, first);
-        if at == first {
+        // The standard library stops to count at 65536, serde does not.
+        if !(first + 1..first + 5).contains(&at) {
             return None;
         }
     }
@@ -274,9 +276,9 @@ fn long_way(bytes: &[u8], start: usize, mut at: usize) -> Option<(f32, usize)> {
 #[inline]
 fn leading_digits(eight: [u8; 8]) -> (u64, usize) {
     const EACH: u64 = 0x0101_0101_0101_0101;
-    let values = u64::from_le_bytes(eight) ^ EACH * 0x30;
+    let values = u64::from_le_bytes(eight) ^ (EACH * 0x30);
     // The highest bit of each byte that is ten or more.
-    let others = (((values & EACH * 0x7f) + EACH * (0x80 - 10)) | values) & EACH * 0x80;
+    let others = (((values & (EACH * 0x7f)) + EACH * (0x80 - 10)) | values) & (EACH * 0x80);
     let count = (others.trailing_zeros() / 8) as usize;
     // To the end of the eight, behind zeros: nothing of what follows the digits is left. Twice, for none at all.
     let aligned = values << (4 * (8 - count)) << (4 * (8 - count));
@@ -304,7 +306,7 @@ fn nearest(mantissa: u64, places: usize) -> Option<f32> {
         // The quotient of two that are exact is the nearest double itself.
         return Some((exact / POWERS[places]) as f32);
     }
-    // Mantissa and quotient are rounded: the nearest double is no more than two away. All of these become the same
+    // From here to 2^53 the check is for nothing. Beyond, mantissa and quotient are rounded: the nearest double is no more than two away. All of these become the same
     // float unless the half between two floats lies among them. (None is so small that floats are sparser.)
     let value = mantissa as f64 / POWERS[places];
     let from_half = (value.to_bits() & BEYOND).abs_diff(HALF_WAY);

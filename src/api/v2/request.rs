@@ -136,13 +136,14 @@ fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8])
 /// The head, if there is nothing about it to explain.
 fn scan(head: &[u8]) -> Option<InferenceRequest> {
     let mut scanner = Scanner::new(head);
-    let (mut inputs, mut rest) = (None, Map::new());
+    let (mut inputs, mut outputs, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
+        if key == "outputs" {
+            return outputs.replace(scanner.value()?).is_none().then_some(());
+        }
         if key != "inputs" {
-            return rest
-                .insert(key.to_owned(), scanner.value()?)
-                .is_none()
-                .then_some(());
+            let value: Value = scanner.value()?;
+            return rest.insert(key.to_owned(), value).is_none().then_some(());
         }
         let mut tensors = Vec::new();
         scanner.list(|scanner| {
@@ -152,26 +153,33 @@ fn scan(head: &[u8]) -> Option<InferenceRequest> {
         inputs.replace(tensors).is_none().then_some(())
     })?;
     let request: InferenceRequest = serde_json::from_value(Value::Object(rest)).ok()?;
-    scanner
-        .end()
-        .then_some(InferenceRequest { inputs, ..request })
+    scanner.end().then_some(InferenceRequest {
+        inputs,
+        outputs: outputs.flatten(),
+        ..request
+    })
 }
 
 fn scan_input(scanner: &mut Scanner) -> Option<InferenceInput> {
-    let (mut data, mut rest) = (None, Map::new());
+    let (mut data, mut parameters, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
+        if key == "parameters" {
+            return parameters.replace(scanner.value()?).is_none().then_some(());
+        }
         if key != "data" {
-            return rest
-                .insert(key.to_owned(), scanner.value()?)
-                .is_none()
-                .then_some(());
+            let value: Value = scanner.value()?;
+            return rest.insert(key.to_owned(), value).is_none().then_some(());
         }
         let mut values = Vec::new();
         scanner.numbers(&mut values, DEEPEST)?;
         data.replace(Numbers(values)).is_none().then_some(())
     })?;
     let input: InferenceInput = serde_json::from_value(Value::Object(rest)).ok()?;
-    Some(InferenceInput { data, ..input })
+    Some(InferenceInput {
+        data,
+        parameters: parameters.flatten(),
+        ..input
+    })
 }
 
 #[cfg(test)]
