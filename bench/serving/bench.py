@@ -35,6 +35,25 @@ def free_port():
         return s.getsockname()[1]
 
 
+def descendants(pid):
+    children = [int(child) for listed in pathlib.Path(f"/proc/{pid}/task").glob("*/children") for child in listed.read_text().split()]
+    return children + [pid for child in children for pid in descendants(child)]
+
+
+def is_alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def send(pid, signal_number):
+    try:
+        os.kill(pid, signal_number)
+    except ProcessLookupError:
+        pass
+
+
 class Server:
     """A process that answers on a port; it and its children go with the block."""
 
@@ -55,11 +74,16 @@ class Server:
         self.ready_after = time.perf_counter() - start
 
     def stop(self):
-        try:
-            os.killpg(self.process.pid, signal.SIGTERM)
-            self.process.wait(timeout=15)
-        except (ProcessLookupError, subprocess.TimeoutExpired):
-            os.killpg(self.process.pid, signal.SIGKILL)
+        """Nothing of it is left: BentoML's workers have sessions of their own and outlive it, busy with what was asked last."""
+        family = descendants(self.process.pid)
+        for pid in (self.process.pid, *family):
+            send(pid, signal.SIGTERM)
+        end = time.monotonic() + 15
+        while (self.process.poll() is None or any(map(is_alive, family))) and time.monotonic() < end:
+            time.sleep(0.05)
+        for pid in (self.process.pid, *family):
+            send(pid, signal.SIGKILL)
+        self.process.wait()
 
     def __enter__(self):
         return self
@@ -216,11 +240,13 @@ def beside_training(server, url, body):
     job = server.ask("POST", "/v1/jobs", job)
     while not steps():
         time.sleep(0.05)
+        if server.ask("GET", f"/v1/jobs/{job['id']}")["status"] not in ("queued", "running"):
+            raise SystemExit("the job that was to train beside the calls ended before its first step")
     alone, busy, left = pace(lambda: time.sleep(2 * SECONDS)), {}, {}
     for n in clients:
         left[n] = pace(lambda: busy.update({n: measure(f"beside a training, {n}", url, body, connections=n)}))
     server.ask("POST", f"/v1/jobs/{job['id']}/cancel")
-    print(f"{'training steps':34} {alone:10.0f} /s alone, " + ", ".join(f"{pace:.0f} beside {n}" for n, pace in left.items()))
+    print(f"{'training steps':34} {alone:10.0f} /s alone, " + ", ".join(f"{steps_left:.0f} beside {n}" for n, steps_left in left.items()))
     return {f"{q} beside a training to quiet, {n}": busy[n][f"{q}_ms"] / quiet[n][f"{q}_ms"] for n in clients for q in ("p50", "p99")}
 
 

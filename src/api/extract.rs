@@ -1,8 +1,5 @@
 //! Extractors whose refusals are problems: JSON bodies, query strings, what the client accepts.
 
-use std::future::poll_fn;
-use std::pin::pin;
-use std::task::Poll;
 use std::time::Duration;
 
 use axum::body::Bytes;
@@ -49,21 +46,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// [`body`] of a request that others wait for.
 pub async fn body_in_time<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    in_time(PATIENCE, body(request, state)).await
+    // Boxed, as what calls it is moved as a whole, several times for each request.
+    Box::pin(in_time(PATIENCE, body(request, state))).await
 }
 
 async fn in_time(patience: Duration, body: impl Future<Output = Result<Bytes>>) -> Result<Bytes> {
-    let mut body = pin!(body);
-    // Mostly it is there already.
-    if let Poll::Ready(read) = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await {
-        return read;
-    }
     let late = |_| {
         let text = format!("the body took longer than {} s", patience.as_secs());
         Problem::new(Code::BodyTooSlow, text)
     };
-    let in_time = Box::pin(tokio::time::timeout(patience, body));
-    in_time.await.map_err(late)?
+    tokio::time::timeout(patience, body).await.map_err(late)?
 }
 
 /// The media type of the body, without parameters.

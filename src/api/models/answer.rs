@@ -37,10 +37,11 @@ pub fn tell_timing(response: &mut Response, timing: Timing) {
 
 /// Where the time went, in milliseconds (the W3C's Server-Timing).
 fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
-    let micros = |time: Duration| (time.as_micros() / 1000, time.as_micros() % 1000);
+    // Whole numbers are written faster than others.
+    let split = |time: Duration| (time.as_micros() / 1000, time.as_micros() % 1000);
     let (queue, compute, rows) = (
-        micros(timing.queue),
-        micros(timing.compute),
+        split(timing.queue),
+        split(timing.compute),
         timing.batch_rows,
     );
     let mut text = Cursor::new([0; 128]);

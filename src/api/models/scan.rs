@@ -155,7 +155,7 @@ fn run(bytes: &[u8], mut at: usize, values: &mut Vec<f32>) -> Option<usize> {
 }
 
 /// A number from 0 to 1, as most are that models read, with a comma and one more number behind, and where that
-/// one starts. What `number` does too, with half of its instructions; none is no verdict.
+/// one starts. `number` reads it too, with more checks; none is no verdict.
 #[inline]
 fn fraction(bytes: &[u8], at: usize) -> Option<(f32, usize)> {
     let window = bytes.get(at..)?.first_chunk::<32>()?;
@@ -306,8 +306,9 @@ fn nearest(mantissa: u64, places: usize) -> Option<f32> {
         // The quotient of two that are exact is the nearest double itself.
         return Some((exact / POWERS[places]) as f32);
     }
-    // From here to 2^53 the check is for nothing. Beyond, mantissa and quotient are rounded: the nearest double is no more than two away. All of these become the same
-    // float unless the half between two floats lies among them. (None is so small that floats are sparser.)
+    // From here to 2^53 the check is for nothing. Beyond, mantissa and quotient are rounded: the nearest double is no
+    // more than two away. All of these become the same float unless the half between two floats lies among them.
+    // (None is so small that floats are sparser.)
     let value = mantissa as f64 / POWERS[places];
     let from_half = (value.to_bits() & BEYOND).abs_diff(HALF_WAY);
     (from_half > 4).then_some(value as f32)

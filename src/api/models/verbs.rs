@@ -300,3 +300,18 @@ fn require_streamable(form: Form) -> Result<()> {
     );
     Err(Problem::field("/rows/limit", rule))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size_of_future<A, B, C, R>(_: impl Fn(A, B, C) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn a_call_is_light_to_move() {
+        let bytes = size_of_future(encode);
+        assert!(bytes < 3072, "{bytes} bytes");
+    }
+}
