@@ -33,14 +33,15 @@ ENV LIBTORCH=/opt/libtorch/torch
 # Without a source of its own the package still compiles every dependency, and that layer is used
 # again until the list of dependencies changes.
 COPY Cargo.toml Cargo.lock build.rs ./
-RUN mkdir -p src tests/it \
+COPY crates/models/Cargo.toml crates/models/build.rs crates/models/
+RUN mkdir -p src tests/it crates/models/src \
     && echo 'fn main() {}' >src/main.rs \
-    && touch src/lib.rs tests/it/main.rs \
+    && touch src/lib.rs tests/it/main.rs crates/models/src/lib.rs \
     && cargo build --release --locked \
-    && rm -rf src tests
+    && rm -rf src tests crates/models/src
 COPY . .
 # The files just copied can be older than the placeholders that were compiled above.
-RUN touch src/*.rs && cargo build --release --locked
+RUN touch src/*.rs crates/models/src/*.rs && cargo build --release --locked
 # The binary looks for libtorch in lib/ beside itself, and libtorch looks for the NVIDIA libraries
 # in ../../nvidia as seen from there. The wheels' terms go along with the libraries.
 WORKDIR /out

@@ -60,7 +60,7 @@ check: fmt-check scripts-check clippy doc deny openapi-check docker-check test #
 
 .PHONY: test
 test: ## run all tests
-	RUST_TEST_THREADS=2 $(CARGO) test --release
+	RUST_TEST_THREADS=2 $(CARGO) test --release --workspace
 
 .PHONY: test-faults
 test-faults: ## kill, stop, fill, damage, lock and misdate: LATENTD_FAULT_ROUNDS rounds (200) from LATENTD_FAULT_SEED (1)
@@ -80,11 +80,11 @@ fmt-check: ## check that the source is formatted
 
 .PHONY: clippy
 clippy: ## lint the source; a warning is an error
-	$(CARGO) clippy --release --all-targets -- -D warnings
+	$(CARGO) clippy --release --workspace --all-targets -- -D warnings
 
 .PHONY: doc
 doc: ## build the source documentation; a warning is an error
-	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items
 
 .PHONY: deny
 deny: ## check licences, sources and advisories of the dependencies (needs cargo-deny)
@@ -112,6 +112,6 @@ docker-check: ## check the Dockerfile and docker-compose.yml, as far as the tool
 .PHONY: scripts-check
 scripts-check: ## check the shell and Python scripts
 	for script in scripts/*.sh .ci/run; do bash -n "$$script"; done
-	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py tests/golden/*.py tests/onnx/*.py tests/tritonclient/*.py bench/serving/*.py
+	python3 -c 'import ast, sys; [ast.parse(open(f).read(), f) for f in sys.argv[1:]]' scripts/*.py crates/models/tests/golden/*.py crates/models/tests/onnx/*.py tests/tritonclient/*.py bench/serving/*.py
 	if command -v shellcheck >/dev/null; then shellcheck scripts/*.sh .ci/run; \
 	else echo "scripts-check: shellcheck is not installed, skipped"; fi

@@ -3,22 +3,16 @@
 
 pub mod api;
 pub mod app;
-pub mod artifacts;
 pub mod config;
-pub mod data;
-pub mod document;
-pub mod evaluate;
-pub mod families;
 pub mod inference;
 pub mod jobs;
 pub mod leave;
 pub mod machine;
-pub mod nn;
-pub mod onnx;
 pub mod spec;
 pub mod store;
 pub mod telemetry;
 pub mod traces;
-pub mod train;
 pub mod webhooks;
 pub mod worker;
+
+pub use latentd_models::{artifacts, data, document, evaluate, families, nn, onnx, train, verbs};

@@ -11,8 +11,8 @@ use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
 
 use super::request_id;
-use crate::inference::call::Timing;
 use crate::traces;
+use crate::verbs::call::Timing;
 
 /// The series of one route, method and status.
 #[derive(Clone)]

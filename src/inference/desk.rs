@@ -3,7 +3,6 @@
 use std::sync::{Arc, Weak};
 use std::time::Instant;
 
-use super::call::{Call, CallError, Reply, Timing};
 use super::door::{Door, Line};
 use super::engine::{EngineConfig, Order};
 use super::merge;
@@ -12,6 +11,7 @@ use super::queue::{Trigger, Waiting, is_late};
 use super::resident::Resident;
 use super::statistics::Batch;
 use crate::nn::chain;
+use crate::verbs::call::{Call, CallError, Reply, Timing};
 
 /// What a thread that computes has of its own.
 pub(super) struct Desk {

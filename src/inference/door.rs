@@ -11,13 +11,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::call::CallError;
 use super::crowd::Crowd;
 use super::engine::{ModelSource, Order, seconds_for};
 use super::queue::{Bounds, Next, Queue, Trigger};
 use super::registry::LoadedModel;
 use super::resident::Resident;
 use super::statistics::Statistics;
+use crate::verbs::call::CallError;
 use aside::SetAside;
 use long::Handed;
 

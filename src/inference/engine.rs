@@ -7,7 +7,6 @@ use serde_json::Value;
 use tch::Device;
 use tokio::sync::oneshot;
 
-use super::call::{Call, CallError, Reply, Verb};
 use super::desk::Desk;
 use super::door::{Command, Door, Line, Place, Work};
 use super::errand::Errands;
@@ -17,6 +16,7 @@ use super::registry::{LoadedModel, Registry};
 use super::statistics::ModelStatistics;
 use crate::artifacts::Artifacts;
 use crate::nn::model::DataFacts;
+use crate::verbs::call::{Call, CallError, Reply, Verb};
 
 /// A published version, with all that loading it takes.
 #[derive(Debug, Clone, PartialEq)]

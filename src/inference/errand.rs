@@ -11,16 +11,17 @@ use std::time::{Duration, Instant};
 use tch::Device;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::call::CallError;
 use super::door::full;
 use super::engine::{Engine, ModelSource, hold_back, panic_text};
 use super::loader::load;
 use crate::artifacts::{Artifacts, weights};
-use crate::families::{Family, capabilities};
+use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
 use crate::nn::model::Model;
 use crate::onnx::Label;
+use crate::verbs::call::CallError;
+use crate::verbs::capabilities;
 
 /// It answers by itself, and throws nothing.
 type Errand = Box<dyn FnOnce(&Artifacts) + Send>;

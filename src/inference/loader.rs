@@ -6,18 +6,19 @@ use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
-use super::call::{Call, CallError, Input, Verb};
 use super::door::{Command, Door};
 use super::engine::{ModelSource, panic_text};
 use super::resident::Resident;
 use crate::artifacts::{Artifacts, weights};
-use crate::families::{Family, capabilities};
+use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::model::Model;
 use crate::nn::options::{
     DecodeOptions, EncodeOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::nn::rng::Rng;
+use crate::verbs::call::{Call, CallError, Input, Verb};
+use crate::verbs::capabilities;
 
 /// The model of a version, read from disk, and the bytes of its weights.
 pub fn load(

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use super::call::{Call, CallError, Field, Input, Reply};
 use super::engine::panic_text;
 use crate::nn::chain::GivenUp;
 use crate::nn::model::{DataFacts, Model};
+use crate::verbs::call::{Call, CallError, Field, Input, Reply};
 
 /// The answer to each call, in order, and the time that the model took. Calls that are wrong are told so and do not touch the others.
 pub(super) fn answer(

@@ -2,8 +2,6 @@
 //! is said at the door. What waited while it computed is its next batch. Calls that would keep others waiting it
 //! hands to a second thread, whose line may be full when the first is not.
 
-mod answer;
-pub mod call;
 mod crowd;
 mod desk;
 mod door;
@@ -17,7 +15,7 @@ pub mod registry;
 mod resident;
 pub mod statistics;
 
-pub use call::{Call, CallError, Input, Reply, Verb};
+pub use crate::verbs::{Call, CallError, Input, Reply, Verb};
 pub use door::Place;
 pub use engine::{Engine, EngineConfig, ModelSource, Terms};
 pub use errand::Tried;

@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::call::CallError;
 use super::door::Door;
 use super::engine::{ModelSource, Order};
 use super::loader::Loader;
 use super::queue::{Waiting, is_late};
 use super::resident::Resident;
+use crate::verbs::call::CallError;
 
 /// A model in memory, as told to those who ask.
 #[derive(Debug, Clone, PartialEq, Eq)]

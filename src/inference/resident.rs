@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use super::call::{Call, Verb};
 use crate::nn::chain;
 use crate::nn::model::Model;
+use crate::verbs::call::{Call, Verb};
 
 pub(super) struct Resident {
     pub model: Box<dyn Model>,
@@ -118,12 +118,12 @@ fn kind(call: &Call) -> Kind {
 mod tests {
     use tch::Tensor;
 
-    use super::super::call::Input;
     use super::*;
     use crate::nn::Tensors;
     use crate::nn::model::{BadOption, Sampler};
     use crate::nn::options::{EncodeOptions, GenerateOptions, InterpolateOptions};
     use crate::nn::rng::Rng;
+    use crate::verbs::call::Input;
 
     /// A model of long chains that is never asked.
     struct Silent;

@@ -16,9 +16,9 @@ use crate::api::problem::{Problem, Result};
 use crate::data::npy;
 use crate::data::tensors::{self, Named, Values};
 use crate::inference::Reply;
-use crate::inference::call::{Field, Timing};
 use crate::store::ModelVersion;
 use crate::traces;
+use crate::verbs::call::{Field, Timing};
 
 pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
     let timing = reply.timing;

@@ -1,6 +1,6 @@
 """Runs ONNX files with onnxruntime and compares what comes out with what should.
 
-    python tests/onnx/check.py FOLDER
+    python crates/models/tests/onnx/check.py FOLDER
 
 FOLDER holds a folder for each case: model.onnx, in.<name>.npy for each input, out.<name>.npy for
 each output, and a title. Needs onnxruntime, onnx and numpy. Ends with 1 if anything is off by more

@@ -91,7 +91,7 @@ impl Asked<'_> {
     fn part<T>(&self, part: Option<T>) -> Result<T> {
         part.ok_or_else(|| CallError::Unsupported {
             verb: self.call.verb.name(),
-            offered: crate::families::capabilities(self.model),
+            offered: super::capabilities(self.model),
         })
     }
 

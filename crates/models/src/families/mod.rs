@@ -186,26 +186,6 @@ fn stored<D: Define>(value: &Value) -> Result<D::Spec, FamilyError> {
     document::read(value, "/model").map_err(FamilyError::Spec)
 }
 
-/// The verbs a model answers: computed from the parts it has.
-pub fn capabilities(model: &dyn Model) -> Vec<&'static str> {
-    let offers = [
-        ("encode", model.encoder().is_some()),
-        ("decode", model.decoder().is_some()),
-        ("reconstruct", model.reconstructor().is_some()),
-        ("denoise", model.denoiser().is_some()),
-        ("generate", model.sampler().is_some()),
-        ("score", model.scorer().is_some()),
-        ("inpaint", model.inpainter().is_some()),
-        ("interpolate", model.interpolator().is_some()),
-        ("predict", model.predictor().is_some()),
-    ];
-    offers
-        .into_iter()
-        .filter(|(_, offered)| *offered)
-        .map(|(verb, _)| verb)
-        .collect()
-}
-
 /// A width of a layer: at least one unit.
 fn require_width(rules: &mut Rules, pointer: &str, width: i64) {
     rules.require(

@@ -14,8 +14,7 @@ use tch::{Device, Kind, Tensor};
 use super::Tried;
 use super::trial::{Trial, bytes_of, trials};
 use crate::artifacts::weights;
-use crate::families::{Family, capabilities};
-use crate::inference::{Call, Input, Verb};
+use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
 use crate::nn::model::{DataFacts, Model, Rows};
@@ -25,6 +24,8 @@ use crate::onnx::Label;
 use crate::onnx::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::train::Cursor;
 use crate::train::settings::Training;
+use crate::verbs::capabilities;
+use crate::verbs::{Call, Input, Verb};
 
 const ROWS: usize = 7;
 

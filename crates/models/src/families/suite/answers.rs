@@ -7,8 +7,6 @@ use tch::{Device, Kind, Tensor};
 use super::Tried;
 use super::trial::{Digits, Trial, bytes_of, trials};
 use crate::artifacts::weights;
-use crate::families::capabilities;
-use crate::inference::{Call, Input, Reply, Verb};
 use crate::nn::Tensors;
 use crate::nn::model::{Model, Rows};
 use crate::nn::options::{
@@ -17,6 +15,8 @@ use crate::nn::options::{
 };
 use crate::nn::rng::Rng;
 use crate::train::Cursor;
+use crate::verbs::capabilities;
+use crate::verbs::{Call, Input, Reply, Verb};
 
 /// A call of each verb that needs no more than rows: on `count` test digits from the first.
 fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, Box<dyn Error>> {
