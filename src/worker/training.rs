@@ -14,7 +14,7 @@ use super::{Layout, now_ms};
 use crate::artifacts::{Artifacts, weights};
 use crate::data::SplitFiles;
 use crate::data::split::Split;
-use crate::families::{self, Family, FamilyError};
+use crate::families::{Family, FamilyError};
 use crate::jobs::Job;
 use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
@@ -314,7 +314,7 @@ pub(super) fn publish(
             .values()
             .map(|t| i64::try_from(t.numel()).unwrap_or(i64::MAX))
             .sum(),
-        capabilities: families::capabilities(model)
+        capabilities: crate::verbs::capabilities(model)
             .into_iter()
             .map(str::to_owned)
             .collect(),

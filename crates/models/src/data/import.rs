@@ -9,7 +9,7 @@
 pub(crate) mod archive;
 mod arrays;
 mod column;
-pub(crate) mod element;
+pub mod element;
 mod idx;
 mod npz;
 mod shape;

@@ -143,7 +143,7 @@ pub(crate) fn invalid(message: impl Into<String>) -> ImportError {
 }
 
 /// Writes a shape as people read it: `60000 x 28 x 28`.
-pub(crate) fn show_dims<T: ToString>(dims: &[T]) -> String {
+pub fn show_dims<T: ToString>(dims: &[T]) -> String {
     let parts: Vec<String> = dims.iter().map(ToString::to_string).collect();
     parts.join(" x ")
 }

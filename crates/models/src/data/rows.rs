@@ -19,7 +19,7 @@ use super::{Dtype, ImportError};
 compile_error!("canonical files are little-endian and mapped as they are");
 
 /// What a stored u8 is multiplied by on its way to a model.
-pub(crate) const U8_SCALE: f32 = 1.0 / 255.0;
+pub const U8_SCALE: f32 = 1.0 / 255.0;
 
 /// Why rows could not be gathered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -6,7 +6,7 @@
 
 /// A number type, whatever its byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Element {
+pub enum Element {
     Bool,
     U8,
     I8,
@@ -22,7 +22,7 @@ pub(crate) enum Element {
 }
 
 impl Element {
-    pub(crate) fn size(self) -> usize {
+    pub fn size(self) -> usize {
         match self {
             Self::Bool | Self::U8 | Self::I8 => 1,
             Self::U16 | Self::I16 | Self::F16 => 2,
@@ -34,7 +34,7 @@ impl Element {
 
 /// A number type together with its byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub struct Layout {
     pub element: Element,
     pub big_endian: bool,
 }
@@ -44,7 +44,7 @@ impl Layout {
     ///
     /// Bytes after the last whole value are left out: callers cut their
     /// buffers at multiples of 8.
-    pub(crate) fn each<E>(
+    pub fn each<E>(
         self,
         bytes: &[u8],
         visit: impl FnMut(f64) -> Result<(), E>,
@@ -105,7 +105,7 @@ fn half(bits: u16) -> f64 {
 }
 
 /// The f32 nearest to a value, or what is wrong with it in a few words.
-pub(crate) fn finite_f32(value: f64) -> Result<f32, String> {
+pub fn finite_f32(value: f64) -> Result<f32, String> {
     if !value.is_finite() {
         return Err(format!("{value} is not a finite number"));
     }
@@ -122,7 +122,7 @@ pub(crate) fn finite_f32(value: f64) -> Result<f32, String> {
 }
 
 /// The label that a value stands for: a whole number from 0 to 65535.
-pub(crate) fn label(value: f64) -> Option<u16> {
+pub fn label(value: f64) -> Option<u16> {
     if value.fract() != 0.0 || !(0.0..=65535.0).contains(&value) {
         return None;
     }
