@@ -53,7 +53,7 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         input_shape: &version.input_shape,
         capabilities: &version.capabilities,
         signature: Family::signature_of(&version.kind, &version.spec, &learnt),
-        of_targets: learnt.targets > 0,
+        of_targets: learnt.has_targets(),
     };
     let mut evaluation = wanted
         .request

@@ -93,7 +93,7 @@ fn warm_up(model: &dyn Model, source: &ModelSource, device: Device) {
         };
         let shape = match (&verb, model.code_shape()) {
             (Verb::Decode(_), Some(code)) => code,
-            _ => source.facts.shape.clone(),
+            _ => source.facts.shape().to_vec(),
         };
         let width = usize::try_from(shape.iter().product::<i64>()).unwrap_or(0);
         let input = Input {

@@ -88,11 +88,12 @@ impl EvaluationRequest {
     ) -> Result<Evaluation, Vec<FieldError>> {
         let mut rules = Rules::default();
         rules.require(
-            data.shape == model.input_shape,
+            data.shape() == model.input_shape,
             "/dataset",
             format!(
                 "its rows have shape {:?}, the model takes {:?}",
-                data.shape, model.input_shape
+                data.shape(),
+                model.input_shape
             ),
         );
         rules.require(

@@ -64,10 +64,10 @@ pub struct ManifestData {
 impl From<DataFacts> for ManifestData {
     fn from(facts: DataFacts) -> Self {
         Self {
-            shape: facts.shape,
-            range: [facts.range.0, facts.range.1],
-            classes: facts.classes,
-            targets: facts.targets,
+            shape: facts.shape().to_vec(),
+            range: facts.range().into(),
+            classes: facts.classes(),
+            targets: i64::from(facts.has_targets()),
         }
     }
 }
@@ -110,12 +110,9 @@ impl Manifest {
             rules.require(false, pointer, rule.to_string());
         }
         rules.outcome()?;
-        let facts = DataFacts {
-            shape: self.data.shape,
-            range: (self.data.range[0], self.data.range[1]),
-            classes: self.data.classes,
-            targets: self.data.targets,
-        };
+        let facts = DataFacts::new(&self.data.shape, self.data.range.into())
+            .with_classes(self.data.classes)
+            .with_targets(self.data.targets > 0);
         let (family, spec) = checked_spec(&self.kind, self.spec, &facts)?;
         let parameters = (family.parameters)(&spec, &facts)
             .map_err(|e| vec![FieldError::new("/manifest/spec", e.to_string())])?;

@@ -52,14 +52,10 @@ impl Split {
 impl Dataset {
     /// What a net must know of the rows.
     pub fn facts(&self) -> DataFacts {
-        let [low, high] = self.range;
-        DataFacts {
-            shape: self.shape.clone(),
-            range: (low, high),
-            // Labels of the test rows alone teach nothing; nor do targets.
-            classes: self.classes.filter(|_| self.splits.train.labels),
-            targets: self.splits.train.targets(),
-        }
+        // Labels of the test rows alone teach nothing; nor do targets.
+        DataFacts::new(&self.shape, self.range.into())
+            .with_classes(self.classes.filter(|_| self.splits.train.labels))
+            .with_targets(self.splits.train.target_range.is_some())
     }
 
     /// The least and the greatest target over all splits.

@@ -33,7 +33,7 @@ impl Gallery {
         device: Device,
         split: &Split,
     ) -> std::io::Result<Option<Self>> {
-        if !matches!(facts.shape.as_slice(), [1 | 3, _, _] | [_, _]) {
+        if !matches!(facts.shape(), [1 | 3, _, _] | [_, _]) {
             return Ok(None);
         }
         let first: Vec<u32> = (0..split.len().min(RECONSTRUCTED)).collect();
@@ -42,8 +42,8 @@ impl Gallery {
             facts: facts.clone(),
             seed,
             device,
-            rows: batch.x,
-            labels: batch.labels,
+            rows: batch.rows().shallow_clone(),
+            labels: batch.labels().map(Tensor::shallow_clone),
         }))
     }
 
@@ -64,7 +64,7 @@ impl Gallery {
         };
         let shape: Vec<usize> = self
             .facts
-            .shape
+            .shape()
             .iter()
             .map(|&d| usize::try_from(d).unwrap_or(0))
             .collect();
@@ -96,7 +96,7 @@ impl Gallery {
     }
 
     fn scale(&self) -> Scale {
-        let (low, high) = self.facts.range;
+        let (low, high) = self.facts.range();
         if low >= 0.0 && high <= 1.0 {
             return Scale::Unit;
         }

@@ -308,7 +308,7 @@ pub(super) fn publish(
     artifacts.put_manifest(&stored.sha256, &manifest)?;
     Ok(NewVersion {
         spec: job.model.clone(),
-        input_shape: facts.shape.clone(),
+        input_shape: facts.shape().to_vec(),
         code_shape: model.code_shape(),
         parameters: tensors
             .values()

@@ -56,7 +56,10 @@ impl Tensors {
         let (source, signature) = (&found.source, found.signature);
         let row = &found.version.input_shape;
         let code = found.version.code_shape.as_deref().unwrap_or_default();
-        let facts = (source.facts.classes, source.facts.targets);
+        let facts = (
+            source.facts.classes(),
+            i64::from(source.facts.has_targets()),
+        );
         // Where there is no encoder, the way goes from one latent point to another.
         let encodes = found.version.capabilities.iter().any(|c| c == "encode");
         let given = match verb {

@@ -9,6 +9,8 @@
 //! known in this folder.
 
 mod array;
+mod batch;
+pub mod column;
 pub mod digits;
 pub mod import;
 pub mod npy;
@@ -16,6 +18,9 @@ pub mod picture;
 pub mod rows;
 pub mod split;
 pub mod tensors;
+
+pub use batch::Batch;
+pub use column::Role;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -5,29 +5,9 @@ use std::io;
 use tch::kind::Element;
 use tch::{Device, Tensor};
 
-use super::SplitFiles;
 use super::rows::{LabelFile, RowFile, TargetFile};
+use super::{Batch, Role, SplitFiles};
 use crate::nn::rng::values_mut;
-
-/// One minibatch. `x: [batch, features]` f32; `labels: [batch]` i64 and `targets: [batch]` f64 where the
-/// data set has them.
-pub struct Batch {
-    pub x: Tensor,
-    pub labels: Option<Tensor>,
-    pub targets: Option<Tensor>,
-}
-
-impl Batch {
-    /// Another batch of the same parts, each changed in the same way: a share of its rows, say.
-    #[must_use]
-    pub fn map(&self, change: impl Fn(&Tensor) -> Tensor) -> Self {
-        Self {
-            x: change(&self.x),
-            labels: self.labels.as_ref().map(&change),
-            targets: self.targets.as_ref().map(&change),
-        }
-    }
-}
 
 pub struct Split {
     rows: RowFile,
@@ -61,13 +41,14 @@ impl Split {
         let size = [indices.len() as i64, self.rows.row_len() as i64];
         let mut x = Tensor::empty(size, (tch::Kind::Float, Device::Cpu));
         self.rows.gather(indices, values_mut(&mut x))?;
-        let labels = self.labels.as_ref().map(LabelFile::labels);
-        let targets = self.targets.as_ref().map(TargetFile::targets);
-        Ok(Batch {
-            x: x.to_device(device),
-            labels: labels.map(|all| picked(all, indices, device)),
-            targets: targets.map(|all| picked(all, indices, device)),
-        })
+        let mut batch = Batch::new(x.to_device(device));
+        if let Some(file) = &self.labels {
+            batch = batch.with(Role::Labels, picked(file.labels(), indices, device));
+        }
+        if let Some(file) = &self.targets {
+            batch = batch.with(Role::Targets, picked(file.targets(), indices, device));
+        }
+        Ok(batch)
     }
 }
 

@@ -16,7 +16,7 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
     let mut by_class: Vec<Mean> = Vec::new();
     subject.for_each(pace, |batch, _| {
         let labels = labels_of(batch, NAME)?;
-        let probabilities = class_probabilities(subject.model, &batch.x, NAME)?;
+        let probabilities = class_probabilities(subject.model, batch.rows(), NAME)?;
         let misses = probabilities
             .argmax(1, false)
             .not_equal_tensor(labels)

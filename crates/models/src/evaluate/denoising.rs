@@ -19,7 +19,7 @@ pub(super) fn measure(
     if !subject.facts.is_unit_interval() {
         return Err(unsuited(NAME, "PSNR and SSIM are for data in [0, 1]"));
     }
-    let image = match *subject.facts.shape {
+    let image = match *subject.facts.shape() {
         [channels, height, width] if height.min(width) >= WINDOW => Some([channels, height, width]),
         _ => None,
     };
@@ -36,10 +36,10 @@ pub(super) fn measure(
             .denoise(&rows, &GibbsOptions::default(), rng)?
             .clamp(0.0, 1.0);
         for (at, made) in [&clean, &rows.x].into_iter().enumerate() {
-            let errors = crate::nn::model::error_per_row(&batch.x, made);
+            let errors = crate::nn::model::error_per_row(batch.rows(), made);
             means[2 * at].add(&psnr(&errors));
             if let Some(image) = image {
-                means[2 * at + 1].add(&ssim(&batch.x, made, image));
+                means[2 * at + 1].add(&ssim(batch.rows(), made, image));
             }
         }
         Ok(())

@@ -61,7 +61,10 @@ fn features_of(
     order.truncate(n);
     let mut parts = Vec::new();
     for indices in order.chunks(super::BATCH) {
-        parts.push(features(judge, &split.batch(indices, subject.device)?.x));
+        parts.push(features(
+            judge,
+            split.batch(indices, subject.device)?.rows(),
+        ));
     }
     Ok(Tensor::cat(&parts, 0))
 }

@@ -12,7 +12,8 @@ use std::io;
 
 use tch::{Device, Tensor};
 
-use crate::data::split::{Batch, Split};
+use crate::data::Batch;
+use crate::data::split::Split;
 use crate::nn::model::{BadOption, DataFacts, Model, Rows};
 use crate::nn::options::GenerateOptions;
 use crate::nn::rng::Rng;
@@ -112,7 +113,7 @@ impl Subject<'_> {
             Some(_) => Some(labels_of(batch, metric)?.shallow_clone()),
         };
         Ok(Rows {
-            x: batch.x.shallow_clone(),
+            x: batch.rows().shallow_clone(),
             labels,
         })
     }
@@ -159,8 +160,7 @@ fn unsuited(metric: &'static str, reason: impl Into<String>) -> EvaluationError 
 
 fn labels_of<'a>(batch: &'a Batch, metric: &'static str) -> Result<&'a Tensor> {
     batch
-        .labels
-        .as_ref()
+        .labels()
         .ok_or_else(|| unsuited(metric, "the split has no labels"))
 }
 

@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::model::Prediction;
 use crate::nn::standardize::Columns;
 
@@ -19,7 +19,7 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
     let mut truth = Columns::default();
     subject.for_each(pace, |batch, _| {
         let numbers = numbers_of(subject, batch)?;
-        let Prediction::Values(values) = predictor.predict(&batch.x) else {
+        let Prediction::Values(values) = predictor.predict(batch.rows()) else {
             return Err(unsuited(NAME, "it predicts classes, not values"));
         };
         let off = values.to_kind(Kind::Double) - &numbers;
@@ -44,8 +44,8 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
 
 /// What the model learnt of such rows, `[batch, 1]` f64: their targets, or their labels as numbers.
 fn numbers_of(subject: &Subject<'_>, batch: &Batch) -> Result<Tensor> {
-    let numbers = if subject.learnt.targets > 0 {
-        let targets = batch.targets.as_ref();
+    let numbers = if subject.learnt.has_targets() {
+        let targets = batch.targets();
         targets.ok_or_else(|| unsuited(NAME, "the split has no targets"))?
     } else {
         labels_of(batch, NAME)?

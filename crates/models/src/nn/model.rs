@@ -6,7 +6,6 @@
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
-use utoipa::ToSchema;
 
 use super::Tensors;
 use super::chain;
@@ -16,19 +15,14 @@ use super::rng::Rng;
 use crate::onnx::Graph;
 
 /// What a net must know of the data it is for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[schema(as = DataFacts)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DataFacts {
-    /// Shape of one row, for example `[1, 28, 28]`.
-    pub shape: Vec<i64>,
-    /// Least and greatest value of the training rows.
-    pub range: (f64, f64),
-    /// Number of label classes, if the rows are labelled.
-    pub classes: Option<i64>,
-    /// Targets of each training row, numbers to regress on: 0 or 1. Left out of documents where there are
-    /// none.
+    shape: Vec<i64>,
+    range: (f64, f64),
+    classes: Option<i64>,
+    /// 0 or 1, a number in stored documents; left out of them where there are none.
     #[serde(default, skip_serializing_if = "none")]
-    pub targets: i64,
+    targets: i64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
@@ -37,6 +31,47 @@ fn none(targets: &i64) -> bool {
 }
 
 impl DataFacts {
+    /// Of rows that nothing goes with.
+    pub fn new(shape: &[i64], range: (f64, f64)) -> Self {
+        Self {
+            shape: shape.to_vec(),
+            range,
+            classes: None,
+            targets: 0,
+        }
+    }
+
+    #[must_use]
+    pub fn with_classes(self, classes: Option<i64>) -> Self {
+        Self { classes, ..self }
+    }
+
+    #[must_use]
+    pub fn with_targets(self, targets: bool) -> Self {
+        let targets = targets.into();
+        Self { targets, ..self }
+    }
+
+    /// Shape of one row, for example `[1, 28, 28]`.
+    pub fn shape(&self) -> &[i64] {
+        &self.shape
+    }
+
+    /// Least and greatest value of the training rows.
+    pub fn range(&self) -> (f64, f64) {
+        self.range
+    }
+
+    /// Number of label classes, if the training rows are labelled.
+    pub fn classes(&self) -> Option<i64> {
+        self.classes
+    }
+
+    /// Whether each training row has a target, a number to regress on.
+    pub fn has_targets(&self) -> bool {
+        self.targets > 0
+    }
+
     /// Values in one row.
     pub fn features(&self) -> i64 {
         self.shape.iter().product()

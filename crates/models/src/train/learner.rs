@@ -3,7 +3,7 @@
 
 use super::adopt::{Adopted, copy_agreeing};
 use super::cursor::Means;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::Model;
 use crate::nn::rng::Rng;

@@ -5,7 +5,7 @@
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{Means, Report};
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::model::DataFacts;
 use crate::nn::standardize::{Columns, Standardizer};
 use crate::nn::{TensorMismatch, Tensors};
@@ -23,18 +23,18 @@ impl Regression {
     pub fn new(data: &DataFacts, device: Device) -> Self {
         Self {
             scale: Standardizer::identity(1, device),
-            of_targets: data.targets > 0,
+            of_targets: data.has_targets(),
         }
     }
 
     /// The numbers of a batch, `[batch, 1]` f64; none if its split has none of the kind that is learnt.
     pub fn numbers(&self, batch: &Batch) -> Option<Tensor> {
         let numbers = if self.of_targets {
-            &batch.targets
+            batch.targets()
         } else {
-            &batch.labels
+            batch.labels()
         };
-        Some(numbers.as_ref()?.to_kind(Kind::Double).unsqueeze(1))
+        Some(numbers?.to_kind(Kind::Double).unsqueeze(1))
     }
 
     /// Takes on the mean and the deviation of the training numbers.
@@ -124,22 +124,21 @@ fn mean(x: &Tensor) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Role;
 
     fn batch(targets: &[f64], labels: &[i64]) -> Batch {
-        Batch {
-            x: Tensor::zeros([targets.len() as i64, 1], (Kind::Float, Device::Cpu)),
-            labels: Some(Tensor::from_slice(labels)),
-            targets: Some(Tensor::from_slice(targets)),
-        }
+        of_labels(labels).with(Role::Targets, Tensor::from_slice(targets))
+    }
+
+    fn of_labels(labels: &[i64]) -> Batch {
+        let rows = Tensor::zeros([labels.len() as i64, 1], (Kind::Float, Device::Cpu));
+        Batch::new(rows).with(Role::Labels, Tensor::from_slice(labels))
     }
 
     fn regression(targets: i64) -> Regression {
-        let facts = DataFacts {
-            shape: vec![1],
-            range: (0.0, 1.0),
-            classes: Some(5),
-            targets,
-        };
+        let facts = DataFacts::new(&[1], (0.0, 1.0))
+            .with_classes(Some(5))
+            .with_targets(targets > 0);
         Regression::new(&facts, Device::Cpu)
     }
 
@@ -153,10 +152,7 @@ mod tests {
         };
         assert_eq!(numbers(&regression(1), &both), Some(vec![0.5, 2.5]));
         assert_eq!(numbers(&regression(0), &both), Some(vec![1.0, 4.0]));
-        let labels_only = Batch {
-            targets: None,
-            ..both
-        };
+        let labels_only = of_labels(&[1, 4]);
         assert_eq!(numbers(&regression(1), &labels_only), None);
     }
 

@@ -27,7 +27,7 @@ type Result<T> = std::result::Result<T, CallError>;
 
 impl Asked<'_> {
     pub fn answer(&self, rng: &mut Rng) -> Result<Reply> {
-        let image = Some(self.facts.shape.as_slice());
+        let image = Some(self.facts.shape());
         match &self.call.verb {
             Verb::Encode(options) => {
                 let encoder = self.part(self.model.encoder())?;
@@ -81,7 +81,7 @@ impl Asked<'_> {
             let shape = self.part(self.model.code_shape())?;
             self.check_width(&shape)?;
         } else {
-            self.check_width(&self.facts.shape)?;
+            self.check_width(self.facts.shape())?;
         }
         let rows = i64::try_from(self.call.input.rows).unwrap_or(i64::MAX);
         self.labels(rows).map(drop)
@@ -111,7 +111,7 @@ impl Asked<'_> {
         }
         let gibbs_steps = options.gibbs_steps;
         let output = denoiser.denoise(&noisy, &GibbsOptions { gibbs_steps }, rng)?;
-        let image = Some(self.facts.shape.as_slice());
+        let image = Some(self.facts.shape());
         let mut reply = reply(output.into(), image);
         if options.corrupt.is_some() {
             reply.extras.push(field("inputs", &noisy.x, image));
@@ -142,7 +142,7 @@ impl Asked<'_> {
             _ => self.labels_of(classes, n)?,
         };
         let output = sampler.generate(n, labels.as_ref(), options, rng)?;
-        Ok(reply(output.into(), Some(&self.facts.shape)))
+        Ok(reply(output.into(), Some(self.facts.shape())))
     }
 
     fn mask(&self, options: &InpaintOptions, rows: i64) -> Result<Tensor> {
@@ -190,7 +190,7 @@ impl Asked<'_> {
         let last = (steps - 1) as f64;
         let shares: Vec<f64> = (0..steps).map(|i| i as f64 / last).collect();
         let output = part.between(&from, &to, &shares, label.as_ref());
-        Ok(reply(output.into(), Some(&self.facts.shape)))
+        Ok(reply(output.into(), Some(self.facts.shape())))
     }
 
     fn latent(
@@ -236,7 +236,7 @@ impl Asked<'_> {
     }
 
     fn inputs(&self) -> Result<Rows> {
-        self.rows(&self.facts.shape)
+        self.rows(self.facts.shape())
     }
 
     /// The input as `[rows, width]`, its width checked against the shape of one row; its labels, where

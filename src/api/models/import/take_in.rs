@@ -130,7 +130,7 @@ fn new_version(checked: &Checked, tried: &Tried) -> Result<NewVersion> {
     } = checked;
     Ok(NewVersion {
         spec: incoming.spec.clone(),
-        input_shape: incoming.facts.shape.clone(),
+        input_shape: incoming.facts.shape().to_vec(),
         code_shape: tried.code_shape.clone(),
         parameters: tried.parameters,
         capabilities: tried.capabilities.clone(),

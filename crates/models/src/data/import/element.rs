@@ -44,11 +44,7 @@ impl Layout {
     ///
     /// Bytes after the last whole value are left out: callers cut their
     /// buffers at multiples of 8.
-    pub fn each<E>(
-        self,
-        bytes: &[u8],
-        visit: impl FnMut(f64) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub fn each<E>(self, bytes: &[u8], visit: impl FnMut(f64) -> Result<(), E>) -> Result<(), E> {
         let big = self.big_endian;
         // The match stands outside the loop, so that each type gets its own.
         match self.element {

@@ -20,7 +20,7 @@ pub fn encoder(spec: &Spec, data: &DataFacts) -> NetConfig {
     let input = if spec.channels.is_empty() {
         vec![data.features()]
     } else {
-        data.shape.clone()
+        data.shape().to_vec()
     };
     NetConfig::new(&input, blocks)
 }
@@ -29,12 +29,12 @@ pub fn encoder(spec: &Spec, data: &DataFacts) -> NetConfig {
 pub fn decoder(spec: &Spec, data: &DataFacts) -> NetConfig {
     let widths: Vec<i64> = spec.hidden.iter().rev().copied().collect();
     let mut blocks = BlockConfig::dense(&widths, spec.activation);
-    if let Some(image) = conv::feature_map(&data.shape, &spec.channels) {
+    if let Some(image) = conv::feature_map(data.shape(), &spec.channels) {
         let map = Map::Linear {
             shape: image.to_vec(),
         };
         blocks.push(BlockConfig::new(map, spec.activation));
-        let up = conv::decoder(&data.shape, &spec.channels, spec.activation, Norm::None);
+        let up = conv::decoder(data.shape(), &spec.channels, spec.activation, Norm::None);
         blocks.extend(up.unwrap_or_default());
     } else {
         blocks.extend(BlockConfig::dense(&[data.features()], Activation::Linear));

@@ -6,7 +6,7 @@ use super::model::Autoencoder;
 use super::objective::Objective;
 use super::pretraining::{self, LayerTraining};
 use super::spec::Spec;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
 use crate::nn::optimizer::Optimizer;
@@ -98,9 +98,9 @@ impl Learner for AutoencoderLearner {
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
         let (net, clip) = (&self.net, self.training.gradient_clip);
         match &mut self.stage {
-            Stage::Layer(layer) => layer.step(net, &self.objective, &batch.x, context, clip),
+            Stage::Layer(layer) => layer.step(net, &self.objective, batch.rows(), context, clip),
             Stage::Whole(optimizer) => {
-                let (loss, report) = self.objective.loss(net, &batch.x, &mut context.rng);
+                let (loss, report) = self.objective.loss(net, batch.rows(), &mut context.rng);
                 optimizer.descend(&loss, context.learning_rate, clip);
                 report
             }
@@ -115,9 +115,9 @@ impl Learner for AutoencoderLearner {
     }
 
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
-        let mut report = self.objective.evaluate(&self.net, &batch.x, rng);
+        let mut report = self.objective.evaluate(&self.net, batch.rows(), rng);
         if let Stage::Layer(layer) = &self.stage {
-            let error = layer.error(&self.net, &batch.x);
+            let error = layer.error(&self.net, batch.rows());
             report.0.push(("layer_mse", error));
         }
         report

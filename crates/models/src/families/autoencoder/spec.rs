@@ -179,7 +179,8 @@ impl Spec {
             "/model/loss",
             format!(
                 "binary_cross_entropy needs data in [0, 1]; this data set's is in [{}, {}]",
-                data.range.0, data.range.1
+                data.range().0,
+                data.range().1
             ),
         );
         self.check_sparsity(rules);
@@ -205,11 +206,11 @@ impl Spec {
             }
         }
         rules.require(
-            self.channels.is_empty() || data.shape.len() == 3,
+            self.channels.is_empty() || data.shape().len() == 3,
             "/model/channels",
             format!(
                 "convolutions need rows of shape [channels, height, width], these have {:?}",
-                data.shape
+                data.shape()
             ),
         );
     }
@@ -301,7 +302,7 @@ impl Spec {
             pointer,
             format!(
                 "'rbm' has Bernoulli visible units, which need data in [0, 1]; this data set's is in [{}, {}]",
-                data.range.0, data.range.1
+                data.range().0, data.range().1
             ),
         );
     }

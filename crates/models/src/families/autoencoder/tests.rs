@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
 use super::{Autoencoder, Spec};
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::document::Rules;
 use crate::families::Define;
 use crate::nn::model::{DataFacts, Encoder, Model, Rows};
@@ -27,12 +27,7 @@ fn spec(fields: &Value) -> Result<Spec, serde_json::Error> {
 }
 
 fn facts(shape: &[i64], range: (f64, f64)) -> DataFacts {
-    DataFacts {
-        shape: shape.to_vec(),
-        range,
-        classes: None,
-        targets: 0,
-    }
+    DataFacts::new(shape, range)
 }
 
 fn training() -> Training {
@@ -191,11 +186,7 @@ fn colour_images_of_any_range_are_learnt_in_either_precision() -> Tried {
         // Multiples of one image: a code of five can hold them.
         let one = rows(1, &data).x * 3.0;
         let shares = Rng::at(4, &[]).uniform(&[16, 1], Device::Cpu);
-        let batch = Batch {
-            x: shares * one,
-            labels: None,
-            targets: None,
-        };
+        let batch = Batch::new(shares * one);
         let loss = |learner: &dyn Learner| {
             let report = tch::no_grad(|| learner.evaluate(&batch, &mut Rng::at(0, &[])));
             assert!(report.0.iter().all(|&(name, _)| name != "psnr"));
@@ -224,11 +215,7 @@ fn a_machine_and_the_net_it_is_unrolled_to_rebuild_the_same() -> Tried {
     for tied in [false, true] {
         let fields = json!({"hidden": [], "code_activation": "sigmoid", "tied": tied, "pretraining": {"kind": "rbm"}});
         let mut learner = Autoencoder::learner(&spec(&fields)?, &training(), &data, Device::Cpu);
-        let batch = Batch {
-            x: rows(30, &data).x,
-            labels: None,
-            targets: None,
-        };
+        let batch = Batch::new(rows(30, &data).x);
         for step in 0..20 {
             learner.step(&batch, &mut context(step, 0.1));
         }
@@ -252,11 +239,7 @@ fn inpainting_fills_in_what_is_missing_and_keeps_the_rest() -> Tried {
     // All values of a row are alike: the known ones tell the missing.
     let levels = Tensor::from_slice(&[0.1_f32, 0.3, 0.7, 0.9]).view([4, 1]);
     let x = levels.expand([4, 6], false).contiguous();
-    let batch = Batch {
-        x: x.shallow_clone(),
-        labels: None,
-        targets: None,
-    };
+    let batch = Batch::new(x.shallow_clone());
     for step in 0..800 {
         learner.step(&batch, &mut context(step, 0.03));
     }

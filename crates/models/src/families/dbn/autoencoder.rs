@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use super::generative::checked_depth;
 use super::spec::Spec;
 use super::tuning::Tuned;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
@@ -86,17 +86,17 @@ impl Tuned for DeepAutoencoder {
     }
 
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
-        let code = self.encoder.pass(&batch.x, &mut Pass::train(rng));
+        let code = self.encoder.pass(batch.rows(), &mut Pass::train(rng));
         let logits = self.decoder.pass(&code, &mut Pass::train(rng));
-        Some(self.loss_of(&logits, &batch.x))
+        Some(self.loss_of(&logits, batch.rows()))
     }
 
     fn report(&self, batch: &Batch) -> Report {
-        let logits = self.logits(&batch.x);
+        let logits = self.logits(batch.rows());
         let mean = |x: &Tensor| x.mean(Kind::Double).double_value(&[]);
-        let errors = error_per_row(&batch.x, &logits.sigmoid());
+        let errors = error_per_row(batch.rows(), &logits.sigmoid());
         let psnr = errors.clamp_min(1e-12).log10() * -10.0;
-        let loss = self.loss_of(&logits, &batch.x).double_value(&[]);
+        let loss = self.loss_of(&logits, batch.rows()).double_value(&[]);
         Report(vec![
             ("loss", loss),
             ("reconstruction_mse", mean(&errors)),

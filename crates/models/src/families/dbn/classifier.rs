@@ -6,7 +6,7 @@ use tch::{Kind, Reduction, Tensor};
 use super::generative::checked_depth;
 use super::spec::{Head, Spec};
 use super::tuning::Tuned;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::graph::{self, GraphVerb};
@@ -36,7 +36,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
     let outputs = if spec.head == Head::Regressor {
         1
     } else {
-        data.classes.unwrap_or(1)
+        data.classes().unwrap_or(1)
     };
     blocks.push(BlockConfig::new(Map::linear(outputs), Activation::Linear));
     NetConfig::new(&[data.features()], blocks)
@@ -67,16 +67,16 @@ impl Tuned for Classifier {
     }
 
     fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
-        let output = self.net.pass(&batch.x, &mut Pass::train(rng));
+        let output = self.net.pass(batch.rows(), &mut Pass::train(rng));
         match &self.regression {
-            None => Some(cross_entropy(&output, batch.labels.as_ref()?)),
+            None => Some(cross_entropy(&output, batch.labels()?)),
             Some(regression) => Some(regression.loss(&output, &regression.numbers(batch)?)),
         }
     }
 
     fn report(&self, batch: &Batch) -> Report {
-        let output = || self.net.forward(&batch.x);
-        match (&self.regression, &batch.labels) {
+        let output = || self.net.forward(batch.rows());
+        match (&self.regression, batch.labels()) {
             (Some(regression), _) => match regression.numbers(batch) {
                 Some(numbers) => regression.report(&output(), &numbers),
                 None => Report::default(),

@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use crate::data::split::Batch;
+use crate::data::{Batch, Role};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 
@@ -30,8 +30,8 @@ impl Choice {
 
     /// The rows of the next batch that are chosen, if there are any.
     pub fn choose(&mut self, batch: &Batch) -> Option<Batch> {
-        let rows = batch.x.size()[0];
-        let classes: Vec<i64> = match &batch.labels {
+        let rows = batch.rows().size()[0];
+        let classes: Vec<i64> = match batch.labels() {
             Some(labels) if self.wanted.len() > 1 => Vec::try_from(labels).unwrap_or_default(),
             _ => vec![0; usize::try_from(rows).unwrap_or(0)],
         };
@@ -48,63 +48,51 @@ impl Choice {
         if picked.is_empty() {
             return None;
         }
-        let index = Tensor::from_slice(&picked).to_device(batch.x.device());
+        let index = Tensor::from_slice(&picked).to_device(batch.rows().device());
         let chosen = batch.map(|tensor| tensor.index_select(0, &index));
         self.kept.push(chosen.map(Tensor::shallow_clone));
         Some(chosen)
     }
 
     pub fn made(self) -> Option<Labeled> {
-        (!self.kept.is_empty()).then(|| Labeled::of(&self.kept))
+        Batch::joined(&self.kept).map(Labeled)
     }
 }
 
 impl Labeled {
-    /// Of the batches that hold them; there is at least one.
-    fn of(batches: &[Batch]) -> Self {
-        let joined = |part: fn(&Batch) -> Option<&Tensor>| {
-            let parts: Option<Vec<&Tensor>> = batches.iter().map(part).collect();
-            parts.map(|parts| Tensor::cat(&parts, 0))
-        };
-        Self(Batch {
-            x: joined(|batch| Some(&batch.x)).unwrap_or_default(),
-            labels: joined(|batch| batch.labels.as_ref()),
-            targets: joined(|batch| batch.targets.as_ref()),
-        })
-    }
-
     /// Some of the rows, each at most once.
     pub fn draw(&self, rows: i64, rng: &mut Rng) -> Batch {
-        let all = u32::try_from(self.0.x.size()[0]).unwrap_or(u32::MAX);
+        let all = u32::try_from(self.0.rows().size()[0]).unwrap_or(u32::MAX);
         let picked: Vec<i64> = rng.permutation(all).into_iter().map(i64::from).collect();
         let count = usize::try_from(rows)
             .unwrap_or(usize::MAX)
             .min(picked.len());
-        let index = Tensor::from_slice(&picked[..count]).to_device(self.0.x.device());
+        let index = Tensor::from_slice(&picked[..count]).to_device(self.0.rows().device());
         self.0.map(|tensor| tensor.index_select(0, &index))
     }
 
     pub fn name_tensors(&self, into: &mut Tensors) {
-        let Batch { x, labels, targets } = &self.0;
-        let parts = [
-            ("rows", Some(x)),
-            ("labels", labels.as_ref()),
-            ("targets", targets.as_ref()),
-        ];
-        for (name, tensor) in parts {
-            if let Some(tensor) = tensor {
-                into.insert(format!("labeled.{name}"), tensor.shallow_clone());
-            }
+        for (role, column) in self.0.columns() {
+            into.insert(tensor_name(role), column.shallow_clone());
         }
     }
 
     pub fn restored(state: &Tensors, device: Device) -> Result<Self, TensorMismatch> {
-        let take = |name: &str| state.get(name).map(|tensor| tensor.to_device(device));
-        let rows = "labeled.rows";
-        Ok(Self(Batch {
-            x: take(rows).ok_or_else(|| TensorMismatch::Missing(rows.to_owned()))?,
-            labels: take("labeled.labels"),
-            targets: take("labeled.targets"),
-        }))
+        let take = |role| {
+            let column = state.get(&tensor_name(role))?;
+            Some((role, column.to_device(device)))
+        };
+        let (_, rows) =
+            take(Role::Rows).ok_or_else(|| TensorMismatch::Missing(tensor_name(Role::Rows)))?;
+        let columns = Role::ALL.into_iter().filter_map(take);
+        Ok(Self(
+            columns.fold(Batch::new(rows), |batch, (role, column)| {
+                batch.with(role, column)
+            }),
+        ))
     }
+}
+
+fn tensor_name(role: Role) -> String {
+    format!("labeled.{}", role.name())
 }

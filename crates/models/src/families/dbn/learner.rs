@@ -7,7 +7,7 @@ use super::spec::{Head, Spec};
 use super::stack::Stack;
 use super::start::StackStart;
 use super::tuning::Tuner;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::binarize::Binarize;
 use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
 use crate::nn::frozen::CannotFreeze;
@@ -59,7 +59,7 @@ impl DbnLearner {
             tuner,
             pretraining: None,
             labeled: None,
-            classes: data.classes,
+            classes: data.classes(),
             start: StackStart::default(),
             adopted: Adopted::default(),
         };
@@ -119,14 +119,14 @@ impl DbnLearner {
         context: &mut StepContext,
     ) -> Report {
         let _guard = tch::no_grad_guard();
-        let x = self.spec.binarize.apply(&batch.x, &mut context.rng);
+        let x = self.spec.binarize.apply(batch.rows(), &mut context.rng);
         let units = self.stack.up(&x, layer);
         if layer > 0 && context.epoch == 0 && context.step == 0 {
             let sum = units.sum_dim_intlist(0, false, Kind::Float);
             self.start_from(layer, &sum, units.size()[0]);
         }
         let machine = &self.stack.machines[layer];
-        let v = machine.with_labels(&units, batch.labels.as_ref());
+        let v = machine.with_labels(&units, batch.labels());
         if let Some((_, contrastive)) = &mut self.pretraining {
             contrastive.step(machine, &v, context.learning_rate, &mut context.rng);
         }
@@ -207,7 +207,7 @@ impl Learner for DbnLearner {
         let mut numbers = Columns::default();
         for batch in batches {
             let batch = batch?;
-            let size = batch.x.size()[0];
+            let size = batch.rows().size()[0];
             // Of the other rows nothing but the values is looked at.
             let learnt = match &mut choice {
                 Some(choice) => choice.choose(&batch),
@@ -220,7 +220,7 @@ impl Learner for DbnLearner {
                 numbers.add(&more);
             }
             rows += size;
-            let x = batch.x;
+            let x = batch.rows().shallow_clone();
             let v = match self.spec.binarize {
                 Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
                 Binarize::None | Binarize::Dynamic => x,
@@ -254,7 +254,7 @@ impl Learner for DbnLearner {
         }
         // An epoch has as many steps as with the labels of all rows.
         let labeled = self.labeled.as_ref();
-        let few = labeled.map(|rows| rows.draw(batch.x.size()[0], &mut context.rng));
+        let few = labeled.map(|rows| rows.draw(batch.rows().size()[0], &mut context.rng));
         match &mut self.tuner {
             Some(tuner) => tuner.step(few.as_ref().unwrap_or(batch), context),
             None => Report::default(),
@@ -273,17 +273,13 @@ impl Learner for DbnLearner {
             (None, Some(tuner)) => return tuner.net.report(batch),
             (None, None) => return Report::default(),
         };
-        let x = self.spec.binarize.apply(&batch.x, rng);
+        let x = self.spec.binarize.apply(batch.rows(), rng);
         let mut report = self.look(layer, &x);
         if layer + 1 == self.stack.depth() && self.tuner.is_none() {
             let energy = self.stack.free_energy(&x).mean(Kind::Double);
             report.0.push(("free_energy", energy.double_value(&[])));
-            if let Some(labels) = batch
-                .labels
-                .as_ref()
-                .filter(|_| self.stack.top().classes() > 0)
-            {
-                let v = self.stack.up(&batch.x, layer);
+            if let Some(labels) = batch.labels().filter(|_| self.stack.top().classes() > 0) {
+                let v = self.stack.up(batch.rows(), layer);
                 let found = self.stack.top().class_probabilities(&v).argmax(1, false);
                 let wrong = found.not_equal_tensor(labels).to_kind(Kind::Double);
                 report

@@ -111,12 +111,7 @@ mod tests {
     fn toy(hidden: &[i64], classes: Option<i64>) -> Stack {
         let spec = json!({"kind": "dbn", "hidden": hidden});
         let spec: Spec = serde_json::from_value(spec).expect("a spec");
-        let facts = DataFacts {
-            shape: vec![5],
-            range: (0.0, 1.0),
-            classes,
-            targets: 0,
-        };
+        let facts = DataFacts::new(&[5], (0.0, 1.0)).with_classes(classes);
         let mut rng = Rng::at(8, &[]);
         let mut stack = Stack::init(&spec, &facts, Kind::Float, &mut rng, Device::Cpu);
         for machine in &mut stack.machines {

@@ -158,7 +158,7 @@ impl Spec {
     /// Classes joined to the top RBM; 0 for none.
     pub(super) fn joint_classes(&self, data: &DataFacts) -> i64 {
         if self.head == Head::Generative && self.joint_labels != Some(false) {
-            data.classes.unwrap_or(0)
+            data.classes().unwrap_or(0)
         } else {
             0
         }
@@ -211,7 +211,7 @@ impl Spec {
             "/dataset",
             format!(
                 "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
-                data.range.0, data.range.1
+                data.range().0, data.range().1
             ),
         );
     }
@@ -260,7 +260,7 @@ impl Spec {
     /// The settings that only some heads have.
     fn check_head(&self, data: &DataFacts, rules: &mut Rules) {
         let supervised = matches!(self.head, Head::Classifier | Head::Regressor);
-        let (labels, targets) = (data.classes.is_some(), data.targets > 0);
+        let (labels, targets) = (data.classes().is_some(), data.has_targets());
         rules.require(
             self.head != Head::Classifier || labels,
             "/model/head",
@@ -276,7 +276,7 @@ impl Spec {
             "'regressor' learns targets or labels, and the training rows of this data set have neither",
         );
         rules.require(
-            self.joint_labels != Some(true) || data.classes.is_some(),
+            self.joint_labels != Some(true) || data.classes().is_some(),
             "/model/joint_labels",
             "this data set has no labels to join to the top RBM",
         );

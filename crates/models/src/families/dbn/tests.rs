@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::labeled::Choice;
 use super::learner::DbnLearner;
 use super::{DeepBelief, Spec};
-use crate::data::split::Batch;
+use crate::data::{Batch, Role};
 use crate::document::Rules;
 use crate::families::Define;
 use crate::nn::contrastive::Algorithm;
@@ -17,12 +17,7 @@ use crate::nn::rng::Rng;
 use crate::train::{Learner, StepContext, Training};
 
 fn facts() -> DataFacts {
-    DataFacts {
-        shape: vec![4],
-        range: (0.0, 1.0),
-        classes: Some(2),
-        targets: 0,
-    }
+    DataFacts::new(&[4], (0.0, 1.0)).with_classes(Some(2))
 }
 
 fn spec(model: Value) -> Spec {
@@ -39,11 +34,7 @@ fn training() -> Training {
 
 fn patterns() -> Batch {
     let x = Tensor::from_slice2(&[[1.0_f32, 1.0, 0.0, 0.0], [0.0, 0.0, 1.0, 1.0]]);
-    Batch {
-        x: x.repeat([10, 1]),
-        labels: Some(Tensor::from_slice(&[0_i64, 1]).repeat([10])),
-        targets: None,
-    }
+    Batch::new(x.repeat([10, 1])).with(Role::Labels, Tensor::from_slice(&[0_i64, 1]).repeat([10]))
 }
 
 fn learner(model: Value) -> DbnLearner {
@@ -55,7 +46,8 @@ fn learner(model: Value) -> DbnLearner {
 fn steps(learner: &mut DbnLearner, count: u64, learning_rate: f64, relabel: fn(&Tensor) -> Tensor) {
     for step in 0..count {
         let mut batch = patterns();
-        batch.labels = batch.labels.as_ref().map(relabel);
+        let labels = batch.labels().map(relabel).expect("labels");
+        batch = batch.with(Role::Labels, labels);
         let mut context = StepContext {
             rng: Rng::at(1, &[step]),
             learning_rate,
@@ -87,18 +79,18 @@ fn labels_decide_what_is_generated_and_what_is_seen_decides_the_label() {
     let made = sampler
         .generate(200, Some(&labels), &options, &mut Rng::at(2, &[]))
         .expect("good options");
-    let asked = patterns().x.repeat([10, 1]);
+    let asked = patterns().rows().repeat([10, 1]);
     let off = (made - asked).abs().mean(Kind::Double).double_value(&[]);
     assert!(off < 0.1, "{off} off what was asked for");
     let predictor = model.predictor().expect("it predicts");
-    let Prediction::Classes(p) = predictor.predict(&patterns().x) else {
+    let Prediction::Classes(p) = predictor.predict(patterns().rows()) else {
         panic!("classes are predicted as classes");
     };
     let least = p.max_dim(1, false).0.min().double_value(&[]);
     assert!(least > 0.8, "{least}");
     assert!(
         p.argmax(1, false)
-            .equal(&patterns().labels.expect("labels"))
+            .equal(patterns().labels().expect("labels"))
     );
 }
 
@@ -160,42 +152,36 @@ fn labels_of_other_rows_are_not_looked_at() {
 
 #[test]
 fn few_labels_are_as_many_of_each_class() {
-    let batch = |labels: &[i64]| Batch {
-        x: Tensor::arange(labels.len() as i64, (Kind::Float, Device::Cpu)).unsqueeze(1),
-        labels: Some(Tensor::from_slice(labels)),
-        targets: None,
+    let batch = |labels: &[i64]| {
+        let rows = Tensor::arange(labels.len() as i64, (Kind::Float, Device::Cpu)).unsqueeze(1);
+        Batch::new(rows).with(Role::Labels, Tensor::from_slice(labels))
     };
     let mut choice = Choice::of(5, Some(3));
     let mut rows = |labels: &[i64]| -> Vec<f32> {
         let chosen = choice.choose(&batch(labels));
-        chosen.map_or_else(Vec::new, |b| Vec::try_from(&b.x.view(-1)).expect("numbers"))
+        chosen.map_or_else(Vec::new, |b| {
+            Vec::try_from(b.rows().view(-1)).expect("numbers")
+        })
     };
     assert_eq!(rows(&[0, 0, 0, 1]), [0.0, 1.0, 3.0]);
     assert_eq!(rows(&[0, 0]), [0.0; 0]);
     assert_eq!(rows(&[2, 1, 2, 1]), [0.0, 1.0]);
     let made = choice.made().expect("some rows");
     let drawn = made.draw(10, &mut Rng::at(1, &[]));
-    let mut classes: Vec<i64> = Vec::try_from(&drawn.labels.expect("labels")).expect("classes");
+    let mut classes: Vec<i64> = Vec::try_from(drawn.labels().expect("labels")).expect("classes");
     classes.sort_unstable();
     assert_eq!(classes, [0, 0, 1, 1, 2]);
 }
 
 #[test]
 fn targets_of_other_rows_are_not_looked_at_and_answers_are_in_their_unit() {
-    let facts = DataFacts {
-        classes: None,
-        targets: 1,
-        ..facts()
-    };
+    let facts = facts().with_classes(None).with_targets(true);
     let model = json!({"hidden": [6], "head": "regressor", "labeled_rows": 4});
     // The first pattern is worth 3000, the second 7000; from the fifth row on `others`.
     let rows = |others: f64| {
         let truth = [[3000.0, 7000.0].repeat(2), vec![others; 16]].concat();
-        Batch {
-            labels: None,
-            targets: Some(Tensor::from_slice(&truth)),
-            ..patterns()
-        }
+        Batch::new(patterns().rows().shallow_clone())
+            .with(Role::Targets, Tensor::from_slice(&truth))
     };
     let train = |others: f64| {
         let mut dbn = DbnLearner::new(&spec(model.clone()), &training(), &facts, Device::Cpu);
@@ -221,7 +207,7 @@ fn targets_of_other_rows_are_not_looked_at_and_answers_are_in_their_unit() {
     let Some(Prediction::Values(values)) = honest
         .model()
         .predictor()
-        .map(|p| p.predict(&patterns().x.narrow(0, 0, 2)))
+        .map(|p| p.predict(&patterns().rows().narrow(0, 0, 2)))
     else {
         panic!("a regressor predicts values");
     };
@@ -240,7 +226,7 @@ fn weights_without_a_scale_answer_as_they_are() {
     let loaded = DeepBelief::load(&spec(model), &facts(), &tensors, Device::Cpu).expect("loads");
     let predict = |model: &dyn crate::nn::model::Model| match model
         .predictor()
-        .map(|p| p.predict(&patterns().x))
+        .map(|p| p.predict(patterns().rows()))
     {
         Some(Prediction::Values(values)) => values,
         _ => panic!("a regressor predicts values"),
@@ -343,11 +329,7 @@ fn what_it_cannot_honour_is_refused_by_name() {
             "{model}"
         );
     }
-    let without = |targets| DataFacts {
-        classes: None,
-        targets,
-        ..facts()
-    };
+    let without = |targets| facts().with_classes(None).with_targets(targets > 0);
     for (head, targets, expected) in [
         ("regressor", 0, &["/model/head"][..]),
         ("classifier", 0, &["/model/head"]),
@@ -357,10 +339,7 @@ fn what_it_cannot_honour_is_refused_by_name() {
         let found = broken(json!({"head": head}), training(), without(targets));
         assert_eq!(found, expected, "{head}, {targets}");
     }
-    let wide = DataFacts {
-        range: (-1.0, 1.0),
-        ..facts()
-    };
+    let wide = DataFacts::new(&[4], (-1.0, 1.0)).with_classes(Some(2));
     assert_eq!(broken(json!({}), training(), wide), ["/dataset"]);
     let clipped = Training {
         gradient_clip: Some(1.0),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use tch::Tensor;
 
 use super::stack::Stack;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::frozen::Frozen;
 use crate::nn::model::Model;
 use crate::nn::optimizer::{Optimizer, OptimizerConfig};

@@ -47,7 +47,7 @@ struct Embedding {
 
 /// The discriminator's nets on this data.
 pub fn config(spec: &Spec, data: &DataFacts) -> Config {
-    let labels = spec.conditioning().zip(data.classes);
+    let labels = spec.conditioning().zip(data.classes());
     let beside = match labels {
         Some((Conditioning::Concat, classes)) => classes,
         _ => 0,
@@ -56,7 +56,7 @@ pub fn config(spec: &Spec, data: &DataFacts) -> Config {
     let normalised = convolutional && spec.batch_norm();
     let norm = if normalised { Norm::Batch } else { Norm::None };
     let (input, mut blocks) = if convolutional {
-        let mut input = data.shape.clone();
+        let mut input = data.shape().to_vec();
         input[0] += beside;
         let mut blocks = conv::encoder(
             &spec.channels(data),

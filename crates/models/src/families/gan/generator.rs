@@ -66,7 +66,7 @@ pub(super) const DCGAN_INIT: Init = Init::Normal(0.02);
 /// The generator's net on this data. Rows that are no images make no convolutional net; the rules of the
 /// spec say so beforehand.
 pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
-    let classes = data.classes.unwrap_or(0);
+    let classes = data.classes().unwrap_or(0);
     let (norm, beside) = match spec.conditioning() {
         None => (Norm::Batch, 0),
         Some(Conditioning::Concat) => (Norm::Batch, classes),
@@ -75,12 +75,12 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
     let input = [spec.latent + beside];
     let mut config = if spec.is_convolutional(data) {
         let channels = spec.channels(data);
-        let shape = conv::feature_map(&data.shape, &channels)
+        let shape = conv::feature_map(data.shape(), &channels)
             .unwrap_or_default()
             .to_vec();
         let mut blocks = vec![BlockConfig::new(Map::Linear { shape }, Activation::Relu)];
         blocks[0].norm = norm;
-        let up = conv::decoder(&data.shape, &channels, Activation::Relu, norm);
+        let up = conv::decoder(data.shape(), &channels, Activation::Relu, norm);
         blocks.extend(up.unwrap_or_default());
         NetConfig {
             init: DCGAN_INIT,
@@ -118,7 +118,7 @@ impl Generator {
             net: config.init(rng, device),
             latent: spec.latent,
             beside: match spec.conditioning() {
-                Some(Conditioning::Concat) => data.classes.unwrap_or(0),
+                Some(Conditioning::Concat) => data.classes().unwrap_or(0),
                 _ => 0,
             },
         }

@@ -18,12 +18,7 @@ fn golden(section: &str) -> Value {
 }
 
 fn facts(shape: &[i64]) -> DataFacts {
-    DataFacts {
-        shape: shape.to_vec(),
-        range: (0.0, 1.0),
-        classes: Some(3),
-        targets: 0,
-    }
+    DataFacts::new(shape, (0.0, 1.0)).with_classes(Some(3))
 }
 
 fn discriminator(model: Value, data: &DataFacts, weights: &Tensors) -> Discriminator {

@@ -8,7 +8,7 @@ use super::loss::AdversarialLoss;
 use super::model::Gan;
 use super::spec::Spec;
 use super::watch::{Watch, diversity};
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::average;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
@@ -115,7 +115,7 @@ impl GanLearner {
     }
 
     fn labels<'a>(&self, batch: &'a Batch) -> Option<&'a Tensor> {
-        batch.labels.as_ref().filter(|_| self.conditional)
+        batch.labels().filter(|_| self.conditional)
     }
 
     /// `real` and `fake` are `[batch, features]` in [-1, 1].
@@ -177,7 +177,7 @@ impl Learner for GanLearner {
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
         let labels = self.labels(batch);
-        let real = self.gan.interval.centred(&batch.x);
+        let real = self.gan.interval.centred(batch.rows());
         let (generator, rng) = (self.generator(), &mut context.rng);
         let noise = generator.noise(real.size()[0], rng, real.device());
         let fake = generator.centred(&noise, labels, Some(rng));
@@ -202,7 +202,7 @@ impl Learner for GanLearner {
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
         let labels = self.labels(batch);
         let (generator, net) = (&self.gan.generator, &self.gan.discriminator);
-        let real = self.gan.interval.centred(&batch.x);
+        let real = self.gan.interval.centred(batch.rows());
         let noise = generator.noise(real.size()[0], rng, real.device());
         let fake = generator.centred(&noise, labels, None);
         let (on_real, on_fake) = (

@@ -67,7 +67,7 @@ impl Define for Gan {
 
     fn signature(spec: &Spec, data: &DataFacts) -> Signature {
         Signature {
-            conditioned_on: data.classes.filter(|_| spec.conditional),
+            conditioned_on: data.classes().filter(|_| spec.conditional),
             ..Signature::default()
         }
     }

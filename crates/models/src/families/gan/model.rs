@@ -29,7 +29,7 @@ impl Gan {
             generator: Generator::init(spec, data, &config, rng, device),
             discriminator: discriminator::config(spec, data).init(rng, device),
             interval: Interval::of(data),
-            classes: data.classes.filter(|_| spec.conditional),
+            classes: data.classes().filter(|_| spec.conditional),
             device,
         }
     }

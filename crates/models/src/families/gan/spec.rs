@@ -162,7 +162,7 @@ impl Spec {
     pub fn is_convolutional(&self, data: &DataFacts) -> bool {
         match self.architecture {
             Architecture::Auto => {
-                matches!(*data.shape, [_, h, w] if h >= IMAGE_SIDE && w >= IMAGE_SIDE)
+                matches!(*data.shape(), [_, h, w] if h >= IMAGE_SIDE && w >= IMAGE_SIDE)
             }
             Architecture::Dense => false,
             Architecture::Dcgan => true,
@@ -175,7 +175,7 @@ impl Spec {
 
     pub fn channels(&self, data: &DataFacts) -> Vec<i64> {
         self.channels.clone().unwrap_or_else(|| {
-            let side = data.shape.iter().skip(1).min().copied().unwrap_or(1);
+            let side = data.shape().iter().skip(1).min().copied().unwrap_or(1);
             let mut channels = vec![FIRST_CHANNELS, 2 * FIRST_CHANNELS];
             while conv::halvings(side, channels.len())[channels.len()] > SMALLEST_MAP {
                 let doubled = FIRST_CHANNELS << channels.len();
@@ -267,11 +267,11 @@ impl Spec {
     fn check_widths(&self, data: &DataFacts, rules: &mut Rules) {
         let convolutional = self.is_convolutional(data);
         rules.require(
-            !convolutional || data.shape.len() == 3,
+            !convolutional || data.shape().len() == 3,
             "/model/architecture",
             format!(
                 "dcgan needs rows of shape [channels, height, width], these have {:?}",
-                data.shape
+                data.shape()
             ),
         );
         let mine = [
@@ -286,7 +286,7 @@ impl Spec {
                 &pointer,
                 format!(
                     "is for the architecture {architecture}; on rows of shape {:?} this model has the other one",
-                    data.shape
+                    data.shape()
                 ),
             );
             rules.require(
@@ -311,7 +311,7 @@ impl Spec {
 
     fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
-            !self.conditional || data.classes.is_some_and(|classes| classes > 0),
+            !self.conditional || data.classes().is_some_and(|classes| classes > 0),
             "/model/conditional",
             "a conditional model needs a data set with labels; this one has none",
         );

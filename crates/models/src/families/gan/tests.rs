@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::generator::{Generator, Interval};
 use super::*;
-use crate::data::split::Batch;
+use crate::data::{Batch, Role};
 use crate::document;
 use crate::nn::model::{Rows, Sampler};
 use crate::nn::options::{GenerateOptions, ScoreOptions};
@@ -17,12 +17,7 @@ use crate::train::StepContext;
 use crate::train::settings::Precision;
 
 fn facts(shape: &[i64]) -> DataFacts {
-    DataFacts {
-        shape: shape.to_vec(),
-        range: (0.0, 1.0),
-        classes: Some(3),
-        targets: 0,
-    }
+    DataFacts::new(shape, (0.0, 1.0)).with_classes(Some(3))
 }
 
 fn spec(model: Value) -> Spec {
@@ -41,7 +36,7 @@ fn broken(model: Value, training: &Training, data: &DataFacts) -> Vec<String> {
 }
 
 fn rows(n: i64, data: &DataFacts, seed: u64) -> Tensor {
-    let (low, high) = data.range;
+    let (low, high) = data.range();
     Rng::at(seed, &[]).uniform(&[n, data.features()], Device::Cpu) * (high - low) + low
 }
 
@@ -50,11 +45,7 @@ fn labels(n: i64) -> Tensor {
 }
 
 fn batch(n: i64, data: &DataFacts, seed: u64) -> Batch {
-    Batch {
-        x: rows(n, data, seed),
-        labels: Some(labels(n)),
-        targets: None,
-    }
+    Batch::new(rows(n, data, seed)).with(Role::Labels, labels(n))
 }
 
 fn context(step: u64, learning_rate: f64) -> StepContext {
@@ -131,10 +122,7 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
 
 #[test]
 fn rows_lie_in_the_interval_of_the_data() {
-    let data = DataFacts {
-        range: (-3.0, 5.0),
-        ..facts(&[6])
-    };
+    let data = DataFacts::new(&[6], (-3.0, 5.0)).with_classes(Some(3));
     let interval = Interval::of(&data);
     let ends = Tensor::from_slice(&[-3.0_f32, 1.0, 5.0]);
     assert_eq!(
@@ -153,10 +141,7 @@ fn rows_lie_in_the_interval_of_the_data() {
     assert!(made.min().double_value(&[]) >= -3.0 && made.max().double_value(&[]) <= 5.0);
     assert!(made.std(true).double_value(&[]) > 1.0, "the noise is hot");
     // Data that never varies.
-    let still = Interval::of(&DataFacts {
-        range: (4.0, 4.0),
-        ..data
-    });
+    let still = Interval::of(&DataFacts::new(&[6], (4.0, 4.0)));
     assert_eq!(
         still
             .centred(&Tensor::from_slice(&[4.0_f32]))
@@ -299,11 +284,7 @@ fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     let mut learner = Gan::learner(&spec(model), &settings, &data, Device::Cpu);
     // Rows that no generator has made yet: each value at its end of the interval.
     let ends = Tensor::from_slice(&[0.0_f32, 1.0, 0.0, 1.0, 0.0, 1.0]).expand([32, 6], false);
-    let batch = Batch {
-        x: ends + rows(32, &data, 1) * 1e-2,
-        labels: None,
-        targets: None,
-    };
+    let batch = Batch::new(ends + rows(32, &data, 1) * 1e-2);
     let ended = (0..2000).find(|&step| {
         learner.step(&batch, &mut context(step, settings.learning_rate));
         learner.trouble().is_some()

@@ -4,7 +4,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::net::Mlp;
 use super::spec::Spec;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::augment::shifted;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model};
@@ -29,7 +29,7 @@ pub(super) struct MlpLearner {
 
 impl MlpLearner {
     pub fn new(mlp: Mlp, spec: &Spec, training: &Training, data: &DataFacts) -> Self {
-        let shift = match (spec.augment, &data.shape[..]) {
+        let shift = match (spec.augment, data.shape()) {
             (Some(augment), &[channels, height, width]) => {
                 Some(([channels, height, width], augment.shift))
             }
@@ -72,7 +72,7 @@ impl<'a> Truth<'a> {
     /// None for rows that lack what the net learns.
     fn of(mlp: &'a Mlp, batch: &'a Batch) -> Option<Self> {
         match mlp.regression() {
-            None => batch.labels.as_ref().map(Self::Classes),
+            None => batch.labels().map(Self::Classes),
             Some(regression) => {
                 let numbers = regression.numbers(batch)?;
                 Some(Self::Numbers(regression, numbers))
@@ -111,7 +111,7 @@ impl Learner for MlpLearner {
         for batch in batches {
             let batch = batch?;
             if mlp.input_mut().is_some() {
-                inputs.add(&batch.x);
+                inputs.add(batch.rows());
             }
             if let Some(more) = mlp.regression().and_then(|r| r.numbers(&batch)) {
                 numbers.add(&more);
@@ -130,7 +130,7 @@ impl Learner for MlpLearner {
         let Some(truth) = Truth::of(&self.mlp, batch) else {
             return Report::default();
         };
-        let x = self.seen(&batch.x, &mut context.rng);
+        let x = self.seen(batch.rows(), &mut context.rng);
         let outputs = self.mlp.train_pass(&x, &mut context.rng);
         let loss = match &truth {
             Truth::Classes(labels) => cross_entropy(&outputs, labels, self.label_smoothing),
@@ -153,7 +153,7 @@ impl Learner for MlpLearner {
         let Some(truth) = Truth::of(&self.mlp, batch) else {
             return Report::default();
         };
-        let outputs = self.mlp.outputs(&batch.x);
+        let outputs = self.mlp.outputs(batch.rows());
         match truth {
             Truth::Classes(labels) => {
                 let error = error(&outputs, labels);

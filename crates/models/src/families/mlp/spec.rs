@@ -141,7 +141,7 @@ impl Spec {
 
     fn check_numbers(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
-            data.targets > 0 || data.classes.is_some(),
+            data.has_targets() || data.classes().is_some(),
             "/dataset",
             "has neither targets nor labels on its training rows; the task 'regression' learns the one or the other",
         );
@@ -154,7 +154,7 @@ impl Spec {
 
     fn check_augment(&self, augment: Augment, data: &DataFacts, rules: &mut Rules) {
         let pointer = "/model/augment/shift";
-        match data.shape[..] {
+        match data.shape()[..] {
             [_, height, width] => {
                 let limit = height.min(width) - 1;
                 rules.require(
@@ -171,7 +171,7 @@ impl Spec {
                 pointer,
                 format!(
                     "needs rows of shape [channels, height, width], these have {:?}",
-                    data.shape
+                    data.shape()
                 ),
             ),
         }
@@ -190,7 +190,7 @@ impl Spec {
             Norm::None
         };
         let outputs = match self.task {
-            Task::Classification => data.classes.unwrap_or(1),
+            Task::Classification => data.classes().unwrap_or(1),
             Task::Regression => 1,
         };
         let mut blocks = conv::encoder(&self.channels, conv::KERNEL, self.activation, norm);
@@ -201,13 +201,13 @@ impl Spec {
             ..block
         }));
         blocks.push(BlockConfig::new(Map::linear(outputs), Activation::Linear));
-        NetConfig::new(&data.shape, blocks)
+        NetConfig::new(data.shape(), blocks)
     }
 }
 
 fn check_classes(data: &DataFacts, rules: &mut Rules) {
-    let Some(classes) = data.classes else {
-        let rule = if data.targets > 0 {
+    let Some(classes) = data.classes() else {
+        let rule = if data.has_targets() {
             "has targets but no labels on its training rows; the task 'classification' learns labels, 'regression' targets"
         } else {
             "has no labels on its training rows; the task 'classification' learns labels"
@@ -242,24 +242,10 @@ mod tests {
 
     #[test]
     fn what_cannot_be_learnt_is_refused_where_it_stands() {
-        let images = DataFacts {
-            shape: vec![1, 8, 8],
-            range: (0.0, 1.0),
-            classes: Some(10),
-            targets: 0,
-        };
-        let table = DataFacts {
-            shape: vec![12],
-            ..images.clone()
-        };
-        let unlabelled = DataFacts {
-            classes: None,
-            ..images.clone()
-        };
-        let of_targets = DataFacts {
-            targets: 1,
-            ..unlabelled.clone()
-        };
+        let images = DataFacts::new(&[1, 8, 8], (0.0, 1.0)).with_classes(Some(10));
+        let table = DataFacts::new(&[12], (0.0, 1.0)).with_classes(Some(10));
+        let unlabelled = images.clone().with_classes(None);
+        let of_targets = unlabelled.clone().with_targets(true);
         let usual = Spec::default();
         assert!(broken(&usual, &images).is_empty());
         assert_eq!(broken(&usual, &unlabelled), ["/dataset"]);

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::model::Pca;
 use super::spec::Spec;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, Model, error_per_row};
 use crate::nn::moments::Moments;
@@ -40,7 +40,7 @@ impl Learner for PcaLearner {
 
     fn step(&mut self, batch: &Batch, _context: &mut StepContext) -> Report {
         if let Some(moments) = &mut self.moments {
-            moments.add(&batch.x);
+            moments.add(batch.rows());
         }
         Report::default()
     }
@@ -53,18 +53,18 @@ impl Learner for PcaLearner {
     }
 
     fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
-        let output = self.pca.round_trip(&batch.x);
-        let mse = mean(&error_per_row(&batch.x, &output));
+        let output = self.pca.round_trip(batch.rows());
+        let mse = mean(&error_per_row(batch.rows(), &output));
         let mut report = vec![
             ("reconstruction_mse", mse),
-            ("squared_error", mse * batch.x.size()[1] as f64),
+            ("squared_error", mse * batch.rows().size()[1] as f64),
             (
                 "explained_variance_ratio",
                 self.pca.explained_variance_ratio(),
             ),
         ];
         if self.bounded {
-            let error = error_per_row(&batch.x, &output.clamp(0.0, 1.0));
+            let error = error_per_row(batch.rows(), &output.clamp(0.0, 1.0));
             report.push(("psnr", mean(&(error.clamp_min(1e-12).log10() * -10.0))));
         }
         Report(report)

@@ -215,12 +215,7 @@ mod tests {
         let lengths = Tensor::from_slice(&[1.0_f32, 3.0, 2.0]).view([3, 1]);
         let arms = directions * lengths;
         let mean = Tensor::from_slice(&[100.0_f32, -200.0, 300.0]);
-        let data = DataFacts {
-            shape: vec![3],
-            range: (-203.0, 303.0),
-            classes: None,
-            targets: 0,
-        };
+        let data = DataFacts::new(&[3], (-203.0, 303.0));
         let mut pca = Pca::zero(spec, &data, Device::Cpu);
         let mut moments = Moments::new(3, Device::Cpu);
         moments.add(&(&mean + &arms));
@@ -270,12 +265,7 @@ mod tests {
 
     #[test]
     fn a_direction_without_variance_stays_finite_when_whitened() {
-        let data = DataFacts {
-            shape: vec![2],
-            range: (0.0, 1.0),
-            classes: None,
-            targets: 0,
-        };
+        let data = DataFacts::new(&[2], (0.0, 1.0));
         let spec = Spec {
             code: 2,
             whiten: true,

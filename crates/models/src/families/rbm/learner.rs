@@ -6,7 +6,7 @@ use super::gradient::{Gradient, Offsets, Phase as Statistics, column_means};
 use super::model::Rbm;
 use super::negative::Chains;
 use super::spec::{Sparsity, Spec};
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::average::WeightAverage;
 use crate::nn::binarize::Binarize;
 use crate::nn::frozen::CannotFreeze;
@@ -159,7 +159,7 @@ impl Learner for RbmLearner {
         let mut sum = Tensor::zeros_like(&self.rbm.base_bias);
         let mut rows = 0;
         for batch in batches {
-            let x = batch?.x;
+            let x = batch?.rows().shallow_clone();
             rows += x.size()[0];
             let v = match self.spec.binarize {
                 Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
@@ -184,7 +184,7 @@ impl Learner for RbmLearner {
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
         let _guard = tch::no_grad_guard();
         let rng = &mut context.rng;
-        let v = self.spec.binarize.apply(&batch.x, rng);
+        let v = self.spec.binarize.apply(batch.rows(), rng);
         let rbm = self.computing();
         let h = rbm.pair.hidden_given_visible(&v);
         let steps = self.spec.gibbs_steps_at(context.time, self.epochs);
@@ -196,14 +196,14 @@ impl Learner for RbmLearner {
         if !context.step.is_multiple_of(LOOK_EVERY) {
             return Report::default();
         }
-        let mut report = self.look(&self.rbm, &batch.x, rng);
+        let mut report = self.look(&self.rbm, batch.rows(), rng);
         let swap_rate = self.chains.swap_rate();
         report.0.extend(swap_rate.map(|rate| ("swap_rate", rate)));
         report
     }
 
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
-        self.look(self.published(), &batch.x, rng)
+        self.look(self.published(), batch.rows(), rng)
     }
 
     /// Under their plain names stand the weights that are published; where these are an average, the

@@ -195,7 +195,7 @@ impl Spec {
             "/dataset",
             format!(
                 "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
-                data.range.0, data.range.1
+                data.range().0, data.range().1
             ),
         );
     }
@@ -276,12 +276,7 @@ mod tests {
 
     #[test]
     fn what_an_algorithm_has_no_use_for_and_what_is_out_of_bounds_is_refused() {
-        let facts = DataFacts {
-            shape: vec![1, 8, 8],
-            range: (0.0, 1.0),
-            classes: None,
-            targets: 0,
-        };
+        let facts = DataFacts::new(&[1, 8, 8], (0.0, 1.0));
         let broken = |change: Change| -> Vec<String> {
             let mut spec = Spec::default();
             change(&mut spec);

@@ -26,18 +26,21 @@ fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, 
         Ok(Input {
             rows: count,
             values: Vec::try_from(&x.reshape([-1]))?,
-            labels: batch.labels.as_ref().map(Vec::try_from).transpose()?,
+            labels: batch.labels().map(Vec::try_from).transpose()?,
         })
     };
     let ends = |seed| Some(Endpoint::Seed(seed));
     let mut calls = Vec::new();
     for verb in capabilities(model) {
-        let mut given = input(&batch.x)?;
+        let mut given = input(batch.rows())?;
         let verb = match verb {
             "encode" => Verb::Encode(EncodeOptions::default()),
             "decode" => {
                 let code: i64 = model.code_shape().ok_or("no code")?.iter().product();
-                let codes = batch.x.narrow(1, 0, 1).expand([count as i64, code], false);
+                let codes = batch
+                    .rows()
+                    .narrow(1, 0, 1)
+                    .expand([count as i64, code], false);
                 given = input(&codes.contiguous())?;
                 Verb::Decode(DecodeOptions::default())
             }
@@ -70,10 +73,10 @@ fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, 
                     given = Input::default();
                     (options.from, options.to) = (ends(1), ends(2));
                 } else {
-                    let two = digits.test.batch(&[0, 1], Device::Cpu)?.x;
+                    let two = digits.test.batch(&[0, 1], Device::Cpu)?;
                     given = Input {
                         rows: 2,
-                        values: Vec::try_from(&two.reshape([-1]))?,
+                        values: Vec::try_from(&two.rows().reshape([-1]))?,
                         labels: None,
                     };
                 }

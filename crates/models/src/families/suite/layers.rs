@@ -142,7 +142,7 @@ fn a_classifier_learns_on_the_frozen_layers_of_a_stacked_autoencoder() -> Tried 
     let error = metrics.iter().find(|(name, _)| name == "test/error");
     assert!(error.is_some_and(|(_, error)| *error < 0.25), "{metrics:?}");
     let rows = Rows {
-        x: digits.test.batch(&[0, 1, 2], Device::Cpu)?.x,
+        x: (digits.test.batch(&[0, 1, 2], Device::Cpu)?.rows()).shallow_clone(),
         labels: None,
     };
     let code = |model: &dyn Model| {

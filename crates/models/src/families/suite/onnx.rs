@@ -51,7 +51,7 @@ fn trained() -> Result<Vec<Case>, Box<dyn Error>> {
             name: small.name.to_owned(),
             model: loaded(trial.family, &trial.spec, &digits.facts, learner.model())?,
             facts: digits.facts.clone(),
-            x: digits.test.batch(&indices, Device::Cpu)?.x,
+            x: (digits.test.batch(&indices, Device::Cpu)?.rows()).shallow_clone(),
         });
     }
     Ok(cases)
@@ -111,12 +111,7 @@ fn untrained() -> Result<Vec<Case>, Box<dyn Error>> {
     ];
     let mut cases = Vec::new();
     for (shape, range, model) in specs {
-        let facts = DataFacts {
-            shape: shape.to_vec(),
-            range,
-            classes: Some(4),
-            targets: 0,
-        };
+        let facts = DataFacts::new(shape, range).with_classes(Some(4));
         let kind = model["kind"].as_str().unwrap_or_default();
         let family = Family::find(kind).ok_or("no such family")?;
         let spec = (family.normalise)(&model).map_err(|e| format!("{e:?}"))?;

@@ -71,12 +71,9 @@ impl Digits {
         Ok(Self {
             train: open("train")?,
             test: open("test")?,
-            facts: DataFacts {
-                shape: vec![1, 8, 8],
-                range: (0.0, 1.0),
-                classes: Some(classes),
-                targets,
-            },
+            facts: DataFacts::new(&[1, 8, 8], (0.0, 1.0))
+                .with_classes(Some(classes))
+                .with_targets(targets > 0),
             _folder: folder,
         })
     }

@@ -179,12 +179,7 @@ mod tests {
     /// A model of four values with a code of one, so that `ln p(x)` can be integrated on a grid.
     fn toy(model: serde_json::Value, range: (f64, f64)) -> Vae {
         let spec: Spec = serde_json::from_value(model).expect("a spec");
-        let facts = DataFacts {
-            shape: vec![4],
-            range,
-            classes: Some(3),
-            targets: 0,
-        };
+        let facts = DataFacts::new(&[4], range).with_classes(Some(3));
         let net = Vae::init(&spec, &facts, &mut Rng::at(3, &[]), Device::Cpu);
         // As if trained: codes matter, and `q` is wide enough to sample the integral from.
         let parameters = net.parameters();

@@ -7,7 +7,7 @@ use super::bound::Drawn;
 use super::net::Vae;
 use super::spec::{KlScheduleKind, Spec};
 use super::visible::Visible;
-use crate::data::split::Batch;
+use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::mixture::{self, RecentCodes};
 use crate::nn::model::Model;
@@ -72,7 +72,7 @@ impl VaeLearner {
             spec: spec.clone(),
             epochs: training.epochs,
             gradient_clip: training.gradient_clip,
-            image: data.shape.len() == 3,
+            image: data.shape().len() == 3,
             unit_interval: data.is_unit_interval(),
         }
     }
@@ -155,7 +155,7 @@ impl Learner for VaeLearner {
             });
         };
         for batch in batches {
-            let x = self.net.seen(&batch?.x).to_kind(TensorKind::Double);
+            let x = self.net.seen(batch?.rows()).to_kind(TensorKind::Double);
             rows += x.size()[0];
             add(&mut sum, x.sum_dim_intlist(0, false, TensorKind::Double));
             let square = x.square().sum_dim_intlist(0, false, TensorKind::Double);
@@ -180,9 +180,9 @@ impl Learner for VaeLearner {
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
-        let labels = batch.labels.as_ref();
+        let labels = batch.labels();
         let weight = self.kl_weight(context.time);
-        let x = self.net.binarize.apply(&batch.x, &mut context.rng);
+        let x = self.net.binarize.apply(batch.rows(), &mut context.rng);
         let drawn = self
             .net
             .draw(&x, labels, self.spec.samples, &mut context.rng);
@@ -195,7 +195,7 @@ impl Learner for VaeLearner {
             report.push(("kl_weight", weight));
         }
         if context.step.is_multiple_of(LOOK_EVERY) {
-            report.extend(self.look(&batch.x, labels));
+            report.extend(self.look(batch.rows(), labels));
         }
         Report(report)
     }
@@ -219,12 +219,12 @@ impl Learner for VaeLearner {
     /// `loss` has the full weight on the divergence, whatever the time of the run.
     fn evaluate(&self, batch: &Batch, rng: &mut Rng) -> Report {
         let _guard = tch::no_grad_guard();
-        let labels = batch.labels.as_ref();
+        let labels = batch.labels();
         if self.net.classes.is_some() && labels.is_none() {
             // A split without labels says nothing of a model that goes by them.
             return Report::default();
         }
-        let x = self.net.binarize.apply(&batch.x, rng);
+        let x = self.net.binarize.apply(batch.rows(), rng);
         let (beta, samples) = (self.spec.beta, self.spec.samples);
         let drawn = self.net.draw(&x, labels, 1, rng);
         let loss = if samples == 1 {
@@ -234,7 +234,7 @@ impl Learner for VaeLearner {
             -bound.mean(TensorKind::Float)
         };
         let mut report = parts(&loss, &drawn);
-        report.extend(self.look(&batch.x, labels));
+        report.extend(self.look(batch.rows(), labels));
         Report(report)
     }
 

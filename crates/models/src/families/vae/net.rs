@@ -53,9 +53,9 @@ impl Plan {
             |shape: Vec<i64>, activation| BlockConfig::new(Map::Linear { shape }, activation);
 
         let blocks = conv::encoder(&channels, conv::KERNEL, spec.activation(), Norm::None);
-        let front = NetConfig::new(&data.shape, blocks);
-        let map = conv::feature_map(&data.shape, &channels)
-            .map_or_else(|| data.shape.clone(), |map| map.to_vec());
+        let front = NetConfig::new(data.shape(), blocks);
+        let map = conv::feature_map(data.shape(), &channels)
+            .map_or_else(|| data.shape().to_vec(), |map| map.to_vec());
         let flat: i64 = map.iter().product();
 
         let mut down = dense(&hidden);
@@ -65,7 +65,7 @@ impl Plan {
             up.push(linear(vec![flat], Activation::Linear));
         } else {
             up.push(linear(map, spec.activation()));
-            let blocks = conv::decoder(&data.shape, &channels, spec.activation(), Norm::None);
+            let blocks = conv::decoder(data.shape(), &channels, spec.activation(), Norm::None);
             up.extend(blocks.unwrap_or_default());
         }
         Self {

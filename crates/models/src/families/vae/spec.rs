@@ -162,7 +162,7 @@ impl Spec {
 
     /// Classes that the nets are told of, if they are.
     pub fn classes(&self, data: &DataFacts) -> Option<i64> {
-        data.classes.filter(|_| self.conditional)
+        data.classes().filter(|_| self.conditional)
     }
 
     pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
@@ -170,7 +170,7 @@ impl Spec {
         self.check_likelihood(data, rules);
         self.check_objective(training, rules);
         rules.require(
-            !self.conditional || data.classes.is_some(),
+            !self.conditional || data.classes().is_some(),
             "/model/conditional",
             "needs labels, and this data set has none",
         );
@@ -221,7 +221,7 @@ impl Spec {
     }
 
     fn check_likelihood(&self, data: &DataFacts, rules: &mut Rules) {
-        let (low, high) = data.range;
+        let (low, high) = data.range();
         rules.require(
             self.likelihood != VisibleKind::Bernoulli || data.is_unit_interval(),
             "/model/likelihood",

@@ -211,15 +211,7 @@ mod tests {
 
     #[test]
     fn the_variance_goes_towards_the_mean_squared_error() {
-        let mut visible = Visible::gaussian(
-            &DataFacts {
-                shape: vec![2],
-                range: (0.0, 1.0),
-                classes: None,
-                targets: 0,
-            },
-            Device::Cpu,
-        );
+        let mut visible = Visible::gaussian(&DataFacts::new(&[2], (0.0, 1.0)), Device::Cpu);
         let Visible::Gaussian(noise) = &mut visible else {
             panic!("it is normal");
         };

@@ -51,10 +51,7 @@ fn depth_follows_from_the_image_and_the_architecture_from_its_sides() {
 #[test]
 fn what_cannot_be_honoured_is_refused_where_it_stands() {
     let data = facts(&[1, 28, 28]);
-    let unlabelled = DataFacts {
-        classes: None,
-        ..data.clone()
-    };
+    let unlabelled = data.clone().with_classes(None);
     let flat = facts(&[784]);
     let fields = |model: Value, data: &DataFacts| broken(model, &training(), data);
     let on_images = [
