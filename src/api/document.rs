@@ -30,6 +30,7 @@ pub fn base() -> utoipa::openapi::OpenApi {
 pub fn text(document: &utoipa::openapi::OpenApi) -> String {
     let mut document = serde_json::to_value(document).unwrap_or_default();
     merge_defaults(&mut document);
+    super::refusals::complete(&mut document);
     refer_to_items(&mut document);
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod list;
 pub mod models;
 pub mod problem;
+pub mod refusals;
 pub mod request_id;
 pub mod service;
 pub mod state;

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Code, Problem, ProblemBody, Result};
+use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 use crate::families::FAMILIES;
 
@@ -22,7 +22,7 @@ pub async fn livez() -> &'static str {
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "service", summary = "Requests are welcome",
     responses(
         (status = 200, description = "They are", body = String, content_type = "text/plain"),
-        (status = 503, description = "Shutting down, or the database does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Shutting down, or the database does not answer"),
     ))]
 pub async fn readyz(State(app): State<AppState>) -> Result<&'static str> {
     if *app.draining.borrow() {

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::{Dataset, import, upload};
 use crate::api::extract::{content_type, is_json, parse_json};
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_name;
 
@@ -68,11 +68,11 @@ pub struct DatasetUpload {
     request_body(content((DatasetUpload = "multipart/form-data"), (BuiltinDataset = "application/json"))),
     responses(
         (status = 201, description = "Added", body = Dataset, headers(("location" = String, description = "Its path"))),
-        (status = 400, description = "The form or JSON cannot be read", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The name is taken", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server takes", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Neither a form nor JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A part is missing, unknown, or not what it should be", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The form or JSON cannot be read"),
+        (status = 409, description = "The name is taken"),
+        (status = 413, description = "Larger than this server takes"),
+        (status = 415, description = "Neither a form nor JSON"),
+        (status = 422, description = "A part is missing, unknown, or not what it should be"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<impl IntoResponse> {
     let dataset = match content_type(request.headers()).as_deref() {

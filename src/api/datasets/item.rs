@@ -5,16 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Dataset;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
 /// One data set, by id or name.
 #[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset", tag = "datasets", summary = "Get a data set",
     params(("dataset" = String, Path, description = "Id or name")),
-    responses(
-        (status = 200, description = "The data set", body = Dataset),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The data set", body = Dataset)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(dataset): Path<String>,
@@ -27,8 +24,7 @@ pub async fn get(
     params(("dataset" = String, Path, description = "Id or name")),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "A job uses it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "A job uses it"),
     ))]
 pub async fn delete(
     State(app): State<AppState>,

@@ -6,16 +6,13 @@ use axum::extract::State;
 use super::Dataset;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// Lists data sets, newest first.
 #[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets", tag = "datasets", summary = "List data sets",
     params(PageQuery),
-    responses(
-        (status = 200, description = "A page", body = List<Dataset>),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "A page", body = List<Dataset>)))]
 pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<PageQuery>,

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::read_rows;
 use crate::api::extract::Query;
 use crate::api::models::render::{Scale, grid};
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -37,8 +37,7 @@ impl Default for PreviewQuery {
     params(("dataset" = String, Path, description = "Id or name"), PreviewQuery),
     responses(
         (status = 200, description = "The pictures", body = crate::api::models::Binary, content_type = "image/png"),
-        (status = 404, description = "There is no such data set", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid, or the rows are no pictures", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A query parameter is invalid, or the rows are no pictures"),
     ))]
 pub async fn preview(
     State(app): State<AppState>,

@@ -10,7 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::read_rows;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::page_limit;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::data::npy;
 
@@ -56,9 +56,7 @@ pub struct Rows {
     params(("dataset" = String, Path, description = "Id or name"), RowsQuery),
     responses(
         (status = 200, description = "The rows", content((Rows = "application/json"), (crate::api::models::Binary = "application/x-npy"))),
-        (status = 404, description = "There is no such data set", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 406, description = "Neither JSON nor npy is accepted", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Neither JSON nor npy is accepted"),
     ))]
 pub async fn rows(
     State(app): State<AppState>,

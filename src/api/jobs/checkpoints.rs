@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::list::{List, rfc3339};
 use crate::api::models::{Binary, download};
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::store;
 
@@ -47,10 +47,7 @@ impl From<store::Checkpoint> for Checkpoint {
 /// Lists the checkpoints that are kept, newest first.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints", tag = "jobs", summary = "List a job's checkpoints",
     params(("job" = String, Path, description = "Id")),
-    responses(
-        (status = 200, description = "All of them", body = List<Checkpoint>),
-        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "All of them", body = List<Checkpoint>)))]
 pub async fn list(
     State(app): State<AppState>,
     Path(job): Path<String>,
@@ -71,10 +68,7 @@ pub async fn list(
 /// One checkpoint.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "get_checkpoint", tag = "jobs", summary = "Get a checkpoint",
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
-    responses(
-        (status = 200, description = "The checkpoint", body = Checkpoint),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The checkpoint", body = Checkpoint)))]
 pub async fn get(
     State(app): State<AppState>,
     Path((job, number)): Path<(String, String)>,
@@ -85,10 +79,7 @@ pub async fn get(
 /// The weights and the optimiser's state as safetensors.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}/content", operation_id = "download_checkpoint", tag = "jobs", summary = "Download a checkpoint",
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
-    responses(
-        (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
     State(app): State<AppState>,
     Path((job, number)): Path<(String, String)>,

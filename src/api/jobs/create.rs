@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::Job;
 use super::admit::{self, find_dataset};
 use crate::api::models::find_version;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::machine;
@@ -23,11 +23,7 @@ use crate::worker::training::Source;
     request_body = JobRequest,
     responses(
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field is invalid, or the key belongs to another request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
     let wanted = admit::read::<JobRequest>(&app, request).await?;

@@ -16,7 +16,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::{List, page_limit, rfc3339};
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::store;
 use crate::store::EventKind;
@@ -79,9 +79,8 @@ impl Event {
     params(("job" = String, Path, description = "Id"), EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Events after this id")),
     responses(
         (status = 200, description = "Events", content((List<Event> = "application/json"), (String = "text/event-stream"))),
-        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 406, description = "Neither JSON nor an event stream is accepted", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 406, description = "Neither JSON nor an event stream is accepted"),
+        (status = 422, description = "A parameter is invalid"),
     ))]
 pub async fn events(
     State(app): State<AppState>,

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep};
 
 use super::{Job, present};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 const LONGEST_WAIT: u64 = 300;
@@ -21,10 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
         ("job" = String, Path, description = "Id"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: up to N seconds, 300 at most (RFC 7240)"),
     ),
-    responses(
-        (status = 200, description = "The job", body = Job),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The job", body = Job)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(job): Path<String>,

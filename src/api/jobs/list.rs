@@ -8,7 +8,7 @@ use utoipa::IntoParams;
 use super::{Job, present};
 use crate::api::extract::Query;
 use crate::api::list::{List, page_limit};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::jobs::Status;
 use crate::store::JobFilter;
@@ -33,8 +33,7 @@ pub struct JobsQuery {
     params(JobsQuery),
     responses(
         (status = 200, description = "A page", body = List<Job>),
-        (status = 404, description = "`after` names no job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`after` names no job"),
     ))]
 pub async fn list(
     State(app): State<AppState>,

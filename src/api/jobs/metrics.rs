@@ -9,7 +9,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::api::extract::Query;
 use crate::api::list::rfc3339;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
 const MOST_POINTS: u32 = 10_000;
@@ -49,11 +49,7 @@ pub struct MetricPoint {
 /// greatest value of the bucket.
 #[utoipa::path(get, path = "/v1/jobs/{job}/metrics", operation_id = "get_job_metrics", tag = "jobs", summary = "Read a job's metrics",
     params(("job" = String, Path, description = "Id"), MetricsQuery),
-    responses(
-        (status = 200, description = "One series a metric", body = Metrics),
-        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "One series a metric", body = Metrics)))]
 pub async fn metrics(
     State(app): State<AppState>,
     Path(job): Path<String>,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 
 use super::{Job, present};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::worker::now_ms;
 
@@ -14,8 +14,8 @@ use crate::worker::now_ms;
     params(("job" = String, Path, description = "Id")),
     responses(
         (status = 200, description = "The job, `canceling` or `canceled`", body = Job),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 409, description = "It has ended"),
     ))]
 pub async fn cancel(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
     let job = app.store.cancel(&job, now_ms()).await?;
@@ -28,8 +28,8 @@ pub async fn cancel(State(app): State<AppState>, Path(job): Path<String>) -> Res
     params(("job" = String, Path, description = "Id")),
     responses(
         (status = 200, description = "The job, `pausing` or `paused`", body = Job),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is paused, is being canceled, or has ended", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 409, description = "It is paused, is being canceled, or has ended"),
     ))]
 pub async fn pause(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
     let job = app.store.pause(&job, now_ms()).await?;
@@ -42,8 +42,8 @@ pub async fn pause(State(app): State<AppState>, Path(job): Path<String>) -> Resu
     params(("job" = String, Path, description = "Id")),
     responses(
         (status = 200, description = "The job, `queued`, or `running` if the pause had not come about", body = Job),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It is not paused", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 409, description = "It is not paused"),
     ))]
 pub async fn resume(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
     let job = app.store.resume(&job, now_ms()).await?;
@@ -57,8 +57,8 @@ pub async fn resume(State(app): State<AppState>, Path(job): Path<String>) -> Res
     params(("job" = String, Path, description = "Id")),
     responses(
         (status = 200, description = "The job, which ends soon", body = Job),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none"),
+        (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation"),
     ))]
 pub async fn stop(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
     let job = app.store.stop(&job, now_ms()).await?;

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use super::admit::dataset_of;
 use super::checkpoints::find;
 use crate::api::models::ModelVersion;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
 use crate::worker::{now_ms, promotion};
@@ -19,8 +19,8 @@ use crate::worker::{now_ms, promotion};
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
     responses(
         (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersion, headers(("location" = String, description = "Its path"))),
-        (status = 404, description = "There is no such checkpoint", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "Its data set or its file is gone", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such checkpoint"),
+        (status = 409, description = "Its data set or its file is gone"),
     ))]
 pub async fn promote(
     State(app): State<AppState>,

@@ -4,7 +4,7 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
 use super::{Job, admit, create};
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_job_id;
 use crate::spec::JobRequest;
@@ -16,12 +16,8 @@ use crate::spec::JobRequest;
     request_body = JobRequest,
     responses(
         (status = 202, description = "Queued, or as it stands", body = Job, headers(("location" = String, description = "Its path"))),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The id is another job's", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The id or a field is invalid", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "The id is another job's"),
+        (status = 422, description = "The id or a field is invalid"),
     ))]
 pub async fn put(
     State(app): State<AppState>,

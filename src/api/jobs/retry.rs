@@ -6,7 +6,7 @@ use axum::response::Response;
 
 use super::Job;
 use super::admit::{Wanted, dataset_of};
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{self, NewJob, Progress};
 
@@ -16,10 +16,8 @@ use crate::jobs::{self, NewJob, Progress};
     params(("job" = String, Path, description = "Id"), ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     responses(
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
-        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "It has not ended, or its data set is gone", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The key belongs to another request", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "The queue is full", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "It has not ended, or its data set is gone"),
+        (status = 422, description = "The key belongs to another request"),
     ))]
 pub async fn retry(
     State(app): State<AppState>,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::list::{List, rfc3339};
 use crate::api::models::Binary;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 
 /// A picture of what the model made after an epoch.
@@ -27,10 +27,7 @@ pub struct Sample {
 /// thinned to the first ten and a hundred more in a long one.
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
     params(("job" = String, Path, description = "Id")),
-    responses(
-        (status = 200, description = "All of them, by epoch", body = List<Sample>),
-        (status = 404, description = "There is no such job", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "All of them, by epoch", body = List<Sample>)))]
 pub async fn list(
     State(app): State<AppState>,
     Path(job): Path<String>,
@@ -54,7 +51,7 @@ pub async fn list(
     params(("job" = String, Path, description = "Id"), ("picture" = String, Path, description = "`<epoch>.png`")),
     responses(
         (status = 200, description = "The picture", body = Binary, content_type = "image/png"),
-        (status = 404, description = "There is none of this epoch", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none of this epoch"),
     ))]
 pub async fn get(
     State(app): State<AppState>,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::Model;
 use crate::api::extract::Json;
 use crate::api::list::rfc3339;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_name;
 use crate::store::StoreError;
@@ -46,7 +46,7 @@ pub struct AliasMove {
     params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
     responses(
         (status = 200, description = "The alias", body = Alias),
-        (status = 404, description = "There is none, and never was", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is none, and never was"),
     ))]
 pub async fn get(
     State(app): State<AppState>,
@@ -79,8 +79,7 @@ pub async fn get(
     request_body = AliasTarget,
     responses(
         (status = 200, description = "The model, with the alias", body = Model),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The alias is no name, or there is no such version", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The alias is no name, or there is no such version"),
     ))]
 pub async fn put(
     State(app): State<AppState>,
@@ -109,10 +108,7 @@ pub async fn put(
 /// Removes an alias; the version stays.
 #[utoipa::path(delete, path = "/v1/models/{model}/aliases/{alias}", operation_id = "delete_model_alias", tag = "models", summary = "Remove an alias",
     params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
-    responses(
-        (status = 204, description = "Removed"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "Removed")))]
 pub async fn delete(
     State(app): State<AppState>,
     Path((model, alias)): Path<(String, String)>,

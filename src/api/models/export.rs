@@ -10,7 +10,7 @@ use tokio_util::io::ReaderStream;
 use super::version::find;
 use super::{Binary, attachment};
 use crate::api::list::rfc3339;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::bundle::{Bundle, Sum};
 use crate::nn::model::DataFacts;
@@ -24,8 +24,7 @@ use crate::store::ModelVersion;
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses(
         (status = 200, description = "A ZIP archive", body = Binary, content_type = "application/zip"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The weights are too large for a bundle", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The weights are too large for a bundle"),
     ))]
 pub async fn export(
     State(app): State<AppState>,

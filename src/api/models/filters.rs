@@ -12,7 +12,7 @@ use super::Binary;
 use super::render::{Scale, grid};
 use super::resolve::resolve;
 use crate::api::extract::Query;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::inference::{Call, Input, Terms, Verb};
 
@@ -36,9 +36,8 @@ impl Default for FiltersQuery {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`"), FiltersQuery),
     responses(
         (status = 200, description = "A grid", body = Binary, content_type = "image/png"),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model has no such weights, or its inputs are no pictures", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model has no such weights, or its inputs are no pictures"),
+        (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn filters(
     State(app): State<AppState>,

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 
 use super::ModelVersion;
 use crate::api::extract::content_type;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 
 /// The parts of an import: `bundle`, or `weights` and `manifest`.
@@ -39,11 +39,11 @@ pub struct ModelUpload {
     request_body(content((ModelUpload = "multipart/form-data"))),
     responses(
         (status = 201, description = "Published", body = ModelVersion, headers(("location" = String, description = "Its path"))),
-        (status = 400, description = "The form cannot be read", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server takes", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not a form", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A part is missing, unknown, or not what it should be", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 400, description = "The form cannot be read"),
+        (status = 413, description = "Larger than this server takes"),
+        (status = 415, description = "Not a form"),
+        (status = 422, description = "A part is missing, unknown, or not what it should be"),
+        (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn import(State(app): State<AppState>, request: Request) -> Result<Response> {
     if content_type(request.headers()).as_deref() != Some("multipart/form-data") {

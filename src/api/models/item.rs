@@ -5,16 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Model;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// A model with its aliases and versions.
 #[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model", tag = "models", summary = "Get a model",
     params(("model" = String, Path, description = "Name")),
-    responses(
-        (status = 200, description = "The model", body = Model),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The model", body = Model)))]
 pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Result<Json<Model>> {
     let found = app.store.model(&model).await?;
     Ok(Json(Model::of(found, &app.engine)))
@@ -23,10 +20,7 @@ pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Resu
 /// Deletes a model with all its versions and aliases.
 #[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model", tag = "models", summary = "Delete a model",
     params(("model" = String, Path, description = "Name")),
-    responses(
-        (status = 204, description = "Deleted"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "Deleted")))]
 pub async fn delete(State(app): State<AppState>, Path(model): Path<String>) -> Result<StatusCode> {
     let orphans = app.store.delete_model(&model).await?;
     app.artifacts.remove(&orphans);

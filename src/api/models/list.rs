@@ -6,7 +6,7 @@ use axum::extract::State;
 use super::Model;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// Lists the names of the registry with their versions, newest name first.
@@ -14,8 +14,7 @@ use crate::api::state::AppState;
     params(PageQuery),
     responses(
         (status = 200, description = "A page", body = List<Model>),
-        (status = 404, description = "`after` names no model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "`after` names no model"),
     ))]
 pub async fn list(
     State(app): State<AppState>,

@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 use super::version::find;
 use super::{Binary, attachment, source};
 use crate::api::extract::Query;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::nn::graph::GraphVerb;
 
@@ -28,9 +28,8 @@ pub struct OnnxQuery {
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path), OnnxQuery),
     responses(
         (status = 200, description = "ONNX", body = Binary, content_type = "application/octet-stream"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The verb is missing, or the model has no graph of it", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The verb is missing, or the model has no graph of it"),
+        (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn onnx(
     State(app): State<AppState>,

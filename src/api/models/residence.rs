@@ -8,7 +8,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::resolve::resolve;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// Whether a version is in memory.
@@ -23,10 +23,7 @@ pub struct Residence {
 /// loaded on demand too; the least recently used leave when memory is short.
 #[utoipa::path(post, path = "/v1/models/{model}/load", operation_id = "load_model", tag = "models", summary = "Load a model into memory",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
-    responses(
-        (status = 200, description = "It is in memory", body = Residence),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "It is in memory", body = Residence)))]
 pub async fn load(
     State(app): State<AppState>,
     Path(model): Path<String>,
@@ -43,10 +40,7 @@ pub async fn load(
 /// Gives a version's memory back. The next request for it loads it again.
 #[utoipa::path(post, path = "/v1/models/{model}/unload", operation_id = "unload_model", tag = "models", summary = "Drop a model from memory",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
-    responses(
-        (status = 200, description = "It is not in memory", body = Residence),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "It is not in memory", body = Residence)))]
 pub async fn unload(
     State(app): State<AppState>,
     Path(model): Path<String>,

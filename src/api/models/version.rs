@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Binary, ModelVersion, download};
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
 use crate::store;
@@ -14,10 +14,7 @@ use crate::store;
 /// One version of a model.
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", operation_id = "get_model_version", tag = "models", summary = "Get a model version",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "The version", body = ModelVersion),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The version", body = ModelVersion)))]
 pub async fn get(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,
@@ -31,8 +28,7 @@ pub async fn get(
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses(
         (status = 204, description = "Deleted"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "An alias points at it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "An alias points at it"),
     ))]
 pub async fn delete(
     State(app): State<AppState>,
@@ -48,10 +44,7 @@ pub async fn delete(
 /// The weights as safetensors.
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/content", operation_id = "download_model_version", tag = "models", summary = "Download weights",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::name::Named;
 use super::tensors::{Tensor, Tensors};
 use crate::api::models::resolve::resolve;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// How a model is served, in the terms of Triton's model configuration.
@@ -63,8 +63,7 @@ pub struct DynamicBatching {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses(
         (status = 200, description = "The configuration", body = ModelConfig),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb"),
     ))]
 pub async fn model(
     State(app): State<AppState>,
@@ -78,8 +77,7 @@ pub async fn model(
     params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
     responses(
         (status = 200, description = "The configuration", body = ModelConfig),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb"),
     ))]
 pub async fn version(
     State(app): State<AppState>,

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::EXTENSIONS;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::service;
 use crate::api::state::AppState;
 
@@ -54,7 +54,7 @@ pub async fn live() -> Json<ServerLive> {
 #[utoipa::path(get, path = "/v2/health/ready", operation_id = "v2_server_ready", tag = "inference protocol", summary = "Requests are welcome",
     responses(
         (status = 200, description = "They are", body = ServerReady),
-        (status = 503, description = "Shutting down, or the database does not answer", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "Shutting down, or the database does not answer"),
     ))]
 pub async fn ready(State(app): State<AppState>) -> Result<Json<ServerReady>> {
     service::readyz(State(app)).await?;

@@ -9,7 +9,7 @@ use super::datatype::Datatype;
 use super::name::Named;
 use super::tensors::{Tensor, Tensors};
 use crate::api::models::resolve::resolve;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// What a model takes and answers.
@@ -49,8 +49,8 @@ impl From<&Tensor> for TensorMetadata {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one")),
     responses(
         (status = 200, description = "What it takes and answers", body = ModelMetadata),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such model"),
+        (status = 422, description = "The model does not offer this verb"),
     ))]
 pub async fn model(
     State(app): State<AppState>,
@@ -64,8 +64,7 @@ pub async fn model(
     params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
     responses(
         (status = 200, description = "What it takes and answers", body = ModelMetadata),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb"),
     ))]
 pub async fn version(
     State(app): State<AppState>,

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::name::Named;
 use crate::api::models::resolve::resolve;
-use crate::api::problem::{Code, Problem, ProblemBody, Result};
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::service;
 use crate::api::state::AppState;
 
@@ -22,9 +22,8 @@ pub struct ModelReady {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses(
         (status = 200, description = "It is", body = ModelReady),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "It was unloaded, or the service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb"),
+        (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
 pub async fn model(
     State(app): State<AppState>,
@@ -38,9 +37,8 @@ pub async fn model(
     params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
     responses(
         (status = 200, description = "It is", body = ModelReady),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "The model does not offer this verb", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "It was unloaded, or the service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "The model does not offer this verb"),
+        (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
 pub async fn version(
     State(app): State<AppState>,

@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use super::name::Named;
 use crate::api::extract::{body, parse_json};
 use crate::api::models::resolve::resolve;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{Selector, parse_ref};
 
@@ -54,11 +54,7 @@ pub struct RepositoryModelRequest {
 /// Every version of every model. One that was never loaded is ready: it is loaded when it is asked.
 #[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index", tag = "inference protocol", summary = "Index of the model repository",
     request_body = RepositoryIndexRequest,
-    responses(
-        (status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>)))]
 pub async fn index(
     State(app): State<AppState>,
     request: Request,
@@ -85,12 +81,7 @@ pub async fn index(
 #[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "v2_load_model", tag = "inference protocol", summary = "Load a model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     request_body = RepositoryModelRequest,
-    responses(
-        (status = 200, description = "It is in memory"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "It is in memory")))]
 pub async fn load(
     State(app): State<AppState>,
     Path(model): Path<String>,
@@ -107,12 +98,7 @@ pub async fn load(
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "v2_unload_model", tag = "inference protocol", summary = "Unload a model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one")),
     request_body = RepositoryModelRequest,
-    responses(
-        (status = 200, description = "It is not in memory"),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "It is not in memory")))]
 pub async fn unload(
     State(app): State<AppState>,
     Path(model): Path<String>,

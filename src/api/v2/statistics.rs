@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::name::Named;
 use crate::api::models::resolve::resolve;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::inference::statistics::Tally;
 use crate::jobs::{Selector, parse_ref};
@@ -92,10 +92,7 @@ pub async fn all(State(app): State<AppState>) -> Result<Json<ModelStatisticsList
 /// What every version of a model did.
 #[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics", tag = "inference protocol", summary = "Statistics of a model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; its verbs are counted together")),
-    responses(
-        (status = 200, description = "One entry a version", body = ModelStatisticsList),
-        (status = 404, description = "There is no such model", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
 pub async fn model(
     State(app): State<AppState>,
     Path(model): Path<String>,
@@ -114,10 +111,7 @@ pub async fn model(
 /// What a version did.
 #[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics", tag = "inference protocol", summary = "Statistics of a model version",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "One entry", body = ModelStatisticsList),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "One entry", body = ModelStatisticsList)))]
 pub async fn version(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,

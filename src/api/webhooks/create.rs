@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::Webhook;
 use crate::api::extract::Json;
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::document::{FieldError, Rules};
 use crate::jobs::{WebhookEvent, webhook_id};
@@ -40,11 +40,8 @@ pub struct WebhookRequest {
     request_body = WebhookRequest,
     responses(
         (status = 201, description = "Registered", body = Webhook, headers(("location" = String, description = "Its path"))),
-        (status = 400, description = "Not JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "There are as many as are kept", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Not sent as JSON", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A field is invalid, or the URL is an address that this server does not send to", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 409, description = "There are as many as are kept"),
+        (status = 422, description = "A field is invalid, or the URL is an address that this server does not send to"),
     ))]
 pub async fn create(
     State(app): State<AppState>,

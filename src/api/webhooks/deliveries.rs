@@ -6,17 +6,13 @@ use axum::extract::{Path, State};
 use super::WebhookDelivery;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// Lists what a webhook was sent and is still to be sent, newest first.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", operation_id = "list_webhook_deliveries", tag = "webhooks", summary = "List a webhook's deliveries",
     params(("webhook" = String, Path, description = "Id"), PageQuery),
-    responses(
-        (status = 200, description = "A page", body = List<WebhookDelivery>),
-        (status = 404, description = "There is no such webhook", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A query parameter is invalid", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "A page", body = List<WebhookDelivery>)))]
 pub async fn list(
     State(app): State<AppState>,
     Path(webhook): Path<String>,

@@ -5,16 +5,13 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::Webhook;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// One webhook, without its secret.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook", tag = "webhooks", summary = "Get a webhook",
     params(("webhook" = String, Path, description = "Id")),
-    responses(
-        (status = 200, description = "The webhook", body = Webhook),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200, description = "The webhook", body = Webhook)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(webhook): Path<String>,
@@ -25,10 +22,7 @@ pub async fn get(
 /// Deletes a webhook with its log of deliveries. What still waited to be sent is not sent.
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook", tag = "webhooks", summary = "Delete a webhook",
     params(("webhook" = String, Path, description = "Id")),
-    responses(
-        (status = 204, description = "Deleted"),
-        (status = 404, description = "There is none", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 204, description = "Deleted")))]
 pub async fn delete(
     State(app): State<AppState>,
     Path(webhook): Path<String>,

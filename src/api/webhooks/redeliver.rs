@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
 use super::WebhookDelivery;
-use crate::api::problem::{ProblemBody, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::worker::now_ms;
 
@@ -15,8 +15,8 @@ use crate::worker::now_ms;
     params(("webhook" = String, Path, description = "Id"), ("delivery" = String, Path, description = "Id")),
     responses(
         (status = 202, description = "Queued", body = WebhookDelivery),
-        (status = 404, description = "There is no such webhook or delivery", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 409, description = "The webhook is disabled, or a thousand messages wait for it", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such webhook or delivery"),
+        (status = 409, description = "The webhook is disabled, or a thousand messages wait for it"),
     ))]
 pub async fn redeliver(
     State(app): State<AppState>,
