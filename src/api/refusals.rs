@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 /// Status, description, and which operations answer so. The first row that applies speaks for its status.
-const COMMON: [(&str, &str, fn(&Operation) -> bool); 17] = [
+const COMMON: [(&str, &str, fn(&Operation) -> bool); 18] = [
     ("400", "Not JSON", |o| o.reads("application/json")),
     ("404", "There is none", |o| o.is_of_one_item()),
     ("404", "There is no such data set", |o| {
@@ -42,6 +42,9 @@ const COMMON: [(&str, &str, fn(&Operation) -> bool); 17] = [
         "A field is invalid, or the model does not offer this",
         |o| o.is_verb(),
     ),
+    ("422", "The model does not offer this verb", |o| {
+        o.describes_a_verb()
+    }),
     ("422", "A query parameter is invalid", |o| {
         o.takes("query", None)
     }),
@@ -102,6 +105,11 @@ impl Operation<'_> {
     /// `POST /v1/models/{model}/{verb}`.
     fn is_verb(&self) -> bool {
         self.is_inference() && self.under("/v1/")
+    }
+
+    /// `GET /v2/models/{model}` and what is below, but for statistics: these count verbs together.
+    fn describes_a_verb(&self) -> bool {
+        self.method == "get" && self.under("/v2/models/{model}") && !self.under("/stats")
     }
 
     fn queues_a_job(&self) -> bool {

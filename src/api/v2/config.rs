@@ -1,7 +1,7 @@
 //! `GET /v2/models/{model}/config` and `…/versions/{version}/config`: a model's configuration in Triton's form.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -61,33 +61,9 @@ pub struct DynamicBatching {
 /// How a model's verb is served, by the newest version.
 #[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "v2_model_config", tag = "inference protocol", summary = "Model configuration",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
-    responses(
-        (status = 200, description = "The configuration", body = ModelConfig),
-        (status = 422, description = "The model does not offer this verb"),
-    ))]
-pub async fn model(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<ModelConfig>> {
-    describe(&app, Named::read(&model, None)?).await
-}
-
-/// How a version's verb is served.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config", tag = "inference protocol", summary = "Configuration of a model version",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "The configuration", body = ModelConfig),
-        (status = 422, description = "The model does not offer this verb"),
-    ))]
-pub async fn version(
-    State(app): State<AppState>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Json<ModelConfig>> {
-    describe(&app, Named::read(&model, Some(&version))?).await
-}
-
-async fn describe(app: &AppState, named: Named) -> Result<Json<ModelConfig>> {
-    let found = resolve(app, &named.reference).await?;
+    responses((status = 200, description = "The configuration", body = ModelConfig)))]
+pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelConfig>> {
+    let found = resolve(&app, &named.reference).await?;
     let verb = named.verb(&found.version)?;
     let tensors = Tensors::of(&found, verb);
     let bounds = app.engine.bounds();
@@ -129,4 +105,12 @@ async fn describe(app: &AppState, named: Named) -> Result<Json<ModelConfig>> {
         }),
         name: named.shown,
     }))
+}
+
+/// How a version's verb is served.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config", tag = "inference protocol", summary = "Configuration of a model version",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses((status = 200, description = "The configuration", body = ModelConfig)))]
+pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelConfig>> {
+    model(app, named).await
 }

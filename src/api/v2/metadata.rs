@@ -1,7 +1,7 @@
 //! `GET /v2/models/{model}` and `…/versions/{version}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -50,45 +50,31 @@ impl From<&Tensor> for TensorMetadata {
     responses(
         (status = 200, description = "What it takes and answers", body = ModelMetadata),
         (status = 404, description = "There is no such model"),
-        (status = 422, description = "The model does not offer this verb"),
     ))]
-pub async fn model(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<ModelMetadata>> {
-    describe(&app, &Named::read(&model, None)?, false).await
-}
-
-/// Inputs and outputs of a version's verb.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata", tag = "inference protocol", summary = "Metadata of a model version",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "What it takes and answers", body = ModelMetadata),
-        (status = 422, description = "The model does not offer this verb"),
-    ))]
-pub async fn version(
-    State(app): State<AppState>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Json<ModelMetadata>> {
-    describe(&app, &Named::read(&model, Some(&version))?, true).await
-}
-
-async fn describe(app: &AppState, named: &Named, alone: bool) -> Result<Json<ModelMetadata>> {
-    let found = resolve(app, &named.reference).await?;
+pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelMetadata>> {
+    let found = resolve(&app, &named.reference).await?;
     let Tensors {
         inputs, outputs, ..
     } = Tensors::of(&found, named.verb(&found.version)?);
-    let versions = if alone {
+    let versions = if named.of_version {
         vec![found.version.version]
     } else {
         let model = app.store.model(&found.version.name).await?;
         model.versions.iter().map(|v| v.version).collect()
     };
     Ok(Json(ModelMetadata {
-        name: named.shown.clone(),
+        name: named.shown,
         versions: versions.iter().map(i64::to_string).collect(),
         platform: format!("latentd_{}", found.version.kind),
         inputs: inputs.iter().map(Into::into).collect(),
         outputs: outputs.iter().map(Into::into).collect(),
     }))
+}
+
+/// Inputs and outputs of a version's verb.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata", tag = "inference protocol", summary = "Metadata of a model version",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses((status = 200, description = "What it takes and answers", body = ModelMetadata)))]
+pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelMetadata>> {
+    model(app, named).await
 }

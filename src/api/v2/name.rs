@@ -1,6 +1,10 @@
 //! How a path says what is asked: a model as elsewhere (`name`, `name:3`, `name@alias`), and a verb behind it
 //! (`name:decode`), since the protocol has no place for one.
 
+use axum::extract::{FromRequestParts, Path};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+
 use crate::api::models::ask::{is_verb, require_offered};
 use crate::api::problem::{Code, Problem, Result};
 use crate::store::ModelVersion;
@@ -25,6 +29,8 @@ pub struct Named {
     pub shown: String,
     /// The model alone.
     pub reference: String,
+    /// Whether the path goes on with `/versions/{version}`.
+    pub of_version: bool,
     verb: Option<String>,
 }
 
@@ -50,6 +56,7 @@ impl Named {
         Ok(Self {
             shown: model.to_owned(),
             reference,
+            of_version: version.is_some(),
             verb,
         })
     }
@@ -61,6 +68,18 @@ impl Named {
         let verb = self.verb.as_deref().unwrap_or_else(default);
         require_offered(version, verb)?;
         Ok(verb)
+    }
+}
+
+/// From `/{model}` or `/{model}/versions/{version}`.
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Response> {
+        let path = Path::<Vec<String>>::from_request_parts(parts, state).await;
+        let Path(names) = path.map_err(IntoResponse::into_response)?;
+        let model = names.first().map_or("", String::as_str);
+        Self::read(model, names.get(1).map(String::as_str)).map_err(IntoResponse::into_response)
     }
 }
 

@@ -1,7 +1,7 @@
 //! `GET /v2/models/{model}/ready` and `…/versions/{version}/ready`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -22,32 +22,9 @@ pub struct ModelReady {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses(
         (status = 200, description = "It is", body = ModelReady),
-        (status = 422, description = "The model does not offer this verb"),
         (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
-pub async fn model(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<ModelReady>> {
-    ready(app, Named::read(&model, None)?).await
-}
-
-/// Whether this version is there to be asked.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready", tag = "inference protocol", summary = "A model version is ready",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
-    responses(
-        (status = 200, description = "It is", body = ModelReady),
-        (status = 422, description = "The model does not offer this verb"),
-        (status = 503, description = "It was unloaded, or the service is shutting down"),
-    ))]
-pub async fn version(
-    State(app): State<AppState>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Json<ModelReady>> {
-    ready(app, Named::read(&model, Some(&version))?).await
-}
-
-async fn ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
+pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelReady>> {
     let found = resolve(&app, &named.reference).await?;
     named.verb(&found.version)?;
     if app
@@ -62,4 +39,15 @@ async fn ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
         name: named.shown,
         ready: true,
     }))
+}
+
+/// Whether this version is there to be asked.
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready", tag = "inference protocol", summary = "A model version is ready",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+    responses(
+        (status = 200, description = "It is", body = ModelReady),
+        (status = 503, description = "It was unloaded, or the service is shutting down"),
+    ))]
+pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelReady>> {
+    model(app, named).await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, Request, State};
+use axum::extract::{Request, State};
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -84,10 +84,9 @@ pub async fn index(
     responses((status = 200, description = "It is in memory")))]
 pub async fn load(
     State(app): State<AppState>,
-    Path(model): Path<String>,
+    named: Named,
     request: Request,
 ) -> Result<StatusCode> {
-    let named = Named::read(&model, None)?;
     refuse_others(read(&app, request).await?, &[])?;
     let found = resolve(&app, &named.reference).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
@@ -101,10 +100,9 @@ pub async fn load(
     responses((status = 200, description = "It is not in memory")))]
 pub async fn unload(
     State(app): State<AppState>,
-    Path(model): Path<String>,
+    named: Named,
     request: Request,
 ) -> Result<StatusCode> {
-    let named = Named::read(&model, None)?;
     refuse_others(read(&app, request).await?, &["unload_dependents"])?;
     let all = parse_ref(&named.reference).is_ok_and(|r| r.selector == Selector::Newest);
     let versions = if all {

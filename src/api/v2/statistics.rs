@@ -4,7 +4,7 @@
 use std::time::UNIX_EPOCH;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -93,38 +93,26 @@ pub async fn all(State(app): State<AppState>) -> Result<Json<ModelStatisticsList
 #[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics", tag = "inference protocol", summary = "Statistics of a model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; its verbs are counted together")),
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
-pub async fn model(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<ModelStatisticsList>> {
-    let named = Named::read(&model, None)?;
-    if parse_ref(&named.reference).is_ok_and(|parsed| parsed.selector != Selector::Newest) {
-        return one(&app, &named).await;
-    }
-    let model = app.store.model(&named.reference).await?;
-    let versions = model.versions.into_iter();
-    Ok(Json(ModelStatisticsList {
-        model_stats: versions.map(|v| of(&app, v.name, v.version)).collect(),
-    }))
+pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelStatisticsList>> {
+    let of_one = named.of_version
+        || parse_ref(&named.reference).is_ok_and(|parsed| parsed.selector != Selector::Newest);
+    let model_stats = if of_one {
+        let found = resolve(&app, &named.reference).await?;
+        vec![of(&app, found.version.name.clone(), found.version.version)]
+    } else {
+        let model = app.store.model(&named.reference).await?;
+        let versions = model.versions.into_iter();
+        versions.map(|v| of(&app, v.name, v.version)).collect()
+    };
+    Ok(Json(ModelStatisticsList { model_stats }))
 }
 
 /// What a version did.
 #[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics", tag = "inference protocol", summary = "Statistics of a model version",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses((status = 200, description = "One entry", body = ModelStatisticsList)))]
-pub async fn version(
-    State(app): State<AppState>,
-    Path((model, version)): Path<(String, String)>,
-) -> Result<Json<ModelStatisticsList>> {
-    one(&app, &Named::read(&model, Some(&version))?).await
-}
-
-async fn one(app: &AppState, named: &Named) -> Result<Json<ModelStatisticsList>> {
-    let found = resolve(app, &named.reference).await?;
-    let statistics = of(app, found.version.name.clone(), found.version.version);
-    Ok(Json(ModelStatisticsList {
-        model_stats: vec![statistics],
-    }))
+pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelStatisticsList>> {
+    model(app, named).await
 }
 
 fn of(app: &AppState, name: String, version: i64) -> ModelStatistics {
