@@ -74,7 +74,7 @@ pub struct Serve {
     /// Jobs that may wait.
     #[arg(long, env = "LATENTD_MAX_QUEUED_JOBS", default_value_t = 1000)]
     pub max_queued_jobs: u32,
-    /// Inference requests in hand at once, beside those being computed; more are refused.
+    /// Inference requests in flight at once, beside those being computed; more are refused.
     #[arg(long, env = "LATENTD_INFERENCE_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub inference_queue: u32,
     /// Rows of inference requests that are computed together, at most.

@@ -8,6 +8,7 @@ pub mod inference;
 pub mod jobs;
 pub mod leave;
 pub mod machine;
+pub mod panics;
 pub mod spec;
 pub mod store;
 pub mod telemetry;

@@ -12,7 +12,7 @@ use futures_util::FutureExt;
 use super::problem::{Code, Problem};
 use super::state::AppState;
 use super::{models, request_id, telemetry, unread};
-use crate::inference::engine::panic_text;
+use crate::panics::panic_text;
 
 /// Id, body, panics, refusals, metrics: from the outermost in.
 pub async fn edge(State(app): State<AppState>, request: Request, next: Next) -> Response {

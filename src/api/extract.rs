@@ -41,7 +41,7 @@ pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> 
         })
 }
 
-/// How long the body of a request may take that holds a place among those in hand meanwhile.
+/// How long the body of a request may take that counts as in flight meanwhile.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// [`body`] of a request that others wait for.

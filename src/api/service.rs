@@ -48,8 +48,8 @@ pub async fn metrics(State(app): State<AppState>) -> Result<impl IntoResponse> {
         metrics::gauge!("latentd_jobs", "status" => status.as_str()).set(jobs as f64);
     }
     metrics::gauge!("latentd_inference_queue_depth").set(app.engine.waiting() as f64);
-    metrics::gauge!("latentd_inference_long_calls").set(app.engine.long() as f64);
-    metrics::gauge!("latentd_inference_queue_capacity").set(app.engine.capacity() as f64);
+    metrics::gauge!("latentd_inference_long_calls").set(app.engine.slow() as f64);
+    metrics::gauge!("latentd_inference_queue_capacity").set(app.engine.bounds().calls as f64);
     let loaded = app.engine.loaded();
     let bytes: usize = loaded.iter().map(|model| model.bytes).sum();
     metrics::gauge!("latentd_models_loaded").set(loaded.len() as f64);

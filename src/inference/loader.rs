@@ -1,4 +1,4 @@
-//! The thread that reads models from disk, so that those in memory go on answering meanwhile.
+//! The loader thread reads models from disk while those in memory go on answering.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
@@ -6,9 +6,9 @@ use std::time::Instant;
 
 use tch::{Device, Kind, Tensor};
 
-use super::door::{Command, Door};
-use super::engine::{ModelSource, panic_text};
-use super::resident::Resident;
+use super::loaded_model::LoadedModel;
+use super::scheduler::{Command, Scheduler};
+use super::source::ModelSource;
 use crate::artifacts::{Artifacts, weights};
 use crate::families::Family;
 use crate::nn::Tensors;
@@ -17,10 +17,11 @@ use crate::nn::options::{
     DecodeOptions, EncodeOptions, PredictOptions, ReconstructOptions, ScoreOptions,
 };
 use crate::nn::rng::Rng;
+use crate::panics::panic_text;
 use crate::verbs::call::{Call, CallError, Input, Verb};
 use crate::verbs::capabilities;
 
-/// The model of a version, read from disk, and the bytes of its weights.
+/// Reads the model of a version from disk. Returns it with the bytes of its weights.
 pub fn load(
     source: &ModelSource,
     artifacts: &Artifacts,
@@ -40,21 +41,25 @@ pub fn load(
 pub(super) struct Loader(mpsc::Sender<Arc<ModelSource>>);
 
 impl Loader {
-    pub fn start(artifacts: Artifacts, device: Device, door: Arc<Door>) -> std::io::Result<Self> {
-        let (wanted, inbox) = mpsc::channel::<Arc<ModelSource>>();
+    pub fn start(
+        artifacts: Artifacts,
+        device: Device,
+        scheduler: Arc<Scheduler>,
+    ) -> std::io::Result<Self> {
+        let (tx, rx) = mpsc::channel::<Arc<ModelSource>>();
         std::thread::Builder::new()
             .name("model loader".to_owned())
             .spawn(move || {
-                for source in inbox {
+                for source in rx {
                     let found = ready(&source, &artifacts, device);
-                    door.command(Command::Arrived(source, found));
+                    scheduler.command(Command::Loaded(source, found));
                 }
             })?;
-        Ok(Self(wanted))
+        Ok(Self(tx))
     }
 
     pub fn load(&self, source: Arc<ModelSource>) {
-        // The thread lives as long as this handle: it catches what loading may throw.
+        // The thread lives as long as this handle: it catches panics.
         let _ = self.0.send(source);
     }
 }
@@ -64,21 +69,21 @@ fn ready(
     source: &ModelSource,
     artifacts: &Artifacts,
     device: Device,
-) -> Result<Resident, CallError> {
+) -> Result<LoadedModel, CallError> {
     let start = Instant::now();
-    let resident = catch_unwind(AssertUnwindSafe(|| {
+    let loaded = catch_unwind(AssertUnwindSafe(|| {
         let (mut model, bytes) = load(source, artifacts, device)?;
         let packed = model.pack();
         warm_up(model.as_ref(), source, device);
-        Ok(Resident::new(model, bytes, packed))
+        Ok(LoadedModel::new(model, bytes, packed))
     }))
     .unwrap_or_else(|panic| Err(CallError::Load(panic_text(panic.as_ref()))));
     metrics::histogram!("latentd_model_load_duration_seconds").record(start.elapsed());
-    resident
+    loaded
 }
 
-/// One row of zeros by every verb that needs no more, and one sample; what one of them fails at, a client's call
-/// will tell. Samples are drawn as for a look in passing: whole Gibbs chains would take longer than the load.
+/// Answers one row of zeros by every verb that needs no more, and draws one sample. Errors are left to the clients'
+/// calls. The sample is the short one of a preview: a whole Gibbs chain would take longer than the load.
 fn warm_up(model: &dyn Model, source: &ModelSource, device: Device) {
     let _guard = tch::no_grad_guard();
     let labels = model.conditioned_on().map(|_| vec![0]);

@@ -1,22 +1,34 @@
-//! Trained models answering. One thread has the models; requests reach it by a bounded queue, so that "too busy"
-//! is said at the door. What waited while it computed is its next batch. Calls that would keep others waiting it
-//! hands to a second thread, whose line may be full when the first is not.
+//! Inference. The model thread owns the loaded models; requests reach it through a bounded queue, and a full queue
+//! is refused before the body is read. A batch is whatever waited while the last one was computed. Slow calls are
+//! computed by a second thread with a queue of its own.
+//!
+//! Layers, from the ground up: `source`, `queue`, `overload`, `statistics`, `metrics`; `admission`, `loaded_model`;
+//! `request`; `scheduler`; `loader`, `snapshot`, `cache`; `batching`, `executor`; `model_thread`; `background`;
+//! `engine`. A file uses only files below itself.
 
-mod crowd;
-mod desk;
-mod door;
+mod admission;
+mod background;
+mod batching;
+mod cache;
 pub mod engine;
-mod errand;
+mod executor;
+mod loaded_model;
 pub mod loader;
-mod merge;
-mod meters;
+mod metrics;
+mod model_thread;
+mod overload;
 pub mod queue;
-pub mod registry;
-mod resident;
+mod request;
+mod scheduler;
+mod snapshot;
+mod source;
 pub mod statistics;
 
 pub use crate::verbs::{Call, CallError, Input, Reply, Verb};
-pub use door::Place;
-pub use engine::{Engine, EngineConfig, ModelSource, Terms};
-pub use errand::Tried;
+pub use admission::Permit;
+pub use background::Trial;
+pub use engine::{Engine, EngineConfig};
 pub use queue::{Bounds, Priority};
+pub use request::RequestOptions;
+pub use snapshot::LoadedModelInfo;
+pub use source::ModelSource;

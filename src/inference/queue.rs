@@ -1,8 +1,8 @@
-//! Which calls are computed next, and together. Pure: no clock, no thread, no tensor; `now` is handed in.
+//! Which calls are computed next, and together. Pure: no clock, no thread, no tensor; `now` is a parameter.
 //!
-//! A batch is whatever waited while the last one was computed: the first in line, and all others that ask
-//! the same of the same model, until the batch has its rows. Only where a delay is allowed does a batch that
-//! is not full wait for more.
+//! A batch is whatever waited while the last one was computed: the first call, and all others that ask the same of
+//! the same model, until the batch has its rows. A batch that is not full waits for more only where a delay is
+//! configured.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -35,20 +35,20 @@ impl Priority {
     }
 }
 
-/// What a queue is told of each call.
-pub trait Waiting {
+/// What a queue needs to know of a call.
+pub trait Queued {
     /// Whether both can be computed as one batch.
-    fn goes_with(&self, other: &Self) -> bool;
+    fn compatible_with(&self, other: &Self) -> bool;
     fn rows(&self) -> usize;
     fn priority(&self) -> Priority;
-    fn since(&self) -> Instant;
+    fn queued_at(&self) -> Instant;
     fn deadline(&self) -> Option<Instant>;
     /// Whether nobody waits for the answer any more.
-    fn is_gone(&self) -> bool;
+    fn is_cancelled(&self) -> bool;
 }
 
-/// Whether an answer would be of no use any more.
-pub fn is_late(call: &impl Waiting, now: Instant) -> bool {
+/// Whether the deadline has passed.
+pub fn is_late(call: &impl Queued, now: Instant) -> bool {
     call.deadline().is_some_and(|at| at <= now)
 }
 
@@ -92,25 +92,24 @@ pub struct Bounds {
 }
 
 pub struct Queue<T> {
-    /// One for each priority.
-    lines: [VecDeque<T>; 3],
+    by_priority: [VecDeque<T>; 3],
     bounds: Bounds,
 }
 
-impl<T: Waiting> Queue<T> {
+impl<T: Queued> Queue<T> {
     pub fn new(bounds: Bounds) -> Self {
         Self {
-            lines: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
+            by_priority: [VecDeque::new(), VecDeque::new(), VecDeque::new()],
             bounds,
         }
     }
 
     pub fn len(&self) -> usize {
-        self.lines.iter().map(VecDeque::len).sum()
+        self.by_priority.iter().map(VecDeque::len).sum()
     }
 
     pub fn is_empty(&self) -> bool {
-        self.lines.iter().all(VecDeque::is_empty)
+        self.by_priority.iter().all(VecDeque::is_empty)
     }
 
     /// Gives the call back when there is no room.
@@ -118,79 +117,71 @@ impl<T: Waiting> Queue<T> {
         if self.len() >= self.bounds.calls {
             return Err(call);
         }
-        self.lines[call.priority() as usize].push_back(call);
+        self.by_priority[call.priority() as usize].push_back(call);
         Ok(())
     }
 
-    /// Puts calls that were admitted before at the head of their lines, in the order given.
-    pub fn put_back(&mut self, calls: Vec<T>) {
+    /// Puts calls that were queued before in front of the others of their priority, in the order given.
+    pub fn push_front(&mut self, calls: Vec<T>) {
         for call in calls.into_iter().rev() {
-            self.lines[call.priority() as usize].push_front(call);
+            self.by_priority[call.priority() as usize].push_front(call);
         }
     }
 
-    /// Takes out what nobody waits for any more, or what is too late; how many were left before they were late.
-    pub fn drop_dead(&mut self, now: Instant) -> usize {
-        let mut left = 0;
-        for line in &mut self.lines {
-            line.retain(|call| {
-                let (gone, late) = (call.is_gone(), is_late(call, now));
-                left += usize::from(gone && !late);
+    /// Drops the calls that were cancelled or whose deadline has passed. Returns how many were cancelled in time.
+    pub fn purge(&mut self, now: Instant) -> usize {
+        let mut cancelled = 0;
+        for calls in &mut self.by_priority {
+            calls.retain(|call| {
+                let (gone, late) = (call.is_cancelled(), is_late(call, now));
+                cancelled += usize::from(gone && !late);
                 !gone && !late
             });
         }
-        left
+        cancelled
     }
 
     /// The batch that is due.
     pub fn next(&mut self, now: Instant) -> Next<T> {
-        let Some(first) = self.first() else {
+        let Some(first) = self.by_priority.iter().find_map(VecDeque::front) else {
             return Next::Nothing;
         };
-        let (rows, all) = self.company(first);
-        let due = first.since() + self.bounds.delay;
-        let trigger = if !all || rows >= self.bounds.rows || !first.goes_with(first) {
+        let alone = !first.compatible_with(first);
+        let due = first.queued_at() + self.bounds.delay;
+        if due > now && !alone && !self.has_full_batch(first) {
+            return Next::At(due);
+        }
+        let (batch, full) = self.take();
+        let trigger = if full || alone {
             Trigger::Full
         } else if self.bounds.delay.is_zero() {
             Trigger::Idle
-        } else if due <= now {
-            Trigger::Delay
         } else {
-            return Next::At(due);
+            Trigger::Delay
         };
-        Next::Batch(self.take(), trigger)
+        Next::Batch(batch, trigger)
     }
 
-    fn first(&self) -> Option<&T> {
-        self.lines.iter().find_map(VecDeque::front)
+    /// Whether the calls compatible with the first one fill a batch.
+    fn has_full_batch(&self, first: &T) -> bool {
+        let compatible = |call: &&T| first.compatible_with(call);
+        let calls = self.by_priority.iter().flatten().filter(compatible);
+        calls.map(T::rows).sum::<usize>() >= self.bounds.rows
     }
 
-    /// Rows that would go with the first, and whether these are all that could.
-    fn company(&self, first: &T) -> (usize, bool) {
-        let mut rows = 0;
-        for call in self.lines.iter().flatten() {
-            let alone = rows == 0;
-            if !alone && !first.goes_with(call) {
-                continue;
-            }
-            if !alone && rows + call.rows() > self.bounds.rows {
-                return (rows, false);
-            }
-            rows += call.rows();
-        }
-        (rows, true)
-    }
-
-    fn take(&mut self) -> Vec<T> {
+    /// Takes the first call and all that are compatible with it, and says whether they fill a batch.
+    fn take(&mut self) -> (Vec<T>, bool) {
         let most = self.bounds.rows;
         let mut batch: Vec<T> = Vec::new();
         let mut rows = 0;
-        for line in &mut self.lines {
-            // Rows after one that did not fit wait too, or a large call could wait for ever.
+        for calls in &mut self.by_priority {
+            // Calls after one that did not fit wait too, or a large call could wait for ever.
             let mut full = false;
-            let mut rest = VecDeque::with_capacity(line.len());
-            for call in line.drain(..) {
-                let joins = batch.first().is_none_or(|first| first.goes_with(&call));
+            let mut rest = VecDeque::with_capacity(calls.len());
+            for call in calls.drain(..) {
+                let joins = batch
+                    .first()
+                    .is_none_or(|first| first.compatible_with(&call));
                 full = full || joins && !batch.is_empty() && rows + call.rows() > most;
                 if joins && !full {
                     rows += call.rows();
@@ -199,12 +190,12 @@ impl<T: Waiting> Queue<T> {
                     rest.push_back(call);
                 }
             }
-            *line = rest;
+            *calls = rest;
             if full {
-                break;
+                return (batch, true);
             }
         }
-        batch
+        (batch, rows >= most)
     }
 }
 
@@ -213,19 +204,19 @@ mod tests {
     use super::*;
 
     #[derive(Debug, Clone, PartialEq)]
-    struct Asked {
+    struct Item {
         name: &'static str,
-        /// Calls of one kind go together; none goes with nothing.
+        /// Calls of one kind are compatible; none is compatible with nothing.
         kind: Option<u8>,
         rows: usize,
         priority: Priority,
-        since: Instant,
+        queued_at: Instant,
         deadline: Option<Instant>,
-        gone: bool,
+        cancelled: bool,
     }
 
-    impl Waiting for Asked {
-        fn goes_with(&self, other: &Self) -> bool {
+    impl Queued for Item {
+        fn compatible_with(&self, other: &Self) -> bool {
             self.kind.is_some() && self.kind == other.kind
         }
         fn rows(&self) -> usize {
@@ -234,30 +225,30 @@ mod tests {
         fn priority(&self) -> Priority {
             self.priority
         }
-        fn since(&self) -> Instant {
-            self.since
+        fn queued_at(&self) -> Instant {
+            self.queued_at
         }
         fn deadline(&self) -> Option<Instant> {
             self.deadline
         }
-        fn is_gone(&self) -> bool {
-            self.gone
+        fn is_cancelled(&self) -> bool {
+            self.cancelled
         }
     }
 
-    fn asked(name: &'static str, kind: u8, rows: usize, since: Instant) -> Asked {
-        Asked {
+    fn item(name: &'static str, kind: u8, rows: usize, since: Instant) -> Item {
+        Item {
             name,
             kind: Some(kind),
             rows,
             priority: Priority::Normal,
-            since,
+            queued_at: since,
             deadline: None,
-            gone: false,
+            cancelled: false,
         }
     }
 
-    fn queue(calls: usize, rows: usize, delay_ms: u64) -> Queue<Asked> {
+    fn queue(calls: usize, rows: usize, delay_ms: u64) -> Queue<Item> {
         Queue::new(Bounds {
             calls,
             rows,
@@ -265,13 +256,13 @@ mod tests {
         })
     }
 
-    fn fill(queue: &mut Queue<Asked>, calls: impl IntoIterator<Item = Asked>) {
+    fn fill(queue: &mut Queue<Item>, calls: impl IntoIterator<Item = Item>) {
         for call in calls {
             assert_eq!(queue.push(call), Ok(()));
         }
     }
 
-    fn names(next: Next<Asked>) -> (Vec<&'static str>, Option<Trigger>) {
+    fn names(next: Next<Item>) -> (Vec<&'static str>, Option<Trigger>) {
         match next {
             Next::Batch(batch, trigger) => (batch.iter().map(|c| c.name).collect(), Some(trigger)),
             Next::At(_) | Next::Nothing => (Vec::new(), None),
@@ -284,7 +275,7 @@ mod tests {
         let mut queue = queue(10, 8, 0);
         fill(
             &mut queue,
-            [("a", 1), ("b", 2), ("c", 1), ("d", 2)].map(|(n, k)| asked(n, k, 1, now)),
+            [("a", 1), ("b", 2), ("c", 1), ("d", 2)].map(|(n, k)| item(n, k, 1, now)),
         );
         assert_eq!(
             names(queue.next(now)),
@@ -302,7 +293,7 @@ mod tests {
     fn what_draws_numbers_goes_alone() {
         let now = Instant::now();
         let mut queue = queue(10, 8, 50);
-        let mut alone = asked("a", 0, 1, now);
+        let mut alone = item("a", 0, 1, now);
         alone.kind = None;
         let mut other = alone.clone();
         other.name = "b";
@@ -316,11 +307,11 @@ mod tests {
         let now = Instant::now();
         let mut queue = queue(10, 8, 1000);
         let calls = [("a", 5), ("b", 4), ("c", 1)];
-        fill(&mut queue, calls.map(|(n, rows)| asked(n, 1, rows, now)));
+        fill(&mut queue, calls.map(|(n, rows)| item(n, 1, rows, now)));
         assert_eq!(names(queue.next(now)), (vec!["a"], Some(Trigger::Full)));
         // Five rows of eight: these may wait for more.
         assert_eq!(queue.next(now), Next::At(now + Duration::from_secs(1)));
-        fill(&mut queue, [asked("huge", 2, 100, now)]);
+        fill(&mut queue, [item("huge", 2, 100, now)]);
         let later = now + Duration::from_secs(1);
         assert_eq!(
             names(queue.next(later)),
@@ -333,9 +324,9 @@ mod tests {
     fn the_more_urgent_go_first_and_take_along_whatever_fits() {
         let now = Instant::now();
         let mut queue = queue(10, 3, 0);
-        let of = |name, kind, priority| Asked {
+        let of = |name, kind, priority| Item {
             priority,
-            ..asked(name, kind, 1, now)
+            ..item(name, kind, 1, now)
         };
         fill(
             &mut queue,
@@ -358,24 +349,20 @@ mod tests {
     fn a_full_queue_gives_the_call_back_and_dead_ones_make_room() {
         let now = Instant::now();
         let mut queue = queue(2, 8, 0);
-        let late = Asked {
+        let late = Item {
             deadline: Some(now),
-            ..asked("late", 1, 1, now)
+            ..item("late", 1, 1, now)
         };
-        let gone = Asked {
-            gone: true,
-            ..asked("gone", 1, 1, now)
+        let gone = Item {
+            cancelled: true,
+            ..item("gone", 1, 1, now)
         };
         fill(&mut queue, [late, gone]);
-        let third = asked("third", 1, 1, now);
+        let third = item("third", 1, 1, now);
         assert_eq!(queue.push(third.clone()), Err(third.clone()));
-        assert_eq!(
-            queue.drop_dead(now),
-            1,
-            "the other one is told that it is late"
-        );
+        assert_eq!(queue.purge(now), 1, "the other one is told that it is late");
         fill(&mut queue, [third]);
-        assert_eq!(queue.drop_dead(now), 0);
+        assert_eq!(queue.purge(now), 0);
         assert_eq!(queue.len(), 1);
     }
 
@@ -383,8 +370,8 @@ mod tests {
     fn what_waited_for_its_model_comes_first() {
         let now = Instant::now();
         let mut queue = queue(2, 1, 0);
-        fill(&mut queue, [asked("c", 1, 1, now)]);
-        queue.put_back(vec![asked("a", 1, 1, now), asked("b", 1, 1, now)]);
+        fill(&mut queue, [item("c", 1, 1, now)]);
+        queue.push_front(vec![item("a", 1, 1, now), item("b", 1, 1, now)]);
         for name in ["a", "b", "c"] {
             assert_eq!(names(queue.next(now)).0, vec![name]);
         }

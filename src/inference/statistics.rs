@@ -1,9 +1,10 @@
-//! What each model version did since the service started.
+//! What each model version has answered since the service started.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use super::engine::ModelSource;
+use super::source::ModelSource;
 
 /// How often, and how long in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -31,34 +32,39 @@ pub struct ModelStatistics {
     pub success: Tally,
     pub failure: Tally,
     pub queue: Tally,
-    /// Calls; each is told the time of its whole batch.
+    /// Calls; each counts the time of its whole batch.
     pub compute: Tally,
     /// Batches by rows.
     pub batches: BTreeMap<usize, Tally>,
 }
 
-/// A batch that was computed.
+/// What a batch took.
 #[derive(Debug)]
-pub(super) struct Batch {
+pub(super) struct BatchRecord {
     pub rows: usize,
     pub compute: Duration,
-    /// Each call's wait.
+    /// Each call's time in the queue.
     pub queue: Vec<Duration>,
     pub failed: usize,
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Statistics(HashMap<(String, i64), ModelStatistics>);
+pub(super) struct Statistics(Mutex<HashMap<(String, i64), ModelStatistics>>);
 
 impl Statistics {
     pub fn of(&self, name: &str, version: i64) -> ModelStatistics {
         let key = (name.to_owned(), version);
-        self.0.get(&key).cloned().unwrap_or_default()
+        self.lock().get(&key).cloned().unwrap_or_default()
     }
 
-    pub fn note(&mut self, source: &ModelSource, batch: &Batch) {
+    fn lock(&self) -> MutexGuard<'_, HashMap<(String, i64), ModelStatistics>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub fn record(&self, source: &ModelSource, batch: &BatchRecord) {
         let key = (source.name.clone(), source.version);
-        let of = self.0.entry(key).or_default();
+        let mut all = self.lock();
+        let of = all.entry(key).or_default();
         let calls = batch.queue.len();
         let (failed, well) = (batch.failed as u64, (calls - batch.failed) as u64);
         let waited: Duration = batch.queue.iter().sum();

@@ -15,9 +15,9 @@ use super::observer::JobObserver;
 use super::training::{self, Ended, TrainingError};
 use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
-use crate::inference::engine::panic_text;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task, Wish};
 use crate::leave::leave;
+use crate::panics::panic_text;
 use crate::store::{Store, StoreError};
 use crate::traces;
 

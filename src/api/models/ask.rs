@@ -11,7 +11,7 @@ use super::resolve::Resolved;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::document::{self, FieldError};
-use crate::inference::{Call, CallError, Input, Place, Reply, Terms, Verb};
+use crate::inference::{Call, CallError, Input, Permit, Reply, RequestOptions, Verb};
 use crate::store::ModelVersion;
 
 type Reader = fn(&Value) -> Result<Verb, FieldError>;
@@ -69,21 +69,21 @@ pub fn verb_of(name: &str, options: Map<String, Value>) -> Result<Verb> {
     reader(&Value::Object(options)).map_err(|e| Problem::fields(vec![e]))
 }
 
-/// The answer of a verb that the model offers. `place` is held by the request for as long as this takes.
+/// The answer of a verb that the model offers. `permit` is held by the request for as long as this takes.
 pub async fn ask(
     app: &AppState,
     found: &Resolved,
     verb: Verb,
     input: Option<Input>,
-    terms: Terms,
-    place: &Place,
+    terms: RequestOptions,
+    permit: &Permit,
 ) -> Result<Reply> {
     let call = Call {
         input: require_input(&verb, input)?,
         verb,
     };
     let source = Arc::clone(&found.source);
-    let asked = app.engine.call(source, call, terms, Some(place)).await;
+    let asked = app.engine.call(source, call, terms, Some(permit)).await;
     if let Err(CallError::Load(_)) = &asked {
         // Deleted while the call waited: there is no such version any more, and nothing has failed.
         let ModelVersion { name, version, .. } = &found.version;

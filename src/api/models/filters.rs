@@ -14,7 +14,7 @@ use super::resolve::resolve;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::inference::{Call, Input, Terms, Verb};
+use crate::inference::{Call, Input, RequestOptions, Verb};
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -57,7 +57,7 @@ pub async fn filters(
     };
     let mut output = app
         .engine
-        .call(source, call, Terms::default(), None)
+        .call(source, call, RequestOptions::default(), None)
         .await?
         .output;
     let width: i64 = output.shape.iter().product();

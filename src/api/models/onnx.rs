@@ -40,6 +40,7 @@ pub async fn onnx(
     let stem = format!("{}-{}", found.name, found.version);
     let file = app
         .engine
+        .background()
         .graph(Arc::new(source(found)?), query.verb.clone())
         .await?;
     // The verb is one that has a graph: nothing else comes this far.

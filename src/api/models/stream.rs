@@ -16,7 +16,7 @@ use crate::api::extract::Form;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::data::npy;
-use crate::inference::{Call, Reply, Terms, Verb};
+use crate::inference::{Call, Reply, RequestOptions, Verb};
 use crate::store::Dataset;
 
 /// Rows computed at once.
@@ -26,7 +26,7 @@ const CHUNK: u64 = 256;
 pub struct Streamed {
     pub found: Arc<Resolved>,
     pub verb: Verb,
-    pub terms: Terms,
+    pub terms: RequestOptions,
     pub rows: RowsRef,
     pub dataset: Dataset,
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
 use crate::api::problem::{Problem, Result};
-use crate::inference::{Priority, Terms};
+use crate::inference::{Priority, RequestOptions};
 
 const TIMEOUT: &str = "x-latentd-timeout-ms";
 const PRIORITY: &str = "x-latentd-priority";
@@ -47,7 +47,7 @@ impl Asked {
 }
 
 /// Takes the terms out of `options`; what the body says goes before the headers.
-pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<Terms> {
+pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<RequestOptions> {
     let timeout: Option<(u64, String)> = one(
         (TIMEOUT, asked.timeout.as_ref()),
         (options, "timeout_ms"),
@@ -63,7 +63,7 @@ pub fn take(asked: &Asked, options: &mut Map<String, Value>) -> Result<Terms> {
         let rule = format!("must be between 1 and {LONGEST_MS}, got {ms}");
         return Err(Problem::field(pointer.as_str(), rule));
     }
-    Ok(Terms {
+    Ok(RequestOptions {
         priority: priority.map(|(priority, _)| priority).unwrap_or_default(),
         deadline: timeout.map(|(ms, _)| asked.arrival + Duration::from_millis(ms)),
     })
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn terms(headers: &[(&'static str, &str)], options: Value) -> Result<Terms> {
+    fn terms(headers: &[(&'static str, &str)], options: Value) -> Result<RequestOptions> {
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             map.insert(*name, value.parse().expect("a header"));

@@ -245,7 +245,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
     )?;
     let found = resolve(app, model).await?;
     require_offered(&found.version, name)?;
-    let place = app.engine.enter().await?;
+    let permit = app.engine.enter().await?;
     let VerbInput {
         input,
         rows,
@@ -266,7 +266,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
                 // A stream asks for its rows one batch at a time, each at the queue.
-                drop(place);
+                drop(permit);
                 let streamed = Streamed {
                     found,
                     verb,
@@ -279,7 +279,7 @@ async fn answer(app: &AppState, model: &str, request: Request, name: &str) -> Re
             Some(input::referred(app, &dataset, &rows).await?)
         }
     };
-    let reply = ask(app, &found, verb, input, terms, &place).await?;
+    let reply = ask(app, &found, verb, input, terms, &permit).await?;
     answer::write(&found, reply, form).await
 }
 

@@ -83,7 +83,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     let arrival = Instant::now();
     let found = resolve(app, &named.reference).await?;
     let verb = named.verb(&found.version)?;
-    let place = app.engine.enter().await?;
+    let permit = app.engine.enter().await?;
     let headers = request.headers().clone();
     let bytes = body_in_time(request, app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
@@ -105,7 +105,7 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
         })
     };
     let verb = verb_of(verb, settings.options).map_err(within)?;
-    let reply = ask(app, &found, verb, input, settings.terms, &place);
+    let reply = ask(app, &found, verb, input, settings.terms, &permit);
     let reply = reply.await.map_err(within)?;
     let wanted = asked.outputs.unwrap_or_default();
     let mut response = response::write(&InferenceResponse {

@@ -29,7 +29,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
     named.verb(&found.version)?;
     if app
         .engine
-        .is_set_aside(&found.version.name, found.version.version)
+        .is_manually_unloaded(&found.version.name, found.version.version)
     {
         let text = "it was unloaded; it is loaded again when it is asked";
         return Err(Problem::new(Code::Unloaded, text));

@@ -62,7 +62,7 @@ pub async fn index(
     let asked: RepositoryIndexRequest = read(&app, request).await?;
     let versions = app.store.version_numbers().await?;
     let entries = versions.into_iter().map(|(name, version)| {
-        let (state, reason) = match app.engine.is_set_aside(&name, version) {
+        let (state, reason) = match app.engine.is_manually_unloaded(&name, version) {
             true => (RepositoryState::Unavailable, "unloaded"),
             false => (RepositoryState::Ready, ""),
         };

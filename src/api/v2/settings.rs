@@ -8,12 +8,12 @@ use serde_json::{Map, Value};
 use crate::api::models::input::{from_text, nested};
 use crate::api::models::terms::{self, LONGEST_MS};
 use crate::api::problem::{Problem, Result};
-use crate::inference::{Priority, Terms};
+use crate::inference::{Priority, RequestOptions};
 
 /// What a request says beside its tensors.
 #[derive(Debug)]
 pub struct Settings {
-    pub terms: Terms,
+    pub terms: RequestOptions,
     /// Whether outputs are binary that do not say it themselves.
     pub binary: bool,
     /// The verb's options.

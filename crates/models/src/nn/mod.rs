@@ -9,12 +9,12 @@ pub mod average;
 pub mod bernoulli;
 pub mod binarize;
 pub mod block;
+pub mod cancellation;
 pub mod categorical;
 pub mod chain;
 pub mod contrastive;
 pub mod conv;
 pub mod corruption;
-mod crew;
 pub mod frozen;
 pub mod gibbs;
 #[cfg(test)]
@@ -38,6 +38,7 @@ pub mod round_trip;
 pub mod standardize;
 pub mod tempered;
 pub mod tempering;
+mod thread_pool;
 pub mod tied;
 pub mod unroll;
 

@@ -6,8 +6,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::crew::in_blocks;
 use super::rng::{values, values_mut};
+use super::thread_pool::in_blocks;
 
 /// Columns of a panel: two registers of eight floats.
 const COLUMNS: usize = 16;

@@ -15,7 +15,7 @@ use crate::artifacts::bundle;
 use crate::artifacts::inspect::{InspectError, Inspected, inspect};
 use crate::data::ImportError;
 use crate::document;
-use crate::inference::{ModelSource, Tried};
+use crate::inference::{ModelSource, Trial};
 use crate::spec::Manifest;
 use crate::spec::manifest::Incoming;
 use crate::store::{ModelVersion, NewVersion};
@@ -48,7 +48,11 @@ pub async fn publish(app: &AppState, received: Received) -> Result<ModelVersion>
         facts: incoming.facts.clone(),
         sha256: incoming.sha256.clone(),
     };
-    let tried = app.engine.try_out(source, weights.clone()).await?;
+    let tried = app
+        .engine
+        .background()
+        .trial_load(source, weights.clone())
+        .await?;
     incoming
         .check_claims(tried.code_shape.as_ref(), tried.parameters)
         .map_err(Problem::fields)?;
@@ -122,7 +126,7 @@ fn unpacking(error: ImportError) -> Problem {
     }
 }
 
-fn new_version(checked: &Checked, tried: &Tried) -> Result<NewVersion> {
+fn new_version(checked: &Checked, tried: &Trial) -> Result<NewVersion> {
     let Checked {
         incoming,
         inspected,
@@ -142,7 +146,7 @@ fn new_version(checked: &Checked, tried: &Tried) -> Result<NewVersion> {
 }
 
 /// As beside the weights of a version that was trained here, but for what is not known of this one.
-fn manifest_beside(checked: &Checked, tried: &Tried) -> Value {
+fn manifest_beside(checked: &Checked, tried: &Trial) -> Value {
     let Checked {
         incoming,
         inspected,

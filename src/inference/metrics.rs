@@ -1,13 +1,19 @@
-//! The metrics of a thread that computes. Handles are looked up once: the look-up would cost as much as a small batch.
+//! Prometheus metrics of inference. Handles are looked up once: the look-up would cost as much as a small batch.
 
 use std::collections::HashMap;
 
 use metrics::{Counter, Histogram};
 
 use super::queue::Trigger;
-use super::statistics::Batch;
+use super::statistics::BatchRecord;
 
-pub(super) struct Meters {
+/// Counts calls that get no answer, by the reason.
+pub(super) fn rejected(reason: &'static str, calls: u64) {
+    metrics::counter!("latentd_inference_rejected_total", "reason" => reason).increment(calls);
+}
+
+/// The metrics of one executor.
+pub(super) struct BatchMetrics {
     queue_wait: Histogram,
     compute: Histogram,
     rows: Histogram,
@@ -20,7 +26,7 @@ pub(super) struct Meters {
 
 const TRIGGERS: [Trigger; 3] = [Trigger::Full, Trigger::Idle, Trigger::Delay];
 
-impl Meters {
+impl BatchMetrics {
     pub fn new(most_rows: usize) -> Self {
         Self {
             queue_wait: metrics::histogram!("latentd_inference_queue_wait_seconds"),
@@ -35,7 +41,7 @@ impl Meters {
         }
     }
 
-    pub fn note(&mut self, batch: &Batch, trigger: Trigger, verb: &'static str) {
+    pub fn record(&mut self, batch: &BatchRecord, trigger: Trigger, verb: &'static str) {
         for wait in &batch.queue {
             self.queue_wait.record(*wait);
         }

@@ -1,8 +1,8 @@
-//! Threads that stay, for work on blocks of rows.
+//! A thread pool for work on blocks of rows.
 //!
-//! libtorch's own wait for each other after every layer; a thread that shares its core with a connection then
-//! holds up all. Here a block is taken whenever a thread is free, and the thread that hands out takes blocks
-//! itself: none waits for another to wake up.
+//! libtorch's own threads wait for each other after every layer, so one that shares its core with a connection holds
+//! up all. Here a free thread takes the next block, and the calling thread takes blocks too: none waits for another
+//! to wake up.
 
 use std::cell::OnceCell;
 
@@ -10,12 +10,12 @@ use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 thread_local! {
-    /// Of the thread that hands out, which is one of them.
-    static CREW: OnceCell<Option<ThreadPool>> = const { OnceCell::new() };
+    /// Of the calling thread, which is one of its threads.
+    static POOL: OnceCell<Option<ThreadPool>> = const { OnceCell::new() };
 }
 
-/// Does `work` for each block of `from` and the block of `to` in the same place; with `shared` by as many
-/// threads as libtorch may use in this one when it is first asked.
+/// Does `work` for each block of `from` and the block of `to` in the same place. With `shared`, by as many threads as
+/// libtorch may use in this one at the first call.
 pub fn in_blocks(
     (from, read): (&[f32], usize),
     (to, written): (&mut [f32], usize),
@@ -30,8 +30,8 @@ pub fn in_blocks(
     if !shared || tch::get_num_threads() < 2 {
         return one_by_one(to);
     }
-    CREW.with(|crew| match crew.get_or_init(hire) {
-        Some(crew) => crew.install(|| {
+    POOL.with(|pool| match pool.get_or_init(build) {
+        Some(pool) => pool.install(|| {
             from.par_chunks(read)
                 .zip(to.par_chunks_mut(written))
                 // The last to be done are waited for: the less each is, the better.
@@ -43,7 +43,7 @@ pub fn in_blocks(
 }
 
 /// None where threads cannot be had.
-fn hire() -> Option<ThreadPool> {
+fn build() -> Option<ThreadPool> {
     ThreadPoolBuilder::new()
         .num_threads(usize::try_from(tch::get_num_threads()).unwrap_or(1))
         .use_current_thread()

@@ -1,17 +1,18 @@
-//! Several calls that ask the same of the same model, computed as one; each gets its own rows back.
+//! Batching: compatible calls of one model are joined, computed as one call, and the reply is cut apart.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use tch::Device;
 
-use super::engine::panic_text;
-use crate::nn::chain::GivenUp;
+use crate::nn::cancellation::Cancelled;
 use crate::nn::model::{DataFacts, Model};
+use crate::panics::panic_text;
 use crate::verbs::call::{Call, CallError, Field, Input, Reply};
 
-/// The answer to each call, in order, and the time that the model took. Calls that are wrong are told so and do not touch the others.
-pub(super) fn answer(
+/// The reply to each call, in order, and the time that the model took. An invalid call gets an error of its own and
+/// does not affect the others.
+pub(super) fn run(
     calls: &[&Call],
     model: &dyn Model,
     facts: &DataFacts,
@@ -20,7 +21,7 @@ pub(super) fn answer(
     let mut took = Duration::ZERO;
     let mut compute = |call: &Call| {
         let start = Instant::now();
-        let reply = fenced(call, model, facts, device);
+        let reply = run_one(call, model, facts, device);
         took += start.elapsed();
         reply
     };
@@ -40,11 +41,11 @@ pub(super) fn answer(
                 let mut start = 0;
                 for &i in &sound {
                     let rows = calls[i].input.rows;
-                    replies[i] = Some(Ok(part(&reply, start, rows)));
+                    replies[i] = Some(Ok(slice_rows(&reply, start, rows)));
                     start += rows;
                 }
             }
-            // One of them may be at fault; none pays for another's.
+            // One of them may be at fault: each is computed alone.
             Err(_) if sound.len() > 1 => {
                 for &i in &sound {
                     replies[i] = Some(compute(calls[i]));
@@ -58,15 +59,15 @@ pub(super) fn answer(
     (replies.collect(), took)
 }
 
-/// libtorch reports errors by panicking; one bad call must not take the thread with it.
-fn fenced(
+/// libtorch reports errors by panicking, which must not end the thread.
+fn run_one(
     call: &Call,
     model: &dyn Model,
     facts: &DataFacts,
     device: Device,
 ) -> Result<Reply, CallError> {
     catch_unwind(AssertUnwindSafe(|| call.apply(model, facts, device))).unwrap_or_else(|panic| {
-        Err(if panic.is::<GivenUp>() {
+        Err(if panic.is::<Cancelled>() {
             CallError::Late
         } else {
             CallError::Failed(panic_text(panic.as_ref()))
@@ -74,7 +75,7 @@ fn fenced(
     })
 }
 
-/// All rows under one call. Labels become those of the rows, one each.
+/// One call with the rows of all. Labels become those of the rows, one each.
 fn joined(calls: &[&Call]) -> Call {
     let rows = calls.iter().map(|call| call.input.rows).sum();
     let mut values = Vec::with_capacity(calls.iter().map(|call| call.input.values.len()).sum());
@@ -99,7 +100,7 @@ fn joined(calls: &[&Call]) -> Call {
 }
 
 /// Rows `start..start + rows` of a reply.
-fn part(reply: &Reply, start: usize, rows: usize) -> Reply {
+fn slice_rows(reply: &Reply, start: usize, rows: usize) -> Reply {
     let cut = |field: &Field| {
         let width = field.values.len() / reply.rows.max(1);
         Field {
