@@ -18,17 +18,16 @@ use crate::panics::panic_text;
 pub async fn edge(State(app): State<AppState>, request: Request, next: Next) -> Response {
     request_id::scope(request, async |request| {
         let (request, unread) = unread::keep(request);
-        let inference = models::resolve::is_inference(&request);
-        let asked = telemetry::Asked::of(&request);
+        let arrival = telemetry::Arrival::of(&request);
         let response = AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Problem::internal(&panic_text(panic.as_ref())).into_response());
         let response = as_problem(response);
-        asked.answered(&response);
-        if !inference {
+        if !models::resolve::only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
         }
+        arrival.answered(&response);
         unread.discard().await;
         response
     })

@@ -34,26 +34,32 @@ pub fn request_parent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A request on its way in. Its path label is the route, so that ids do not multiply the series.
-pub struct Asked {
-    method: Method,
-    route: Option<MatchedPath>,
+pub struct Arrival {
+    pub method: Method,
+    matched: Option<MatchedPath>,
     start: Instant,
     /// Whose span it is part of, where spans are sent.
     traceparent: Option<String>,
 }
 
-impl Asked {
+impl Arrival {
     pub fn of(request: &Request) -> Self {
         Self {
             method: request.method().clone(),
-            route: request.extensions().get::<MatchedPath>().cloned(),
+            matched: request.extensions().get::<MatchedPath>().cloned(),
             start: Instant::now(),
             traceparent: request_parent(request.headers()),
         }
     }
 
-    pub fn answered(self, response: &Response) {
-        let route = self.route.as_ref().map_or("unmatched", MatchedPath::as_str);
+    pub fn route(&self) -> &str {
+        self.matched
+            .as_ref()
+            .map_or("unmatched", MatchedPath::as_str)
+    }
+
+    pub fn answered(&self, response: &Response) {
+        let route = self.route();
         let (status, took) = (response.status().as_u16(), self.start.elapsed());
         let series = series(route, &self.method, status);
         series.requests.increment(1);
@@ -66,7 +72,7 @@ impl Asked {
     }
 }
 
-impl Asked {
+impl Arrival {
     fn trace(&self, route: &str, response: &Response, took: Duration) {
         let start = SystemTime::now() - took;
         let timing = response.extensions().get::<Timing>();

@@ -10,7 +10,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 
 use super::{find_version, source};
@@ -99,13 +98,9 @@ pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
     Ok(resolved)
 }
 
-/// Whether a request only reads models: nothing it is answered tells of a version that was not known before.
-pub fn is_inference(request: &Request) -> bool {
-    let path = request.extensions().get::<MatchedPath>();
-    request.method() == Method::POST && path.is_some_and(|path| only_reads(path.as_str()))
-}
-
-fn only_reads(route: &str) -> bool {
+/// Whether a request to this route only reads models: no answer to it tells of a version that was not known before.
+pub fn only_reads(method: &Method, route: &str) -> bool {
     let verb = route.strip_prefix("/v1/models/{model}/");
-    verb.is_some_and(|verb| !verb.contains('/')) || route.ends_with("/infer")
+    let reads = verb.is_some_and(|verb| !verb.contains('/')) || route.ends_with("/infer");
+    reads && method == Method::POST
 }
