@@ -35,7 +35,7 @@ use state::AppState;
 
 /// Every documented operation, and from them the OpenAPI document.
 pub fn documented() -> OpenApiRouter<AppState> {
-    OpenApiRouter::with_openapi(document::base())
+    let router = OpenApiRouter::with_openapi(document::base())
         .routes(routes!(service::livez))
         .routes(routes!(service::readyz))
         .routes(routes!(service::metrics))
@@ -80,21 +80,13 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(models::residence::load))
         .routes(routes!(models::residence::unload))
         .routes(routes!(models::filters::filters))
-        .routes(routes!(models::verbs::encode))
-        .routes(routes!(models::verbs::decode))
-        .routes(routes!(models::verbs::reconstruct))
-        .routes(routes!(models::verbs::denoise))
-        .routes(routes!(models::verbs::generate))
-        .routes(routes!(models::verbs::score))
-        .routes(routes!(models::verbs::inpaint))
-        .routes(routes!(models::verbs::interpolate))
-        .routes(routes!(models::verbs::predict))
         .merge(v2::routes())
         .routes(routes!(webhooks::create::create, webhooks::list::list))
         .routes(routes!(webhooks::item::get, webhooks::item::delete))
         .routes(routes!(webhooks::test::test))
         .routes(routes!(webhooks::deliveries::list))
-        .routes(routes!(webhooks::redeliver::redeliver))
+        .routes(routes!(webhooks::redeliver::redeliver));
+    models::verbs::routes().fold(router, OpenApiRouter::routes)
 }
 
 /// The whole service.

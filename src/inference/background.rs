@@ -18,9 +18,9 @@ use crate::artifacts::{Artifacts, weights};
 use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
-use crate::nn::model::Model;
 use crate::onnx::Label;
 use crate::panics::panic_text;
+use crate::verbs::Model;
 use crate::verbs::call::CallError;
 use crate::verbs::capabilities;
 

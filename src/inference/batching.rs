@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use tch::Device;
 
 use crate::nn::cancellation::Cancelled;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::panics::panic_text;
+use crate::verbs::Model;
 use crate::verbs::call::{Call, CallError, Field, Input, Reply};
 
 /// The reply to each call, in order, and the time that the model took. An invalid call gets an error of its own and
@@ -82,15 +83,15 @@ fn joined(calls: &[&Call]) -> Call {
     let mut labels = Some(Vec::new());
     for call in calls {
         values.extend_from_slice(&call.input.values);
-        let given = call.verb.labels().or(call.input.labels.as_ref());
-        match (given.map(Vec::as_slice), &mut labels) {
+        match (call.labels().map(Vec::as_slice), &mut labels) {
             (Some([one]), Some(all)) => all.resize(all.len() + call.input.rows, *one),
             (Some(own), Some(all)) => all.extend_from_slice(own),
             _ => labels = None,
         }
     }
     Call {
-        verb: calls[0].verb.without_labels(),
+        options: calls[0].options.clone(),
+        labels: None,
         input: Input {
             rows,
             values,

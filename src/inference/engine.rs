@@ -113,7 +113,6 @@ impl Engine {
         let caller = Arc::new(());
         let submitted = self.0.scheduler.submit(Request {
             caller: Arc::downgrade(&caller),
-            batch_key: call.verb.merges(),
             source,
             call,
             options,

@@ -61,7 +61,7 @@ impl Executor {
             self.admission.end_batch(self.lane, None);
         } else {
             self.statistics.record(&source, &record);
-            self.metrics.record(&record, trigger, calls[0].verb.name());
+            self.metrics.record(&record, trigger, calls[0].verb());
             self.admission.end_batch(self.lane, Some(batch));
         }
         for ((request, reply), queue) in requests.into_iter().zip(replies).zip(record.queue) {

@@ -4,9 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::nn::chain;
-use crate::nn::model::Model;
-use crate::verbs::call::{Call, CallError, Reply, Verb};
+use crate::verbs::Model;
+use crate::verbs::call::{Call, CallError, Reply};
 
 pub(super) struct LoadedModel {
     pub model: Box<dyn Model>,
@@ -109,23 +108,14 @@ impl LoadedModel {
 
     /// Rows times passes through the model.
     fn work(&self, call: &Call) -> f64 {
-        let steps = match &call.verb {
-            Verb::Reconstruct(o) => o.gibbs_steps.unwrap_or(0),
-            Verb::Denoise(o) => o.gibbs_steps.unwrap_or(0),
-            Verb::Generate(o) => o
-                .gibbs_steps
-                .or_else(|| self.model.sampler().map(|sampler| sampler.usual_steps()))
-                .unwrap_or(0),
-            Verb::Inpaint(o) => o.gibbs_steps.unwrap_or(chain::USUAL_ROUNDS),
-            _ => 0,
-        };
+        let steps = call.options.steps(self.model.as_ref());
         call.rows().max(1) as f64 * (f64::from(steps) + 1.0)
     }
 }
 
 fn kind(call: &Call) -> Kind {
     Kind {
-        verb: call.verb.name(),
+        verb: call.verb(),
         magnitude: call.rows().max(1).ilog2(),
     }
 }
@@ -136,10 +126,9 @@ mod tests {
 
     use super::*;
     use crate::nn::Tensors;
-    use crate::nn::model::{BadOption, Sampler};
-    use crate::nn::options::{EncodeOptions, GenerateOptions, InterpolateOptions};
+    use crate::nn::model::BadOption;
     use crate::nn::rng::Rng;
-    use crate::verbs::call::Input;
+    use crate::verbs::{EncodeOptions, GenerateOptions, Input, InterpolateOptions, Sampler};
 
     /// A model of long chains that is never called.
     struct Silent;
@@ -176,24 +165,24 @@ mod tests {
     }
 
     fn encode(rows: usize) -> Call {
-        Call {
-            verb: Verb::Encode(EncodeOptions::default()),
-            input: Input {
+        Call::of(
+            EncodeOptions::default(),
+            Input {
                 rows,
                 ..Input::default()
             },
-        }
+        )
     }
 
     fn generate(n: i64, gibbs_steps: Option<u32>) -> Call {
-        Call {
-            verb: Verb::Generate(GenerateOptions {
+        Call::of(
+            GenerateOptions {
                 n: Some(n),
                 gibbs_steps,
                 ..GenerateOptions::default()
-            }),
-            input: Input::default(),
-        }
+            },
+            Input::default(),
+        )
     }
 
     const MS: Duration = Duration::from_millis(1);
@@ -207,10 +196,7 @@ mod tests {
         assert!(model.is_slow(&generate(1, None)), "its own thousand steps");
         assert!(model.is_slow(&generate(i64::MAX, Some(0))));
         assert!(!model.is_slow(&generate(-1, Some(0))));
-        let along = Call {
-            verb: Verb::Interpolate(InterpolateOptions::default()),
-            input: Input::default(),
-        };
+        let along = Call::of(InterpolateOptions::default(), Input::default());
         assert!(!model.is_slow(&along));
     }
 

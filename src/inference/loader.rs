@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::loaded_model::LoadedModel;
 use super::scheduler::{Command, Scheduler};
@@ -12,14 +12,8 @@ use super::source::ModelSource;
 use crate::artifacts::{Artifacts, weights};
 use crate::families::Family;
 use crate::nn::Tensors;
-use crate::nn::model::Model;
-use crate::nn::options::{
-    DecodeOptions, EncodeOptions, PredictOptions, ReconstructOptions, ScoreOptions,
-};
-use crate::nn::rng::Rng;
 use crate::panics::panic_text;
-use crate::verbs::call::{Call, CallError, Input, Verb};
-use crate::verbs::capabilities;
+use crate::verbs::{self, CallError, Model};
 
 /// Reads the model of a version from disk. Returns it with the bytes of its weights.
 pub fn load(
@@ -74,43 +68,10 @@ fn ready(
     let loaded = catch_unwind(AssertUnwindSafe(|| {
         let (mut model, bytes) = load(source, artifacts, device)?;
         let packed = model.pack();
-        warm_up(model.as_ref(), source, device);
+        verbs::warm_up(model.as_ref(), &source.facts, device);
         Ok(LoadedModel::new(model, bytes, packed))
     }))
     .unwrap_or_else(|panic| Err(CallError::Load(panic_text(panic.as_ref()))));
     metrics::histogram!("latentd_model_load_duration_seconds").record(start.elapsed());
     loaded
-}
-
-/// Answers one row of zeros by every verb that needs no more, and draws one sample. Errors are left to the clients'
-/// calls. The sample is the short one of a preview: a whole Gibbs chain would take longer than the load.
-fn warm_up(model: &dyn Model, source: &ModelSource, device: Device) {
-    let _guard = tch::no_grad_guard();
-    let labels = model.conditioned_on().map(|_| vec![0]);
-    for capability in capabilities(model) {
-        let verb = match capability {
-            "encode" => Verb::Encode(EncodeOptions::default()),
-            "reconstruct" => Verb::Reconstruct(ReconstructOptions::default()),
-            "score" => Verb::Score(ScoreOptions::default()),
-            "predict" => Verb::Predict(PredictOptions::default()),
-            "decode" => Verb::Decode(DecodeOptions::default()),
-            _ => continue,
-        };
-        let shape = match (&verb, model.code_shape()) {
-            (Verb::Decode(_), Some(code)) => code,
-            _ => source.facts.shape().to_vec(),
-        };
-        let width = usize::try_from(shape.iter().product::<i64>()).unwrap_or(0);
-        let input = Input {
-            rows: 1,
-            values: vec![0.0; width],
-            labels: labels.clone(),
-        };
-        let _ = Call { verb, input }.apply(model, &source.facts, device);
-    }
-    if let Some(sampler) = model.sampler() {
-        let classes = model.conditioned_on().or_else(|| sampler.classes());
-        let label = classes.map(|_| Tensor::zeros([1], (Kind::Int64, device)));
-        let _ = sampler.glimpse(1, label.as_ref(), &mut Rng::at(0, &[]));
-    }
 }

@@ -24,7 +24,7 @@ mod snapshot;
 mod source;
 pub mod statistics;
 
-pub use crate::verbs::{Call, CallError, Input, Reply, Verb};
+pub use crate::verbs::{Call, CallError, Input, Reply};
 pub use admission::Permit;
 pub use background::Trial;
 pub use engine::{Engine, EngineConfig};

@@ -9,7 +9,7 @@ use super::admission::SlowPermit;
 use super::loaded_model::LoadedModel;
 use super::queue::{Priority, Queued};
 use super::source::ModelSource;
-use crate::verbs::call::{Call, CallError, Reply, Verb};
+use crate::verbs::{Call, CallError, Reply};
 
 /// How a call is to be treated.
 #[derive(Debug, Clone, Copy, Default)]
@@ -22,8 +22,6 @@ pub struct RequestOptions {
 pub(super) struct Request {
     pub source: Arc<ModelSource>,
     pub call: Call,
-    /// Equal in calls that may be computed together; none for calls that are computed alone.
-    pub batch_key: Option<Verb>,
     pub options: RequestOptions,
     /// Whether the caller holds a permit.
     pub admitted: bool,
@@ -47,9 +45,7 @@ pub(super) struct Slow {
 
 impl Queued for Request {
     fn compatible_with(&self, other: &Self) -> bool {
-        self.batch_key.is_some()
-            && self.batch_key == other.batch_key
-            && self.source.is(&other.source)
+        self.call.may_batch_with(&other.call) && self.source.is(&other.source)
     }
     fn rows(&self) -> usize {
         self.call.input.rows

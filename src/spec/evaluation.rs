@@ -8,8 +8,8 @@ use super::job::{Surroundings, check_metadata, check_priority};
 use super::training::check_device;
 use crate::document::{FieldError, Rules};
 use crate::evaluate::Metric;
-use crate::families::Signature;
 use crate::nn::model::DataFacts;
+use crate::verbs::Signature;
 
 /// Metrics of one evaluation, at most.
 const MOST_METRICS: usize = 20;

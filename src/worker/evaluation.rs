@@ -12,11 +12,12 @@ use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
 use crate::inference::loader::load;
 use crate::jobs::{Job, parse_ref};
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::spec::Evaluation;
 use crate::store;
 use crate::train::forecast::PlannedPhase;
 use crate::train::{Observer, Progress, Request};
+use crate::verbs::Model;
 
 /// Parts of a metric's work that progress is told in.
 const PARTS: f64 = 1000.0;

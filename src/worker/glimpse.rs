@@ -4,10 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use crate::data::picture::{self, Scale};
 use crate::data::split::Split;
-use crate::nn::model::{DataFacts, Model, Rows};
-use crate::nn::options::GibbsOptions;
+use crate::nn::model::{DataFacts, Rows};
 use crate::nn::rng::{Rng, values};
 use crate::train::epoch_loop::stream;
+use crate::verbs::Model;
+use crate::verbs::reconstruct::GibbsOptions;
 
 /// Samples of a model that generates, eight by eight.
 const SAMPLES: i64 = 64;
@@ -58,7 +59,7 @@ impl Gallery {
                 let labels = classes.map(|classes| {
                     Tensor::arange(SAMPLES, (Kind::Int64, self.device)).remainder(classes)
                 });
-                sampler.glimpse(SAMPLES, labels.as_ref(), &mut rng).ok()?
+                sampler.preview(SAMPLES, labels.as_ref(), &mut rng).ok()?
             }
             None => self.in_pairs(&self.reconstructions(model, &mut rng)?),
         };

@@ -10,11 +10,11 @@ use super::control::Control;
 use super::glimpse::Gallery;
 use super::now_ms;
 use crate::nn::Tensors;
-use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
 use crate::traces;
 use crate::train::forecast::{Forecast, PlannedPhase};
 use crate::train::{Adopted, Halt, Observer, Progress, Report, Request, Snapshot};
+use crate::verbs::Model;
 
 /// SQLite has one writer: a progress row costs more than many steps.
 const REPORT_EVERY: Duration = Duration::from_millis(500);

@@ -14,7 +14,8 @@ use super::resolve::resolve;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::inference::{Call, Input, RequestOptions, Verb};
+use crate::inference::{Call, Input, RequestOptions};
+use crate::verbs::filters::FiltersOptions;
 
 #[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -51,10 +52,7 @@ pub async fn filters(
         ));
     }
     let source = Arc::clone(&resolve(&app, &model).await?.source);
-    let call = Call {
-        verb: Verb::Filters,
-        input: Input::default(),
-    };
+    let call = Call::of(FiltersOptions {}, Input::default());
     let mut output = app
         .engine
         .call(source, call, RequestOptions::default(), None)

@@ -11,6 +11,7 @@ pub mod input;
 pub mod item;
 pub mod list;
 pub mod onnx;
+mod operations;
 pub mod render;
 pub mod residence;
 pub mod resolve;

@@ -15,9 +15,10 @@ use axum::http::Method;
 use super::{find_version, source};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
-use crate::families::{Family, Signature};
+use crate::families::Family;
 use crate::inference::ModelSource;
 use crate::store::ModelVersion;
+use crate::verbs::Signature;
 
 const STALE_AFTER: Duration = Duration::from_millis(50);
 /// Refs remembered at once. More are not wrong, only slower.

@@ -16,8 +16,9 @@ use crate::api::extract::Form;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::data::npy;
-use crate::inference::{Call, Reply, RequestOptions, Verb};
+use crate::inference::{Reply, RequestOptions};
 use crate::store::Dataset;
+use crate::verbs::Operation;
 
 /// Rows computed at once.
 const CHUNK: u64 = 256;
@@ -25,29 +26,26 @@ const CHUNK: u64 = 256;
 /// A verb on many rows.
 pub struct Streamed {
     pub found: Arc<Resolved>,
-    pub verb: Verb,
+    pub operation: Operation,
     pub terms: RequestOptions,
     pub rows: RowsRef,
     pub dataset: Dataset,
 }
 
 pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Response> {
-    if !streamed.verb.answers_row_by_row() {
+    if !streamed.operation.options.answers_row_by_row() {
         let rule = "this verb's answer is not one row for each row: ask for at most 4096";
         return Err(Problem::field("/rows/limit", rule));
     }
-    if streamed
-        .verb
-        .labels()
-        .is_some_and(|labels| labels.len() > 1)
-    {
+    let labels = &streamed.operation.labels;
+    if labels.as_ref().is_some_and(|labels| labels.len() > 1) {
         let rule = "give one label for all rows, or none: rows bring their own";
         return Err(Problem::field("/labels", rule));
     }
     let end = end(&streamed)?;
     let mut chunks = Chunks {
         app: app.clone(),
-        verb: streamed.verb.seeded(),
+        operation: streamed.operation.clone().seeded(),
         next: streamed.rows.offset,
         end,
         chunk: 0,
@@ -115,7 +113,7 @@ fn end(streamed: &Streamed) -> Result<u64> {
 struct Chunks {
     app: AppState,
     streamed: Streamed,
-    verb: Verb,
+    operation: Operation,
     next: u64,
     end: u64,
     chunk: u64,
@@ -139,10 +137,7 @@ impl Chunks {
             ..self.streamed.rows.clone()
         };
         let input = referred(&self.app, &self.streamed.dataset, &rows).await?;
-        let call = Call {
-            verb: self.verb.of_chunk(self.chunk),
-            input,
-        };
+        let call = self.operation.of_chunk(self.chunk).on(input);
         let source = Arc::clone(&self.streamed.found.source);
         let reply = self
             .app

@@ -5,11 +5,13 @@ use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::datatype::Datatype;
 use super::name::Named;
-use super::tensors::{Tensor, Tensors};
+use super::tensors::Tensors;
 use crate::api::models::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
+use crate::verbs::tensors::Tensor;
 
 /// How a model is served, in the terms of Triton's model configuration.
 #[derive(Serialize, ToSchema)]
@@ -71,8 +73,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
         true => tensor.row.clone(),
         false => tensor.shape(),
     };
-    // What fills gaps draws numbers, and goes alone.
-    let joins_others = tensors.batched && verb != "inpaint";
+    let joins_others = tensors.batched && (verb.may_batch)();
     Ok(Json(ModelConfig {
         platform: format!("latentd_{}", found.version.kind),
         backend: "latentd",
@@ -82,7 +83,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
             .iter()
             .map(|tensor| ModelConfigInput {
                 name: tensor.name,
-                data_type: tensor.datatype.config_name(),
+                data_type: Datatype::from(tensor.element).config_name(),
                 dims: dims(tensor),
                 optional: tensor.optional,
             })
@@ -92,7 +93,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
             .iter()
             .map(|tensor| ModelConfigOutput {
                 name: tensor.name,
-                data_type: tensor.datatype.config_name(),
+                data_type: Datatype::from(tensor.element).config_name(),
                 dims: dims(tensor),
             })
             .collect(),

@@ -11,12 +11,12 @@ use super::name::Named;
 use super::request::{self, InferenceRequest};
 use super::response::{self, InferenceResponse, InferenceResponseParameters};
 use super::settings::Settings;
-use super::tensors::{self, Tensors};
+use super::tensors::Tensors;
 use super::values::Tensor;
 use crate::api::extract::body_in_time;
 use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
-use crate::api::models::ask::{ask, verb_of};
+use crate::api::models::ask::{ask, operation_of};
 use crate::api::models::resolve::resolve;
 use crate::api::models::terms::TermsHeaders;
 use crate::api::models::verbs::MOST_AT_ONCE;
@@ -24,6 +24,7 @@ use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::rows::U8_SCALE;
 use crate::inference::Input;
+use crate::verbs::tensors as known;
 
 /// Asks a model. Tensors are written in the JSON, or follow it as little-endian bytes.
 #[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "v2_infer", tag = "inference protocol", summary = "Ask a model",
@@ -104,8 +105,8 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
             }
         })
     };
-    let verb = verb_of(verb, settings.options).map_err(within)?;
-    let reply = ask(app, &found, verb, input, settings.terms, &permit);
+    let operation = operation_of(verb, settings.options).map_err(within)?;
+    let reply = ask(app, &found, operation, input, settings.terms, &permit);
     let reply = reply.await.map_err(within)?;
     let wanted = asked.outputs.unwrap_or_default();
     let mut response = response::write(&InferenceResponse {
@@ -200,7 +201,7 @@ fn unknown(name: &str, at: usize, takes: &Tensors) -> Problem {
 }
 
 /// Numbers in a tensor that goes with so many rows.
-fn most_values(tensor: &tensors::Tensor, rows: Option<usize>) -> usize {
+fn most_values(tensor: &known::Tensor, rows: Option<usize>) -> usize {
     let row = tensor.row.iter().map(|&d| usize::try_from(d).unwrap_or(0));
     let any = rows.unwrap_or(usize::try_from(MOST_AT_ONCE).unwrap_or(usize::MAX));
     let rows = usize::try_from(tensor.rows).unwrap_or(any);

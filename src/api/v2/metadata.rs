@@ -7,10 +7,11 @@ use utoipa::ToSchema;
 
 use super::datatype::Datatype;
 use super::name::Named;
-use super::tensors::{Tensor, Tensors};
+use super::tensors::Tensors;
 use crate::api::models::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
+use crate::verbs::tensors::Tensor;
 
 /// What a model takes and answers.
 #[derive(Serialize, ToSchema)]
@@ -38,7 +39,7 @@ impl From<&Tensor> for TensorMetadata {
     fn from(tensor: &Tensor) -> Self {
         Self {
             name: tensor.name,
-            datatype: tensor.datatype,
+            datatype: tensor.element.into(),
             shape: tensor.shape(),
         }
     }

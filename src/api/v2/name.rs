@@ -5,22 +5,10 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::models::ask::{is_verb, require_offered};
+use crate::api::models::ask::{is_verb, require_offered, unanswered};
 use crate::api::problem::{Code, Problem, Result};
 use crate::store::ModelVersion;
-
-/// What a model without a verb does: the first of these that it offers.
-pub const DEFAULTS: [&str; 9] = [
-    "predict",
-    "encode",
-    "generate",
-    "reconstruct",
-    "denoise",
-    "decode",
-    "score",
-    "inpaint",
-    "interpolate",
-];
+use crate::verbs::{self, VERBS, Verb};
 
 /// A model and a verb, as a path names them.
 #[derive(Debug, PartialEq, Eq)]
@@ -61,13 +49,21 @@ impl Named {
         })
     }
 
-    /// The verb that is asked of this version, which offers it.
-    pub fn verb<'a>(&'a self, version: &'a ModelVersion) -> Result<&'a str> {
-        let offers = |verb: &&str| version.capabilities.iter().any(|offered| offered == verb);
-        let default = || DEFAULTS.into_iter().find(offers).unwrap_or("predict");
-        let verb = self.verb.as_deref().unwrap_or_else(default);
-        require_offered(version, verb)?;
-        Ok(verb)
+    /// The verb that is asked of this version, which offers it; where none is named, the one that VERBS prefers.
+    pub fn verb(&self, version: &ModelVersion) -> Result<&'static Verb> {
+        let offers = |verb: &&Verb| version.capabilities.iter().any(|c| c == verb.name);
+        let preferred = || {
+            VERBS
+                .iter()
+                .filter(offers)
+                .min_by_key(|verb| verb.preference)
+        };
+        let name = match &self.verb {
+            Some(name) => name,
+            None => preferred().map_or("predict", |verb| verb.name),
+        };
+        require_offered(version, name)?;
+        verbs::find(name).ok_or_else(|| unanswered(name))
     }
 }
 

@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::metric::ConditionalAccuracy;
 use super::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
-use crate::nn::model::{Model, Prediction};
+use crate::verbs::Model;
+use crate::verbs::predict::Prediction;
 
 /// Probabilities below this say no more about a wrong answer.
 const FLOOR: f64 = 1e-12;

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::metric::Denoising;
 use super::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
-use crate::nn::options::GibbsOptions;
+use crate::verbs::reconstruct::GibbsOptions;
 
 pub(super) fn measure(
     metric: &Denoising,

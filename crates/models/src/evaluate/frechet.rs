@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor};
 use super::metric::Frechet;
 use super::{Figures, Pace, Result, Subject, figure, stream, unsuited};
 use crate::data::split::Split;
-use crate::nn::model::Predictor;
+use crate::verbs::Predictor;
 
 /// Rows of each set that precision and recall look at: their cost is quadratic.
 const NEIGHBOURHOODS: i64 = 3000;

@@ -14,9 +14,9 @@ use tch::{Device, Tensor};
 
 use crate::data::Batch;
 use crate::data::split::Split;
-use crate::nn::model::{BadOption, DataFacts, Model, Rows};
-use crate::nn::options::GenerateOptions;
+use crate::nn::model::{BadOption, DataFacts, Rows};
 use crate::nn::rng::Rng;
+use crate::verbs::{GenerateOptions, Model};
 
 pub use metric::Metric;
 

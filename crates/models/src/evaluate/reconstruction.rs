@@ -4,7 +4,7 @@ use tch::Kind;
 
 use super::metric::Reconstruction;
 use super::{Figures, Mean, Pace, Result, Subject, figure, unsuited};
-use crate::nn::options::GibbsOptions;
+use crate::verbs::reconstruct::GibbsOptions;
 
 pub(super) fn measure(
     metric: &Reconstruction,

@@ -4,8 +4,8 @@ use tch::{Kind, Tensor};
 
 use super::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
 use crate::data::Batch;
-use crate::nn::model::Prediction;
 use crate::nn::standardize::Columns;
+use crate::verbs::predict::Prediction;
 
 const NAME: &str = "regression";
 

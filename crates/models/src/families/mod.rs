@@ -9,12 +9,9 @@ pub mod gan;
 pub mod mlp;
 pub mod pca;
 pub mod rbm;
-mod signature;
 #[cfg(test)]
 mod suite;
 pub mod vae;
-
-pub use signature::Signature;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -24,10 +21,12 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::document::{self, FieldError, Rules};
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Training, TrainingDefaults};
+use crate::verbs::Model;
+use crate::verbs::Signature;
 
 /// Every family that can be trained, in the order they are documented.
 pub static FAMILIES: &[Family] = &[

@@ -1,18 +1,10 @@
-//! What a trained model can do. A model says which verbs it offers by returning a part or `None`;
-//! the capabilities that the service advertises are computed from that, so they cannot lie.
-//!
-//! Every input is `[rows, features]`, f32, on the model's device; every output has the same rows. What
-//! may be asked beside the rows is in `options`.
+//! What models and the verbs asked of them have in common: the facts of the data, rows, answers, options that
+//! cannot be honoured, and estimates of the log-likelihood.
 
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use super::Tensors;
-use super::chain;
-use super::graph::GraphVerb;
-use super::options::{EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions};
 use super::rng::Rng;
-use crate::onnx::Graph;
 
 /// What a net must know of the data it is for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -159,171 +151,6 @@ impl From<Tensor> for Answer {
     }
 }
 
-/// Two threads may ask the same model at once: what takes `&self` reads only, without cells, and writes to no tensor
-/// of the model in place.
-pub trait Model: Send {
-    /// Readies the model for answering small batches: its weights do not change from here on. Bytes of
-    /// memory that it takes beside the weights.
-    fn pack(&mut self) -> usize {
-        0
-    }
-    /// Every tensor of the model, by name: what is published.
-    fn tensors(&self) -> Tensors;
-    /// Shape of one code, for models that have one.
-    fn code_shape(&self) -> Option<Vec<i64>>;
-    /// How many classes the model is conditioned on, if it is.
-    fn conditioned_on(&self) -> Option<i64> {
-        None
-    }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        None
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        None
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        None
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        None
-    }
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        None
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        None
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        None
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        None
-    }
-    fn predictor(&self) -> Option<&dyn Predictor> {
-        None
-    }
-    fn filters(&self) -> Option<&dyn Filters> {
-        None
-    }
-    /// What a verb computes, for other runtimes; none for a verb that the model lacks or that draws numbers.
-    fn graph(&self, _verb: GraphVerb) -> Option<Graph> {
-        None
-    }
-    /// Estimates of the log-likelihood, for evaluations.
-    fn likelihood(&self) -> Option<&dyn Likelihood> {
-        None
-    }
-}
-
-pub trait Encoder {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        rng: &mut Rng,
-    ) -> Result<Answer, BadOption>;
-}
-
-pub trait Decoder {
-    /// `[rows, code] -> [rows, features]`.
-    fn decode(&self, codes: &Rows) -> Tensor;
-}
-
-pub trait Reconstructor {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption>;
-}
-
-pub trait Denoiser {
-    /// `noisy` has been corrupted already where the caller asked for it.
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption>;
-}
-
-pub trait Sampler {
-    /// How many classes samples can be asked for by label, of a model that is not conditioned on labels
-    /// in anything else.
-    fn classes(&self) -> Option<i64> {
-        None
-    }
-    /// Steps of its chains where nothing is said; 0 for models that have none.
-    fn usual_steps(&self) -> u32 {
-        0
-    }
-    /// `[n, features]`; `labels: [n]` for a model conditioned on them.
-    fn generate(
-        &self,
-        n: i64,
-        labels: Option<&Tensor>,
-        options: &GenerateOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption>;
-
-    /// As `generate`, at what a look in passing may cost: for those who watch a model learn.
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        self.generate(n, labels, &GenerateOptions::default(), rng)
-    }
-}
-
-/// Gibbs steps of a look in passing.
-pub const GLIMPSE_STEPS: u32 = 50;
-
-pub trait Scorer {
-    /// What the score is, for example `free_energy`; higher means less like the training data.
-    fn metric(&self) -> &'static str;
-    /// `[rows]`.
-    fn score(&self, rows: &Rows, options: &ScoreOptions, rng: &mut Rng) -> Tensor;
-}
-
-pub trait Inpainter {
-    /// Fills in where `missing: [rows, features]` is 1; the rest of the answer is the input's own.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption>;
-}
-
-/// The way between two points of the latent space.
-pub trait Interpolator {
-    /// The latent point of an input, `[1, latent]`; `None` for models without an encoder.
-    fn locate(&self, rows: &Rows) -> Option<Tensor>;
-    /// A latent point drawn from the prior, `[1, latent]`; `None` for models without one.
-    fn draw(&self, rng: &mut Rng) -> Option<Tensor>;
-    /// What lies at each share of the way from one latent point to the other: `[shares, features]`.
-    fn between(&self, from: &Tensor, to: &Tensor, shares: &[f64], label: Option<&Tensor>)
-    -> Tensor;
-}
-
-/// A classifier's or a regressor's answer.
-pub enum Prediction {
-    /// Probabilities, `[rows, classes]`.
-    Classes(Tensor),
-    /// Values, `[rows, targets]`.
-    Values(Tensor),
-}
-
-pub trait Predictor {
-    fn predict(&self, x: &Tensor) -> Prediction;
-    /// What the last layer sees, `[rows, features]`: the space in which sets of images are compared.
-    fn features(&self, x: &Tensor) -> Tensor;
-}
-
-pub trait Filters {
-    /// What each first-layer unit looks for: `[units, features]`.
-    fn filters(&self) -> Tensor;
-}
-
 /// How hard an estimate of the log-likelihood tries.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct LikelihoodEffort {
@@ -359,25 +186,6 @@ pub trait LikelihoodEstimator {
     fn log_likelihood(&self, rows: &Rows, rng: &mut Rng) -> Tensor;
     /// What was found on the way, by name: `log_z`, `log_z_reverse`, …
     fn notes(&self) -> Vec<(&'static str, f64)>;
-}
-
-/// `x` where it is known, `filling` where it is missing.
-pub fn fill_in(x: &Tensor, missing: &Tensor, filling: &Tensor) -> Tensor {
-    x + missing * (filling - x)
-}
-
-/// Starts where `x` is missing from `start`, then puts `round_trip`'s answer there, `gibbs_steps` times: for
-/// models whose reconstruction draws nothing.
-pub fn fill_in_by_rounds(
-    x: &Tensor,
-    missing: &Tensor,
-    start: &Tensor,
-    options: &InpaintOptions,
-    round_trip: impl Fn(&Tensor) -> Tensor,
-) -> Result<Tensor, BadOption> {
-    let rounds = chain::checked_rounds(options.gibbs_steps)?;
-    let start = fill_in(x, missing, start);
-    Ok(chain::steps(rounds).fold(start, |filled, _| fill_in(x, missing, &round_trip(&filled))))
 }
 
 /// Mean squared error of each row, per value: `[rows]`.

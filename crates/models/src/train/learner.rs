@@ -5,9 +5,9 @@ use super::adopt::{Adopted, copy_agreeing};
 use super::cursor::Means;
 use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::Model;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::verbs::Model;
 
 /// A stretch of training with a name of its own, for example `pretraining layer 2/3`.
 #[derive(Debug, Clone, PartialEq)]

@@ -5,8 +5,8 @@ use super::adopt::Adopted;
 use super::cursor::Cursor;
 use super::forecast::PlannedPhase;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::Model;
 use crate::nn::{TensorMismatch, Tensors};
+use crate::verbs::Model;
 
 /// What the world outside wants of a run; asked before every step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,31 +1,59 @@
-//! A verb applied to a model: the call as plain numbers, and its answer as plain numbers.
+//! A call: a verb's options asked of rows, as plain numbers, and its answer as plain numbers.
 
 use std::time::{Duration, Instant};
 
-use tch::Device;
+use tch::{Device, Tensor};
 
-use super::answer::Asked;
-use crate::nn::model::{BadOption, DataFacts, Model};
-use crate::nn::options::{
-    DecodeOptions, DenoiseOptions, EncodeOptions, GenerateOptions, InpaintOptions,
-    InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
-};
-use crate::nn::rng::Rng;
+use super::Model;
+use super::context::Context;
+use super::define::{Define, Options, RowKind};
+use crate::nn::model::{Answer, BadOption, DataFacts};
+use crate::nn::rng::{Rng, values};
 
-/// What to do, with the verb's options.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Verb {
-    Encode(EncodeOptions),
-    Decode(DecodeOptions),
-    Reconstruct(ReconstructOptions),
-    Denoise(DenoiseOptions),
-    Generate(GenerateOptions),
-    Score(ScoreOptions),
-    Inpaint(InpaintOptions),
-    Interpolate(InterpolateOptions),
-    Predict(PredictOptions),
-    /// The first layer's weights as pictures; not a verb of its own in the API.
-    Filters,
+/// A verb with its options, before the rows are known.
+#[derive(Debug, Clone)]
+pub struct Operation {
+    pub options: Box<dyn Options>,
+    /// Class of each row, as a client gave it, for models conditioned on labels.
+    pub labels: Option<Vec<i64>>,
+}
+
+impl Operation {
+    pub fn of<D: Define>(mut options: D) -> Self {
+        let labels = options.labels_mut().and_then(Option::take);
+        Self {
+            options: Box::new(options),
+            labels,
+        }
+    }
+
+    /// With a seed, if it draws numbers and has none.
+    #[must_use]
+    pub fn seeded(mut self) -> Self {
+        if let Some(None) = self.options.seed() {
+            self.options.set_seed(fresh_seed());
+        }
+        self
+    }
+
+    /// The operation of one chunk among many: each chunk draws numbers of its own, the first those of a single call.
+    #[must_use]
+    pub fn of_chunk(&self, chunk: u64) -> Self {
+        let mut operation = self.clone();
+        if let Some(Some(seed)) = self.options.seed() {
+            operation.options.set_seed(seed.wrapping_add(chunk));
+        }
+        operation
+    }
+
+    pub fn on(self, input: Input) -> Call {
+        let Self { options, labels } = self;
+        Call {
+            options,
+            labels,
+            input,
+        }
+    }
 }
 
 /// Rows of f32 values, `[rows, width]`, in one flat buffer.
@@ -39,8 +67,18 @@ pub struct Input {
 
 #[derive(Debug, Clone)]
 pub struct Call {
-    pub verb: Verb,
+    pub options: Box<dyn Options>,
+    /// Class of each row, as a client gave it, for models conditioned on labels.
+    pub labels: Option<Vec<i64>>,
     pub input: Input,
+}
+
+/// What examples of calls are made of: some rows, and two.
+#[cfg(test)]
+#[derive(Debug)]
+pub struct Example {
+    pub input: Input,
+    pub two: Input,
 }
 
 /// A named tensor of an answer: `[rows, …shape]`.
@@ -79,7 +117,37 @@ pub struct Timing {
     pub batch_rows: usize,
 }
 
+impl Field {
+    /// Copied out of the tensor. `shape` is that of one row; left out, that of the tensor.
+    pub(super) fn of(name: &'static str, tensor: &Tensor, shape: Option<&[i64]>) -> Self {
+        let flat = tensor.to_device(Device::Cpu).contiguous();
+        let shape = shape.map_or_else(|| tensor.size()[1..].to_vec(), <[i64]>::to_vec);
+        Self {
+            name,
+            shape,
+            values: values(&flat).to_vec(),
+        }
+    }
+}
+
 impl Reply {
+    /// `shape` is that of one row; left out, rows stay flat.
+    pub(super) fn of(answer: impl Into<Answer>, shape: Option<&[i64]>) -> Self {
+        let answer: Answer = answer.into();
+        let extras = answer.extras.iter();
+        Self {
+            rows: usize::try_from(answer.output.size()[0]).unwrap_or(0),
+            output: Field::of("outputs", &answer.output, shape),
+            extras: extras
+                .map(|(name, tensor)| Field::of(name, tensor, None))
+                .collect(),
+            seed: None,
+            labels: None,
+            metric: None,
+            timing: Timing::default(),
+        }
+    }
+
     /// The first row with a number that is none, or infinite.
     fn first_not_finite(&self) -> Option<usize> {
         let fields = std::iter::once(&self.output).chain(&self.extras);
@@ -138,185 +206,56 @@ pub enum CallError {
     Closed,
 }
 
-impl Verb {
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Encode(_) => "encode",
-            Self::Decode(_) => "decode",
-            Self::Reconstruct(_) => "reconstruct",
-            Self::Denoise(_) => "denoise",
-            Self::Generate(_) => "generate",
-            Self::Score(_) => "score",
-            Self::Inpaint(_) => "inpaint",
-            Self::Interpolate(_) => "interpolate",
-            Self::Predict(_) => "predict",
-            Self::Filters => "filters",
-        }
-    }
-
-    /// What to say where the numbers of a row overflowed.
-    fn overflow(&self, row: usize) -> CallError {
-        let (field, cause) = match self {
-            Self::Generate(o) if o.temperature.is_some() => {
-                ("temperature", "it is too far from 1 for this model")
-            }
-            Self::Generate(_) => (
-                "temperature",
-                "the model's samples overflow at temperature 1",
-            ),
-            Self::Interpolate(_) => ("from", "it or 'to' is too far out for this model"),
-            _ => ("inputs", "its values are too large for this model"),
-        };
-        CallError::NotFinite { field, row, cause }
-    }
-
-    /// The classes that a client gave, for models conditioned on them.
-    pub fn labels(&self) -> Option<&Vec<i64>> {
-        match self {
-            Self::Encode(o) => o.labels.as_ref(),
-            Self::Decode(o) => o.labels.as_ref(),
-            Self::Reconstruct(o) => o.labels.as_ref(),
-            Self::Denoise(o) => o.labels.as_ref(),
-            Self::Generate(o) => o.labels.as_ref(),
-            Self::Score(o) => o.labels.as_ref(),
-            Self::Inpaint(o) => o.labels.as_ref(),
-            Self::Interpolate(o) => o.labels.as_ref(),
-            Self::Predict(_) | Self::Filters => None,
-        }
-    }
-
-    /// Whether each row of the answer is that of one input row.
-    pub fn answers_row_by_row(&self) -> bool {
-        match self {
-            Self::Encode(_)
-            | Self::Decode(_)
-            | Self::Reconstruct(_)
-            | Self::Denoise(_)
-            | Self::Score(_)
-            | Self::Predict(_) => true,
-            // A mask may have a row for each input.
-            Self::Inpaint(o) => o.mask.len() < 2,
-            Self::Generate(_) | Self::Interpolate(_) | Self::Filters => false,
-        }
-    }
-
-    /// With a seed, if it draws numbers and has none.
-    #[must_use]
-    pub fn seeded(&self) -> Self {
-        let mut verb = self.clone();
-        if let Some(None) = self.seed() {
-            verb.set_seed(fresh_seed());
-        }
-        verb
-    }
-
-    /// The call of one chunk among many: each chunk draws numbers of its own, the first those of a single call.
-    #[must_use]
-    pub fn of_chunk(&self, chunk: u64) -> Self {
-        let mut verb = self.clone();
-        if let Some(Some(seed)) = self.seed() {
-            verb.set_seed(seed.wrapping_add(chunk));
-        }
-        verb
-    }
-
-    fn set_seed(&mut self, seed: u64) {
-        let seed = Some(seed);
-        match self {
-            Self::Encode(o) => o.seed = seed,
-            Self::Reconstruct(o) => o.seed = seed,
-            Self::Denoise(o) => match &mut o.corrupt {
-                Some(corrupt) if corrupt.seed.is_some() => corrupt.seed = seed,
-                _ => o.seed = seed,
-            },
-            Self::Generate(o) => o.seed = seed,
-            Self::Inpaint(o) => o.seed = seed,
-            Self::Decode(_)
-            | Self::Score(_)
-            | Self::Interpolate(_)
-            | Self::Predict(_)
-            | Self::Filters => {}
-        }
-    }
-
-    /// For calls that may be computed together with others: what must be equal in all of them. Calls that draw
-    /// numbers go alone, since what they draw would depend on their company.
-    pub fn merges(&self) -> Option<Self> {
-        let quiet = match self {
-            Self::Encode(o) => !o.sample,
-            Self::Reconstruct(o) => o.gibbs_steps.is_none_or(|n| n == 0),
-            Self::Denoise(o) => o.gibbs_steps.is_none_or(|n| n == 0) && o.corrupt.is_none(),
-            // Scores that draw numbers draw the same for every row.
-            Self::Decode(_) | Self::Score(_) | Self::Predict(_) => true,
-            Self::Generate(_) | Self::Inpaint(_) | Self::Interpolate(_) | Self::Filters => false,
-        };
-        quiet.then(|| self.without_labels())
-    }
-
-    #[must_use]
-    pub fn without_labels(&self) -> Self {
-        let mut verb = self.clone();
-        match &mut verb {
-            Self::Encode(o) => o.labels = None,
-            Self::Decode(o) => o.labels = None,
-            Self::Reconstruct(o) => o.labels = None,
-            Self::Denoise(o) => o.labels = None,
-            Self::Generate(o) => o.labels = None,
-            Self::Score(o) => o.labels = None,
-            Self::Inpaint(o) => o.labels = None,
-            Self::Interpolate(o) => o.labels = None,
-            Self::Predict(_) | Self::Filters => {}
-        }
-        verb
-    }
-
-    /// The seed given, for verbs that draw random numbers; `None` for those that never do.
-    fn seed(&self) -> Option<Option<u64>> {
-        match self {
-            Self::Encode(o) if o.sample => Some(o.seed),
-            Self::Reconstruct(o) if o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
-            Self::Denoise(o) if o.gibbs_steps.is_some_and(|n| n > 0) => Some(o.seed),
-            // The noise has a seed of its own; without one it is drawn from the call's.
-            Self::Denoise(o) => o.corrupt.as_ref().map(|c| c.seed.or(o.seed)),
-            Self::Generate(o) => Some(o.seed),
-            Self::Inpaint(o) => Some(o.seed),
-            // An estimate that draws numbers says the same of the same rows, unless asked otherwise.
-            Self::Score(o) => o.seed.map(Some),
-            _ => None,
-        }
-    }
-}
-
 /// 53 bits, so that the seed survives JSON readers that hold numbers as doubles.
 fn fresh_seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 >> 11
 }
 
 impl Call {
-    /// Rows that go through the model: those given, or those asked for.
-    pub fn rows(&self) -> usize {
-        let asked = match &self.verb {
-            Verb::Generate(o) => o.rows(),
-            Verb::Interpolate(o) => o.points(),
-            _ => return self.input.rows,
-        };
-        usize::try_from(asked).unwrap_or(0)
+    pub fn of<D: Define>(options: D, input: Input) -> Self {
+        Operation::of(options).on(input)
     }
 
-    /// Whether its rows and labels are what the model takes, without computing anything.
+    pub fn verb(&self) -> &'static str {
+        self.options.verb()
+    }
+
+    /// Rows that go through the model: those given, or those asked for.
+    pub fn rows(&self) -> usize {
+        self.options.rows(self.input.rows, self.labels.as_deref())
+    }
+
+    /// Whether both may be computed as one.
+    pub fn may_batch_with(&self, other: &Self) -> bool {
+        self.options.may_batch() && self.options.equals(other.options.as_ref())
+    }
+
+    /// The class of each row, or one for all: as given, else the rows' own.
+    pub fn labels(&self) -> Option<&Vec<i64>> {
+        self.labels.as_ref().or(self.input.labels.as_ref())
+    }
+
+    /// Whether its rows and labels are what the model takes, without computing anything: of a call that may be
+    /// computed together with others.
     pub fn check(
         &self,
         model: &dyn Model,
         facts: &DataFacts,
         device: Device,
     ) -> Result<(), CallError> {
-        let asked = Asked {
+        let context = Context {
             call: self,
             model,
             facts,
             device,
         };
-        asked.check()
+        if self.options.row_kind() == RowKind::Code {
+            context.check_width(&context.part(model.code_shape())?)?;
+        } else {
+            context.check_width(facts.shape())?;
+        }
+        let rows = i64::try_from(self.input.rows).unwrap_or(i64::MAX);
+        context.labels(rows).map(drop)
     }
 
     /// Computes the answer.
@@ -327,18 +266,19 @@ impl Call {
         device: Device,
     ) -> Result<Reply, CallError> {
         let _guard = tch::no_grad_guard();
-        let drawn = self.verb.seed();
+        let drawn = self.options.seed();
         let seed = drawn.map(|given| given.unwrap_or_else(fresh_seed));
         let mut rng = Rng::at(seed.unwrap_or(0), &[]);
-        let asked = Asked {
+        let context = Context {
             call: self,
             model,
             facts,
             device,
         };
-        let mut reply = asked.answer(&mut rng)?;
+        let mut reply = self.options.run(&context, &mut rng)?;
         if let Some(row) = reply.first_not_finite() {
-            return Err(self.verb.overflow(row));
+            let (field, cause) = self.options.overflow();
+            return Err(CallError::NotFinite { field, row, cause });
         }
         reply.seed = seed;
         Ok(reply)

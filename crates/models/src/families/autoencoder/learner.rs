@@ -8,7 +8,7 @@ use super::pretraining::{self, LayerTraining};
 use super::spec::Spec;
 use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
@@ -16,6 +16,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::Model;
 
 pub struct AutoencoderLearner {
     net: Autoencoder,

@@ -19,12 +19,13 @@ use tch::{Device, Kind as TensorKind};
 
 use super::Define;
 use crate::document::Rules;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
+use crate::verbs::Model;
 
 pub use model::Autoencoder;
 pub use spec::Spec;

@@ -8,17 +8,14 @@ use super::layout;
 use super::spec::Spec;
 use crate::nn::block::Map;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{
-    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer,
-};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::net::{Net, Pass};
-use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
-use crate::nn::round_trip::RoundTrip;
 use crate::nn::tied::Tied;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
+use crate::verbs::round_trip::RoundTrip;
+use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
 
 /// The way from the code to the data.
 enum Way {
@@ -149,27 +146,7 @@ impl Model for Autoencoder {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(self.encoder.output_shape().to_vec())
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     /// A convolution's kernels do not have the shape of a row.
     fn filters(&self) -> Option<&dyn Filters> {
         let first = self.encoder.blocks().first()?;

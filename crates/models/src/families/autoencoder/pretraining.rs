@@ -11,7 +11,6 @@ use crate::nn::activation::Activation;
 use crate::nn::corruption::CorruptionKind;
 use crate::nn::frozen::Frozen;
 use crate::nn::loss;
-use crate::nn::model::Model;
 use crate::nn::net::Pass;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::pretrain::{HiddenUnits, RbmLayer};
@@ -21,6 +20,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Phase, Report, StepContext};
+use crate::verbs::Model;
 
 /// Learning rate of the machines (Hinton and Salakhutdinov, 2006, supporting material).
 const RBM_RATE: f64 = 0.1;

@@ -9,12 +9,12 @@ use super::{Autoencoder, Spec};
 use crate::data::Batch;
 use crate::document::Rules;
 use crate::families::Define;
-use crate::nn::model::{DataFacts, Encoder, Model, Rows};
+use crate::nn::model::{DataFacts, Rows};
 use crate::nn::optimizer::Rule;
-use crate::nn::options::{EncodeOptions, InpaintOptions};
 use crate::nn::rng::Rng;
 use crate::train::settings::{Precision, Training};
 use crate::train::{Learner, StepContext};
+use crate::verbs::{EncodeOptions, Encoder, InpaintOptions, Model};
 
 type Tried = Result<(), Box<dyn Error>>;
 

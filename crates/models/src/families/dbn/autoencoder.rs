@@ -12,18 +12,15 @@ use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::loss::{self, ReconstructionLoss};
-use crate::nn::model::{
-    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer, error_per_row,
-};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows, error_per_row};
 use crate::nn::net::{Net, NetConfig, Pass};
-use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
-use crate::nn::round_trip::RoundTrip;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
 use crate::train::Report;
+use crate::verbs::round_trip::RoundTrip;
+use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
 
 pub struct DeepAutoencoder {
     encoder: Net,
@@ -120,30 +117,7 @@ impl Model for DeepAutoencoder {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(self.encoder.output_shape().to_vec())
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
-    fn filters(&self) -> Option<&dyn Filters> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.encoder.input_features(),

@@ -10,16 +10,15 @@ use crate::data::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::graph::{self, GraphVerb};
-use crate::nn::model::{
-    Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
-};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::net::{Net, NetConfig, Pass};
-use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
 use crate::train::{Regression, Report};
+use crate::verbs::predict::Prediction;
+use crate::verbs::{EncodeOptions, Encoder, Filters, Model, Predictor, ScoreOptions, Scorer};
 
 pub struct Classifier {
     /// Hidden layers, then the new one, which gives logits or one value.
@@ -127,18 +126,11 @@ impl Model for Classifier {
         let last = &self.net.blocks()[self.hidden_layers() - 1];
         Some(last.output_shape().to_vec())
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder);
     fn scorer(&self) -> Option<&dyn Scorer> {
         self.regression.is_none().then_some(self as &dyn Scorer)
     }
-    fn predictor(&self) -> Option<&dyn Predictor> {
-        Some(self)
-    }
-    fn filters(&self) -> Option<&dyn Filters> {
-        Some(self)
-    }
+    crate::offers!(predictor: Predictor, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let mut graph = Graph::default();
         let x = graph::rows_in(&mut graph, self.net.input_features());

@@ -7,15 +7,17 @@ use crate::nn::Tensors;
 use crate::nn::chain;
 use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;
-use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Interpolator,
-    Likelihood, Model, Prediction, Predictor, Reconstructor, Rows, Sampler, Scorer, fill_in,
-};
-use crate::nn::options::{
-    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
-};
+use crate::nn::model::{Answer, BadOption, Likelihood, Rows};
 use crate::nn::rng::Rng;
 use crate::onnx::Graph;
+use crate::verbs::generate::PREVIEW_STEPS;
+use crate::verbs::inpaint::fill_in;
+use crate::verbs::predict::Prediction;
+use crate::verbs::reconstruct::GibbsOptions;
+use crate::verbs::{
+    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
+    Interpolator, Model, Predictor, Reconstructor, Sampler, ScoreOptions, Scorer,
+};
 
 /// The hidden layer that `layer` names, from 1; the last where it names none.
 pub(super) fn checked_depth(layer: Option<usize>, depth: usize) -> Result<usize, BadOption> {
@@ -34,36 +36,11 @@ impl Model for Stack {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.top().hidden_units()])
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     fn predictor(&self) -> Option<&dyn Predictor> {
         (self.top().classes() > 0).then_some(self as &dyn Predictor)
     }
-    fn filters(&self) -> Option<&dyn Filters> {
-        Some(self)
-    }
+    crate::offers!(filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.features(),
@@ -190,9 +167,9 @@ impl Sampler for Stack {
         Ok(self.down(&mean.contiguous(), self.depth() - 1))
     }
 
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let options = GenerateOptions {
-            gibbs_steps: Some(GLIMPSE_STEPS),
+            gibbs_steps: Some(PREVIEW_STEPS),
             ..GenerateOptions::default()
         };
         self.generate(n, labels, &options, rng)

@@ -11,7 +11,7 @@ use crate::data::Batch;
 use crate::nn::binarize::Binarize;
 use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::{DataFacts, Model, error_per_row};
+use crate::nn::model::{DataFacts, error_per_row};
 use crate::nn::optimizer::{OptimizerConfig, Rule};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Columns;
@@ -21,6 +21,7 @@ use crate::train::epoch_loop::stream;
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Means, Phase, Regression, Report, StepContext};
+use crate::verbs::Model;
 
 /// Steps between two looks at the reconstruction while an RBM is trained: a look costs as much as a step.
 const LOOK_EVERY: u64 = 20;

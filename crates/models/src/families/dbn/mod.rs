@@ -30,12 +30,13 @@ use self::stack::Stack;
 use self::tuning::Tuned;
 use super::{Define, Signature};
 use crate::document::Rules;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
 use crate::train::{Learner, Regression};
+use crate::verbs::Model;
 
 pub struct DeepBelief;
 

@@ -11,10 +11,11 @@ use crate::document::Rules;
 use crate::families::Define;
 use crate::nn::contrastive::Algorithm;
 use crate::nn::gibbs::BernoulliPair;
-use crate::nn::model::{DataFacts, Prediction};
-use crate::nn::options::GenerateOptions;
+use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::train::{Learner, StepContext, Training};
+use crate::verbs::GenerateOptions;
+use crate::verbs::predict::Prediction;
 
 fn facts() -> DataFacts {
     DataFacts::new(&[4], (0.0, 1.0)).with_classes(Some(2))
@@ -111,7 +112,7 @@ fn one_layer_without_labels_scores_as_the_rbm_it_is() {
             x: x.shallow_clone(),
             labels: None,
         },
-        &crate::nn::options::ScoreOptions::default(),
+        &crate::verbs::ScoreOptions::default(),
         &mut Rng::at(0, &[]),
     );
     assert!(score.allclose(&pair.free_energy(&x), 1e-5, 1e-5, false));
@@ -224,7 +225,7 @@ fn weights_without_a_scale_answer_as_they_are() {
     let mut tensors = dbn.model().tensors();
     tensors.retain(|name, _| !name.starts_with("target."));
     let loaded = DeepBelief::load(&spec(model), &facts(), &tensors, Device::Cpu).expect("loads");
-    let predict = |model: &dyn crate::nn::model::Model| match model
+    let predict = |model: &dyn crate::verbs::Model| match model
         .predictor()
         .map(|p| p.predict(patterns().rows()))
     {

@@ -8,12 +8,12 @@ use tch::Tensor;
 use super::stack::Stack;
 use crate::data::Batch;
 use crate::nn::frozen::Frozen;
-use crate::nn::model::Model;
 use crate::nn::optimizer::{Optimizer, OptimizerConfig};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::{Regression, Report, StepContext};
+use crate::verbs::Model;
 
 /// A net that a stack of RBMs is unrolled to.
 pub trait Tuned: Model {

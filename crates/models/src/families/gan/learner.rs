@@ -11,7 +11,7 @@ use super::watch::{Watch, diversity};
 use crate::data::Batch;
 use crate::nn::average;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
@@ -19,6 +19,7 @@ use crate::train::adopt::copy_agreeing;
 use crate::train::epoch_loop::stream;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::Model;
 
 pub struct GanLearner {
     /// What is published: the averaged generator where there is one.

@@ -8,11 +8,11 @@ use super::spec::Spec;
 use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
 use crate::nn::latent::slerp;
-use crate::nn::model::{BadOption, DataFacts, Decoder, Interpolator, Model, Rows, Sampler, Scorer};
-use crate::nn::options::{GenerateOptions, ScoreOptions};
+use crate::nn::model::{BadOption, DataFacts, Rows};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
+use crate::verbs::{Decoder, GenerateOptions, Interpolator, Model, Sampler, ScoreOptions, Scorer};
 
 pub struct Gan {
     pub(super) generator: Generator,
@@ -67,18 +67,7 @@ impl Model for Gan {
     fn conditioned_on(&self) -> Option<i64> {
         self.classes
     }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
+    crate::offers!(decoder: Decoder, sampler: Sampler, scorer: Scorer, interpolator: Interpolator);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let mut graph = Graph::default();
         let noise = graph::latent_in(&mut graph, verb, self.generator.latent())?;

@@ -11,10 +11,10 @@ use super::generator::{Generator, Interval};
 use super::*;
 use crate::data::{Batch, Role};
 use crate::document;
-use crate::nn::model::{Rows, Sampler};
-use crate::nn::options::{GenerateOptions, ScoreOptions};
+use crate::nn::model::Rows;
 use crate::train::StepContext;
 use crate::train::settings::Precision;
+use crate::verbs::{GenerateOptions, Sampler, ScoreOptions};
 
 fn facts(shape: &[i64]) -> DataFacts {
     DataFacts::new(shape, (0.0, 1.0)).with_classes(Some(3))

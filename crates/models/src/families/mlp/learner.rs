@@ -7,7 +7,7 @@ use super::spec::Spec;
 use crate::data::Batch;
 use crate::nn::augment::shifted;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Columns;
@@ -15,6 +15,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Means, Phase, Regression, Report, StepContext};
+use crate::verbs::Model;
 
 pub(super) struct MlpLearner {
     mlp: Mlp,

@@ -15,13 +15,14 @@ pub use spec::Spec;
 use self::learner::MlpLearner;
 use super::{Define, Signature};
 use crate::document::Rules;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::epoch_loop::stream;
 use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
+use crate::verbs::Model;
 
 impl Define for Mlp {
     const KIND: &'static str = "mlp";

@@ -6,16 +6,15 @@ use super::spec::{Spec, Task};
 use crate::families::Define;
 use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
-use crate::nn::model::{
-    Answer, BadOption, DataFacts, Encoder, Filters, Model, Prediction, Predictor, Rows, Scorer,
-};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::net::{Net, Pass};
-use crate::nn::options::{EncodeOptions, ScoreOptions};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Standardizer;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
 use crate::train::Regression;
+use crate::verbs::predict::Prediction;
+use crate::verbs::{EncodeOptions, Encoder, Filters, Model, Predictor, ScoreOptions, Scorer};
 
 pub struct Mlp {
     net: Net,
@@ -138,9 +137,7 @@ impl Model for Mlp {
     fn scorer(&self) -> Option<&dyn Scorer> {
         self.regression.is_none().then_some(self)
     }
-    fn predictor(&self) -> Option<&dyn Predictor> {
-        Some(self)
-    }
+    crate::offers!(predictor: Predictor);
     fn filters(&self) -> Option<&dyn Filters> {
         let dense = self.net.first_weights().is_some_and(|w| w.dim() == 2);
         dense.then_some(self)

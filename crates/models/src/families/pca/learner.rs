@@ -6,12 +6,13 @@ use super::model::Pca;
 use super::spec::Spec;
 use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::model::{DataFacts, Model, error_per_row};
+use crate::nn::model::{DataFacts, error_per_row};
 use crate::nn::moments::Moments;
 use crate::nn::rng::Rng;
-use crate::nn::round_trip::RoundTrip;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::Model;
+use crate::verbs::round_trip::RoundTrip;
 
 pub(super) struct PcaLearner {
     pca: Pca,

@@ -16,11 +16,12 @@ pub use spec::Spec;
 use self::learner::PcaLearner;
 use super::Define;
 use crate::document::Rules;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Schedule, Training, TrainingDefaults};
+use crate::verbs::Model;
 
 impl Define for Pca {
     const KIND: &'static str = "pca";

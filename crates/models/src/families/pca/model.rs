@@ -8,16 +8,13 @@ use tch::{Device, Kind, Tensor};
 use super::spec::Spec;
 use crate::families::Define;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{
-    Answer, BadOption, DataFacts, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator,
-    Model, Reconstructor, Rows, Scorer,
-};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::moments::Moments;
-use crate::nn::options::EncodeOptions;
 use crate::nn::rng::Rng;
-use crate::nn::round_trip::RoundTrip;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
+use crate::verbs::round_trip::RoundTrip;
+use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
@@ -126,30 +123,7 @@ impl Model for Pca {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.components.size()[0]])
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
-    fn filters(&self) -> Option<&dyn Filters> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.components.size()[1],
@@ -205,7 +179,7 @@ impl Filters for Pca {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::options::InpaintOptions;
+    use crate::verbs::{InpaintOptions, Inpainter};
 
     /// Rows `mean ± √λ_i u_i` on orthonormal `u_i` have covariance `Σ λ_i u_i u_iᵀ` times a known
     /// factor.

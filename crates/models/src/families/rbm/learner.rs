@@ -11,7 +11,7 @@ use crate::nn::average::WeightAverage;
 use crate::nn::binarize::Binarize;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::gibbs::BernoulliPair;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
@@ -20,6 +20,7 @@ use crate::train::epoch_loop::stream;
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::Model;
 
 pub struct RbmLearner {
     spec: Spec,

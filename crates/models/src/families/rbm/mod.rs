@@ -15,12 +15,13 @@ use tch::Device;
 
 use super::{Define, Signature};
 use crate::document::Rules;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Schedule, Training, TrainingDefaults};
+use crate::verbs::Model;
 
 pub use model::Rbm;
 pub use spec::Spec;

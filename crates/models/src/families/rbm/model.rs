@@ -7,16 +7,19 @@ use crate::nn::chain;
 use crate::nn::gibbs::BernoulliPair;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, GLIMPSE_STEPS, Inpainter, Likelihood,
-    LikelihoodEffort, LikelihoodEstimator, Model, Reconstructor, Rows, Sampler, Scorer, fill_in,
-};
-use crate::nn::options::{
-    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
+    Answer, BadOption, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows,
 };
 use crate::nn::rng::Rng;
 use crate::nn::tempered::Tempered;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
+use crate::verbs::generate::PREVIEW_STEPS;
+use crate::verbs::inpaint::fill_in;
+use crate::verbs::reconstruct::GibbsOptions;
+use crate::verbs::{
+    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
+    Model, Reconstructor, Sampler, ScoreOptions, Scorer,
+};
 
 pub struct Rbm {
     pub pair: BernoulliPair,
@@ -76,30 +79,7 @@ impl Model for Rbm {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.pair.hidden()])
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn filters(&self) -> Option<&dyn Filters> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.pair.visible(),
@@ -200,9 +180,9 @@ impl Sampler for Rbm {
         Ok(visible.contiguous())
     }
 
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let options = GenerateOptions {
-            gibbs_steps: Some(GLIMPSE_STEPS),
+            gibbs_steps: Some(PREVIEW_STEPS),
             ..GenerateOptions::default()
         };
         self.generate(n, labels, &options, rng)

@@ -8,89 +8,33 @@ use super::Tried;
 use super::trial::{Digits, Trial, bytes_of, trials};
 use crate::artifacts::weights;
 use crate::nn::Tensors;
-use crate::nn::model::{Model, Rows};
-use crate::nn::options::{
-    DecodeOptions, DenoiseOptions, EncodeOptions, Endpoint, GenerateOptions, InpaintOptions,
-    InterpolateOptions, PredictOptions, ReconstructOptions, ScoreOptions,
-};
+use crate::nn::model::Rows;
 use crate::nn::rng::Rng;
 use crate::train::Cursor;
-use crate::verbs::capabilities;
-use crate::verbs::{Call, Input, Reply, Verb};
+use crate::verbs::call::Example;
+use crate::verbs::{Call, Input, Model, Reply, VERBS, capabilities};
 
-/// A call of each verb that needs no more than rows: on `count` test digits from the first.
+/// A call of each verb that the model offers, on `count` test digits from the first.
 fn calls(model: &dyn Model, count: usize, digits: &Digits) -> Result<Vec<Call>, Box<dyn Error>> {
-    let indices: Vec<u32> = (0..u32::try_from(count)?).collect();
-    let batch = digits.test.batch(&indices, Device::Cpu)?;
-    let input = |x: &tch::Tensor| -> Result<Input, Box<dyn Error>> {
+    let input = |count: usize| -> Result<Input, Box<dyn Error>> {
+        let indices: Vec<u32> = (0..u32::try_from(count)?).collect();
+        let batch = digits.test.batch(&indices, Device::Cpu)?;
         Ok(Input {
             rows: count,
-            values: Vec::try_from(&x.reshape([-1]))?,
+            values: Vec::try_from(&batch.rows().reshape([-1]))?,
             labels: batch.labels().map(Vec::try_from).transpose()?,
         })
     };
-    let ends = |seed| Some(Endpoint::Seed(seed));
-    let mut calls = Vec::new();
-    for verb in capabilities(model) {
-        let mut given = input(batch.rows())?;
-        let verb = match verb {
-            "encode" => Verb::Encode(EncodeOptions::default()),
-            "decode" => {
-                let code: i64 = model.code_shape().ok_or("no code")?.iter().product();
-                let codes = batch
-                    .rows()
-                    .narrow(1, 0, 1)
-                    .expand([count as i64, code], false);
-                given = input(&codes.contiguous())?;
-                Verb::Decode(DecodeOptions::default())
-            }
-            "reconstruct" => Verb::Reconstruct(ReconstructOptions::default()),
-            "denoise" => Verb::Denoise(DenoiseOptions::default()),
-            "score" => Verb::Score(ScoreOptions::default()),
-            "predict" => Verb::Predict(PredictOptions::default()),
-            "generate" => {
-                given = Input::default();
-                Verb::Generate(GenerateOptions {
-                    n: Some(count as i64),
-                    seed: Some(1),
-                    gibbs_steps: None,
-                    ..GenerateOptions::default()
-                })
-            }
-            "inpaint" => Verb::Inpaint(InpaintOptions {
-                mask: [[0.0; 32], [1.0; 32]].concat(),
-                seed: Some(2),
-                ..InpaintOptions::default()
-            }),
-            "interpolate" => {
-                let part = model.interpolator().ok_or("no interpolator")?;
-                let drawn = part.draw(&mut crate::nn::rng::Rng::at(0, &[])).is_some();
-                let mut options = InterpolateOptions {
-                    labels: model.conditioned_on().map(|_| vec![3]),
-                    ..InterpolateOptions::default()
-                };
-                if drawn {
-                    given = Input::default();
-                    (options.from, options.to) = (ends(1), ends(2));
-                } else {
-                    let two = digits.test.batch(&[0, 1], Device::Cpu)?;
-                    given = Input {
-                        rows: 2,
-                        values: Vec::try_from(&two.rows().reshape([-1]))?,
-                        labels: None,
-                    };
-                }
-                Verb::Interpolate(options)
-            }
-            other => return Err(format!("the suite does not know '{other}'").into()),
-        };
-        calls.push(Call { verb, input: given });
-    }
-    Ok(calls)
+    let rows = Example {
+        input: input(count)?,
+        two: input(2)?,
+    };
+    let offered = VERBS.iter().filter(|verb| (verb.offered)(model));
+    Ok(offered.map(|verb| (verb.example)(model, &rows)).collect())
 }
 
 fn apply(call: &Call, model: &dyn Model, digits: &Digits) -> Result<Reply, Box<dyn Error>> {
-    let name = call.verb.name();
+    let name = call.verb();
     Ok(call
         .apply(model, &digits.facts, Device::Cpu)
         .map_err(|e| format!("{name}: {e}"))?)
@@ -129,10 +73,10 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
             small.name
         );
         for call in calls(loaded.as_ref(), 3, &digits)? {
-            let at = format!("{}, {}", small.name, call.verb.name());
+            let at = format!("{}, {}", small.name, call.verb());
             let reply = apply(&call, loaded.as_ref(), &digits)?;
             let extras: Vec<&str> = reply.extras.iter().map(|field| field.name).collect();
-            match call.verb.name() {
+            match call.verb() {
                 "encode" => assert_eq!(extras, signature.beside_the_code, "{at}"),
                 "predict" => assert_eq!(reply.labels.is_none(), signature.regresses, "{at}"),
                 _ => {}
@@ -169,12 +113,8 @@ fn a_batch_is_its_rows_one_by_one() -> Tried {
         let model = learner.model();
         let (one, five) = (calls(model, 1, &digits)?, calls(model, 5, &digits)?);
         for (one, five) in one.iter().zip(&five) {
-            let deterministic = !matches!(
-                one.verb,
-                Verb::Generate(_) | Verb::Inpaint(_) | Verb::Interpolate(_)
-            );
             // What draws numbers draws others for other rows.
-            if !deterministic || one.verb.name() == "score" && model.likelihood().is_some() {
+            if !one.options.may_batch() || one.verb() == "score" && model.likelihood().is_some() {
                 continue;
             }
             let (one, five) = (apply(one, model, &digits)?, apply(five, model, &digits)?);

@@ -6,10 +6,10 @@ use tch::Device;
 use super::Tried;
 use super::start::{ended, prefixes, trained, unchanged, with_pulls};
 use super::trial::{Digits, Trial};
-use crate::nn::model::{Model, Rows};
-use crate::nn::options::EncodeOptions;
+use crate::nn::model::Rows;
 use crate::nn::rng::Rng;
 use crate::train::{Cursor, Freeze, Outcome, Start, Training};
+use crate::verbs::{EncodeOptions, Model};
 
 /// A run that takes over some layers of another net, which `table` cannot show.
 struct Part {

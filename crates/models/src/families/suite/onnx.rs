@@ -17,15 +17,16 @@ use crate::artifacts::weights;
 use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
-use crate::nn::model::{DataFacts, Model, Rows};
-use crate::nn::options::{DecodeOptions, EncodeOptions, PredictOptions, ReconstructOptions};
+use crate::nn::model::{DataFacts, Rows};
 use crate::nn::rng::Rng;
 use crate::onnx::Label;
 use crate::onnx::proto::{GraphProto, ModelProto, ValueInfoProto};
 use crate::train::Cursor;
 use crate::train::settings::Training;
-use crate::verbs::capabilities;
-use crate::verbs::{Call, Input, Verb};
+use crate::verbs::{
+    DecodeOptions, EncodeOptions, Input, Model, Operation, PredictOptions, ReconstructOptions,
+    capabilities,
+};
 
 const ROWS: usize = 7;
 
@@ -165,16 +166,16 @@ impl Case {
             given.push(("labels".to_owned(), Tensor::from_slice(labels)));
         }
         let answer = match verb {
-            GraphVerb::Encode => self.call(Verb::Encode(EncodeOptions::default()), &x, labels)?,
-            GraphVerb::Decode => self.call(Verb::Decode(DecodeOptions::default()), &x, labels)?,
+            GraphVerb::Encode => self.call(Operation::of(EncodeOptions::default()), &x, labels)?,
+            GraphVerb::Decode => self.call(Operation::of(DecodeOptions::default()), &x, labels)?,
             GraphVerb::Reconstruct => {
-                let verb = Verb::Reconstruct(ReconstructOptions::default());
-                let mut answer = self.call(verb, &x, labels)?;
+                let operation = Operation::of(ReconstructOptions::default());
+                let mut answer = self.call(operation, &x, labels)?;
                 answer.retain(|(name, _)| name != "errors");
                 answer
             }
             GraphVerb::Predict => {
-                self.call(Verb::Predict(PredictOptions::default()), &x, labels)?
+                self.call(Operation::of(PredictOptions::default()), &x, labels)?
             }
             GraphVerb::Generate => {
                 let labels = labels.map(|labels| Tensor::from_slice(&labels));
@@ -189,7 +190,7 @@ impl Case {
     /// The answer of a verb as it is over HTTP, each part under its name in the graph.
     fn call(
         &self,
-        verb: Verb,
+        operation: Operation,
         x: &Tensor,
         labels: Option<Vec<i64>>,
     ) -> Result<Named, Box<dyn Error>> {
@@ -198,12 +199,12 @@ impl Case {
             values: Vec::try_from(&x.reshape([-1]))?,
             labels,
         };
-        let main = match &verb {
-            Verb::Encode(_) => "code",
-            Verb::Predict(_) => "values",
+        let call = operation.on(input);
+        let main = match call.verb() {
+            "encode" => "code",
+            "predict" => "values",
             _ => "outputs",
         };
-        let call = Call { verb, input };
         let reply = call.apply(self.model.as_ref(), &self.facts, Device::Cpu)?;
         let rows = |values: &[f32]| Tensor::from_slice(values).view([ROWS as i64, -1]);
         let extras = reply

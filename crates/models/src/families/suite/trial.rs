@@ -17,11 +17,12 @@ use crate::data::split::Split;
 use crate::document::FieldError;
 use crate::families::Family;
 use crate::nn::Tensors;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::train::{
     Cursor, Halt, Learner, Observer, Outcome, Progress, Report, Request, Run, Snapshot, Start,
     Training, fit, take_up,
 };
+use crate::verbs::Model;
 
 /// Nets, each with the digits it is tried on.
 pub type Trials = Vec<(Small, Rc<Digits>)>;

@@ -10,13 +10,13 @@ use super::visible::Visible;
 use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::mixture::{self, RecentCodes};
-use crate::nn::model::Model;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::learner::BatchSource;
 use crate::train::settings::Training;
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::Model;
 
 /// Steps between two looks at the reconstructions.
 const LOOK_EVERY: u64 = 20;

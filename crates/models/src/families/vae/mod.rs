@@ -21,13 +21,14 @@ pub use spec::Spec;
 use super::{Define, Signature};
 use crate::document::Rules;
 use crate::nn::mixture::Mixture;
-use crate::nn::model::{DataFacts, Model};
+use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::epoch_loop::stream;
 use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
+use crate::verbs::Model;
 
 impl Define for Vae {
     const KIND: &'static str = "vae";

@@ -11,14 +11,16 @@ use crate::nn::chain;
 use crate::nn::graph::GraphVerb;
 use crate::nn::latent::slerp;
 use crate::nn::model::{
-    Answer, BadOption, Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Likelihood,
-    LikelihoodEffort, LikelihoodEstimator, Model, Reconstructor, Rows, Sampler, Scorer, fill_in,
-};
-use crate::nn::options::{
-    EncodeOptions, GenerateOptions, GibbsOptions, InpaintOptions, ScoreOptions,
+    Answer, BadOption, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows,
 };
 use crate::nn::rng::Rng;
 use crate::onnx::Graph;
+use crate::verbs::inpaint::fill_in;
+use crate::verbs::reconstruct::GibbsOptions;
+use crate::verbs::{
+    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
+    Interpolator, Model, Reconstructor, Sampler, ScoreOptions, Scorer,
+};
 
 impl Model for Vae {
     fn pack(&mut self) -> usize {
@@ -33,30 +35,7 @@ impl Model for Vae {
     fn conditioned_on(&self) -> Option<i64> {
         self.classes
     }
-    fn encoder(&self) -> Option<&dyn Encoder> {
-        Some(self)
-    }
-    fn decoder(&self) -> Option<&dyn Decoder> {
-        Some(self)
-    }
-    fn reconstructor(&self) -> Option<&dyn Reconstructor> {
-        Some(self)
-    }
-    fn denoiser(&self) -> Option<&dyn Denoiser> {
-        Some(self)
-    }
-    fn sampler(&self) -> Option<&dyn Sampler> {
-        Some(self)
-    }
-    fn scorer(&self) -> Option<&dyn Scorer> {
-        Some(self)
-    }
-    fn inpainter(&self) -> Option<&dyn Inpainter> {
-        Some(self)
-    }
-    fn interpolator(&self) -> Option<&dyn Interpolator> {
-        Some(self)
-    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     fn filters(&self) -> Option<&dyn Filters> {
         self.first_weights().map(|_| self as &dyn Filters)
     }

@@ -2,13 +2,14 @@
 
 use tch::Tensor;
 
-use super::latent::lerp;
-use super::model::{
-    BadOption, Decoder, Denoiser, Inpainter, Interpolator, Reconstructor, Rows, Scorer,
-    error_per_row, fill_in_by_rounds,
+use super::inpaint::fill_in_by_rounds;
+use super::reconstruct::GibbsOptions;
+use super::{
+    Decoder, Denoiser, InpaintOptions, Inpainter, Interpolator, Reconstructor, ScoreOptions, Scorer,
 };
-use super::options::{GibbsOptions, InpaintOptions, ScoreOptions};
-use super::rng::Rng;
+use crate::nn::latent::lerp;
+use crate::nn::model::{BadOption, Rows, error_per_row};
+use crate::nn::rng::Rng;
 
 /// A deterministic encoder and decoder. Whoever has them decodes, reconstructs, denoises, scores by the
 /// reconstruction's error, inpaints by rounds and interpolates.
