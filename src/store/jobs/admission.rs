@@ -2,11 +2,12 @@
 //! room.
 
 use serde_json::json;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::rows;
 use crate::jobs::{Job, NewJob, Status, job_id};
 use crate::store::columns::{to_json, to_json_opt};
+use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::{Result, Store, StoreError, transitions};
 
@@ -66,10 +67,7 @@ impl Store {
     }
 }
 
-async fn earlier(
-    conn: &mut SqliteConnection,
-    idempotency: Option<&Idempotency>,
-) -> Result<Option<Job>> {
+async fn earlier(conn: &mut Conn, idempotency: Option<&Idempotency>) -> Result<Option<Job>> {
     let Some(Idempotency { key, digest }) = idempotency else {
         return Ok(None);
     };
@@ -86,7 +84,7 @@ async fn earlier(
     rows::load(conn, row.try_get("id")?).await.map(Some)
 }
 
-async fn free<'a>(conn: &mut SqliteConnection, id: &'a str) -> Result<&'a str> {
+async fn free<'a>(conn: &mut Conn, id: &'a str) -> Result<&'a str> {
     let taken: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE id = $1)")
         .bind(id)
         .fetch_one(conn)
@@ -97,7 +95,7 @@ async fn free<'a>(conn: &mut SqliteConnection, id: &'a str) -> Result<&'a str> {
     Ok(id)
 }
 
-async fn require_dataset(conn: &mut SqliteConnection, new: &NewJob) -> Result<()> {
+async fn require_dataset(conn: &mut Conn, new: &NewJob) -> Result<()> {
     let exists: bool = sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM datasets WHERE id = $1)")
         .bind(&new.dataset_id)
         .fetch_one(conn)
@@ -109,7 +107,7 @@ async fn require_dataset(conn: &mut SqliteConnection, new: &NewJob) -> Result<()
     }
 }
 
-async fn require_room(conn: &mut SqliteConnection, max_queued: i64) -> Result<()> {
+async fn require_room(conn: &mut Conn, max_queued: i64) -> Result<()> {
     let queued: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM jobs WHERE status = 'queued'")
         .fetch_one(conn)
         .await?;
@@ -121,7 +119,7 @@ async fn require_room(conn: &mut SqliteConnection, max_queued: i64) -> Result<()
 }
 
 async fn insert(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     id: &str,
     new: &NewJob,
     idempotency: Option<&Idempotency>,

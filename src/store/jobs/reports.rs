@@ -1,12 +1,13 @@
 //! What a worker tells while it works, in one transaction a report: a commit is a sync of the disk.
 
 use serde_json::{Map, Value, json};
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::moves::{exactly_one, hold};
 use crate::jobs::{Lease, Progress, Wish};
 use crate::store::columns::{json as read_json, to_json, to_json_opt};
+use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::lease::{exactly_one, hold};
 use crate::store::metrics::{self, MetricPoint};
 use crate::store::{Result, Store};
 
@@ -31,19 +32,19 @@ impl Store {
     /// worker what the client wants of it, as a heartbeat does.
     pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Wish> {
         let mut tx = self.write().await?;
-        let standing = hold(&mut tx, lease).await?;
+        let job = hold(&mut tx, lease).await?;
         let news = update(&mut tx, lease, report, now).await?;
         metrics::insert(&mut tx, &lease.job_id, &report.points).await?;
         events::append(&mut tx, &lease.job_id, &news).await?;
         events::append(&mut tx, &lease.job_id, &report.events).await?;
         tx.commit().await?;
-        Ok(Wish::of(standing.status, standing.stop))
+        Ok(Wish::of(job.status, job.stop))
     }
 }
 
 /// Changes the job's row; what there is to tell of that.
 async fn update(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     lease: &Lease,
     report: &Report,
     now: i64,

@@ -1,14 +1,13 @@
 //! From rows to jobs.
 
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::no_job;
 use crate::jobs::{Job, Task, Transition};
 use crate::store::columns::{json, json_opt, status};
+use crate::store::db::{Conn, DbRow};
 use crate::store::{Result, StoreError, transitions};
 
-pub(super) async fn load(conn: &mut SqliteConnection, id: &str) -> Result<Job> {
+pub(super) async fn load(conn: &mut Conn, id: &str) -> Result<Job> {
     let row = sqlx::query("SELECT * FROM jobs WHERE id = $1")
         .bind(id)
         .fetch_optional(&mut *conn)
@@ -18,7 +17,7 @@ pub(super) async fn load(conn: &mut SqliteConnection, id: &str) -> Result<Job> {
     read(&row, transitions.remove(id).unwrap_or_default())
 }
 
-pub(super) async fn seq(conn: &mut SqliteConnection, id: &str) -> Result<i64> {
+pub(super) async fn seq(conn: &mut Conn, id: &str) -> Result<i64> {
     let seq = sqlx::query_scalar("SELECT seq FROM jobs WHERE id = $1")
         .bind(id)
         .fetch_optional(conn)
@@ -26,7 +25,7 @@ pub(super) async fn seq(conn: &mut SqliteConnection, id: &str) -> Result<i64> {
     seq.ok_or_else(|| no_job(id))
 }
 
-pub(super) async fn read_all(conn: &mut SqliteConnection, rows: &[SqliteRow]) -> Result<Vec<Job>> {
+pub(super) async fn read_all(conn: &mut Conn, rows: &[DbRow]) -> Result<Vec<Job>> {
     let ids: Vec<&str> = rows
         .iter()
         .map(|row| row.try_get("id"))
@@ -38,7 +37,7 @@ pub(super) async fn read_all(conn: &mut SqliteConnection, rows: &[SqliteRow]) ->
         .collect()
 }
 
-fn read(row: &SqliteRow, transitions: Vec<Transition>) -> Result<Job> {
+fn read(row: &DbRow, transitions: Vec<Transition>) -> Result<Job> {
     Ok(Job {
         id: row.try_get("id")?,
         seq: row.try_get("seq")?,
@@ -75,4 +74,8 @@ fn read(row: &SqliteRow, transitions: Vec<Transition>) -> Result<Job> {
 
 fn task(word: &str) -> Result<Task> {
     Task::parse(word).ok_or_else(|| StoreError::Corrupt(format!("task {word:?}")))
+}
+
+pub(super) fn no_job(id: &str) -> StoreError {
+    StoreError::no("job", id)
 }

@@ -2,9 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
-
 use super::versions::no_version;
+use crate::store::db::Conn;
 use crate::store::{Result, Store, StoreError};
 
 impl Store {
@@ -70,7 +69,7 @@ pub struct AliasMove {
 const KEPT: i64 = 100;
 
 async fn note(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     name: &str,
     alias: &str,
     version: Option<i64>,
@@ -96,7 +95,7 @@ async fn note(
     Ok(())
 }
 
-pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<BTreeMap<String, i64>> {
+pub(super) async fn of(conn: &mut Conn, name: &str) -> Result<BTreeMap<String, i64>> {
     let pairs: Vec<(String, i64)> =
         sqlx::query_as("SELECT alias, version FROM model_aliases WHERE name = $1")
             .bind(name)
@@ -107,7 +106,7 @@ pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<BTreeM
 
 /// An alias that names this version, if there is one.
 pub(super) async fn pointing_at(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     name: &str,
     version: i64,
 ) -> Result<Option<String>> {

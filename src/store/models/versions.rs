@@ -1,13 +1,13 @@
 //! The table `model_versions`.
 
 use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::{ModelVersion, NewVersion, Published, aliases, names};
 use crate::jobs::{ModelRef, Selector};
 use crate::store::artifacts::unnamed;
 use crate::store::columns::{json, json_opt, to_json, to_json_opt};
+use crate::store::db::{Conn, DbRow};
 use crate::store::{Result, Store, StoreError};
 
 const NEWEST: &str = "SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC LIMIT 1";
@@ -94,7 +94,7 @@ impl Store {
 
 /// Within the transaction that ends the job.
 pub(in crate::store) async fn publish(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     job_id: &str,
     new: &NewVersion,
     now: i64,
@@ -130,7 +130,7 @@ pub(in crate::store) async fn publish(
 
 /// Figures of an evaluation, beside those that the version has. Nothing if it was deleted.
 pub(in crate::store) async fn add_metrics(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (name, version): (&str, i64),
     figures: &Map<String, Value>,
 ) -> Result<()> {
@@ -154,7 +154,7 @@ pub(in crate::store) async fn add_metrics(
 }
 
 /// All versions of a name, newest first.
-pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<Vec<ModelVersion>> {
+pub(super) async fn of(conn: &mut Conn, name: &str) -> Result<Vec<ModelVersion>> {
     let rows = sqlx::query("SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC")
         .bind(name)
         .fetch_all(conn)
@@ -166,7 +166,7 @@ pub(super) fn no_version(name: &str, version: i64) -> StoreError {
     StoreError::no("model", format_args!("{name}:{version}"))
 }
 
-fn read(row: &SqliteRow) -> Result<ModelVersion> {
+fn read(row: &DbRow) -> Result<ModelVersion> {
     Ok(ModelVersion {
         name: row.try_get("name")?,
         version: row.try_get("version")?,
