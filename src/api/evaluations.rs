@@ -13,7 +13,6 @@ use crate::families::Family;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::nn::model::DataFacts;
 use crate::spec::evaluation::{Candidate, Truth};
-use crate::spec::training::place_of;
 use crate::spec::{Evaluation, EvaluationRequest};
 use crate::store::{Dataset, ModelVersion, Split};
 
@@ -53,13 +52,13 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     };
     let mut evaluation = wanted
         .request
-        .validate(&candidate, &dataset.facts(), truth, &app.here)
+        .validate(&candidate, &dataset.facts(), truth, &app.machine)
         .map_err(Problem::fields)?;
     pin_classifiers(&app, &mut evaluation, &version).await?;
     let mut new = new_job(version, &dataset, &evaluation)?;
     new.metadata = Value::Object(wanted.request.metadata.clone());
     new.priority = wanted.request.priority;
-    new.place = place_of(&evaluation.device, &app.here);
+    new.place = app.machine.device_slot(&evaluation.device);
     wanted.admit(&app, new).await
 }
 

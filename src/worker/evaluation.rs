@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::Layout;
 use super::checkpoint::CheckpointError;
 use super::observer::JobObserver;
 use super::training::{Ended, TrainingError, device_name, open_split, resolve_device};
@@ -12,6 +11,7 @@ use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
 use crate::inference::loader::load;
 use crate::jobs::{Job, parse_ref};
+use crate::layout::Layout;
 use crate::nn::model::{DataFacts, Model};
 use crate::spec::Evaluation;
 use crate::store;

@@ -8,7 +8,7 @@ use serde_json::{Map, json};
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::control::Control;
 use super::glimpse::Gallery;
-use super::now_ms;
+use crate::clock::now_ms;
 use crate::nn::Tensors;
 use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};

@@ -9,8 +9,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Layout, now_ms};
+use crate::clock::now_ms;
 use crate::jobs::{LeasePolicy, Status};
+use crate::layout::Layout;
 use crate::store::Store;
 
 /// How often the queue is looked at when nobody knocks: for jobs whose worker's lease ran out.

@@ -3,27 +3,26 @@
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::checkpoint::CheckpointError;
 use super::glimpse::Gallery;
 use super::observer::JobObserver;
-use super::{Layout, now_ms};
 use crate::artifacts::{Artifacts, weights};
+use crate::clock::now_ms;
 use crate::data::SplitFiles;
 use crate::data::split::Split;
 use crate::families::{Family, FamilyError};
 use crate::jobs::Job;
+use crate::layout::Layout;
 use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
+use crate::spec::source::PinnedSource;
 use crate::store::{self, NewVersion};
 use crate::train::adopt::adopt;
 use crate::train::trial::step_costs;
-use crate::train::{
-    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, take_up,
-};
+use crate::train::{Adopted, Cursor, Halt, Learner, Outcome, Run, Start, Training, fit, take_up};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
@@ -140,9 +139,9 @@ pub fn run(
     let cursor = go_on(learner.as_mut(), observer)?;
     let source = match &job.init_from {
         Some(value) if cursor == Cursor::default() => {
-            let source: Source = serde_json::from_value(value.clone())?;
-            let tensors = source.tensors(&observer.checkpoints.artifacts);
-            Some((tensors.map_err(TrainingError::Source)?, source.freeze))
+            let source: PinnedSource = serde_json::from_value(value.clone())?;
+            let tensors = source_tensors(&source, &observer.checkpoints.artifacts)?;
+            Some((tensors, source.from.freeze()))
         }
         _ => None,
     };
@@ -210,23 +209,15 @@ fn try_phases(
     step_costs(learner.as_mut(), train, training, device)
 }
 
-/// Weights to start from, as a job's row names them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Source {
-    /// As the client wrote it, the version settled.
-    pub from: Value,
-    pub sha256: String,
-    #[serde(default)]
-    pub freeze: Freeze,
-}
-
-impl Source {
-    /// Read only where the job starts: later it does not matter if they were deleted meanwhile.
-    fn tensors(&self, artifacts: &Artifacts) -> Result<Tensors, String> {
-        let bytes = artifacts.get(&self.sha256).map_err(|e| e.to_string())?;
+/// The weights to start from. They are read only where the job starts: later it does not matter if they were
+/// deleted meanwhile.
+fn source_tensors(source: &PinnedSource, artifacts: &Artifacts) -> Result<Tensors, TrainingError> {
+    let read = || -> Result<Tensors, String> {
+        let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
         let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
         Ok(tensors)
-    }
+    };
+    read().map_err(TrainingError::Source)
 }
 
 /// Which of the model's tensors the run started with were another's, and which of these are so still.

@@ -13,9 +13,9 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::api::telemetry::request_parent;
 use crate::artifacts::files::hex;
+use crate::clock::now_ms;
 use crate::jobs::{self, NewJob};
 use crate::store::{Dataset, Idempotency, StoreError};
-use crate::worker::now_ms;
 
 /// A request for a job as it came in, with the key under which it may come again.
 pub struct Wanted<T> {

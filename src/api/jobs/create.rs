@@ -11,11 +11,9 @@ use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{NewJob, Progress, Task};
 use crate::machine;
-use crate::spec::source::ModelSource;
-use crate::spec::training::place_of;
+use crate::spec::source::{InitFromModel, PinnedSource};
 use crate::spec::{InitFrom, JobRequest, JobSpec};
 use crate::store::{Dataset, ModelVersion, StoreError};
-use crate::worker::training::Source;
 
 /// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
 #[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs", summary = "Train a model",
@@ -35,14 +33,14 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
 pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJob> {
     let dataset = find_dataset(app, &request.dataset).await?;
     let spec = request
-        .validate(&dataset.facts(), &app.here)
+        .validate(&dataset.facts(), &app.machine)
         .map_err(Problem::fields)?;
-    let place = place_of(&spec.training.device, &app.here);
+    let place = app.machine.device_slot(&spec.training.device);
     let rows = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
     let footprint = spec
         .footprint(&dataset.facts(), rows)
         .map_err(Problem::fields)?;
-    let lacking = footprint.check(machine::room(&app.layout.root), place == "cpu");
+    let lacking = footprint.check(machine::capacity(&app.layout.root), place == "cpu");
     if !lacking.is_empty() {
         return Err(Problem::fields(lacking));
     }
@@ -56,7 +54,7 @@ pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJ
     Ok(new)
 }
 
-/// The weights to start from, pinned by their digest: the ref may mean another version later.
+/// The weights to start from, pinned by their digest.
 async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
     let missing = |error: StoreError| match error {
         StoreError::NotFound(text) => Problem::field("/init_from", format!("there is no {text}")),
@@ -72,7 +70,7 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         InitFrom::Model(source) => {
             let version = find_version(app, &source.model).await;
             let version = version.map_err(|problem| problem.at("/init_from/model"))?;
-            let settled = ModelSource {
+            let settled = InitFromModel {
                 model: named(&version),
                 freeze: source.freeze.clone(),
             };
@@ -83,9 +81,8 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
             (from.clone(), found.map_err(missing)?.sha256)
         }
     };
-    let source = Source {
-        freeze: settled.freeze(),
-        from: serde_json::to_value(settled).map_err(|e| Problem::internal(&e))?,
+    let source = PinnedSource {
+        from: settled,
         sha256,
     };
     serde_json::to_value(source).map_err(|e| Problem::internal(&e))

@@ -18,9 +18,9 @@ use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::{List, page_limit, rfc3339};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::store;
 use crate::store::EventKind;
-use crate::worker::now_ms;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(15);

@@ -6,7 +6,7 @@ use axum::extract::{Path, State};
 use super::{Job, present};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
-use crate::worker::now_ms;
+use crate::clock::now_ms;
 
 /// Cancels a job: what it has trained is thrown away. A running one stops within a step or two; one whose
 /// worker hangs is killed after a grace. A canceled job may be asked for again while it is `canceling`.

@@ -10,8 +10,9 @@ use super::checkpoints::find;
 use crate::api::models::ModelVersion;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::jobs::{ModelRef, Selector};
-use crate::worker::{now_ms, promotion};
+use crate::worker::promotion;
 
 /// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
 /// that still trains, or the last good one of a run that failed.

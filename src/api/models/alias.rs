@@ -10,9 +10,9 @@ use crate::api::extract::Json;
 use crate::api::list::rfc3339;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::jobs::check_name;
 use crate::store::StoreError;
-use crate::worker::now_ms;
 
 /// Where an alias points.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

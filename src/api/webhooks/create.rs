@@ -11,12 +11,12 @@ use super::Webhook;
 use crate::api::extract::Json;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::document::{FieldError, Rules};
 use crate::jobs::{WebhookEvent, webhook_id};
 use crate::spec::job::check_metadata;
 use crate::store;
 use crate::webhooks::{MOST_WEBHOOKS, Reach, Secret, check};
-use crate::worker::now_ms;
 
 /// Where to send what.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]

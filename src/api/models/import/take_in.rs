@@ -13,13 +13,13 @@ use crate::api::state::AppState;
 use crate::artifacts::Artifacts;
 use crate::artifacts::bundle;
 use crate::artifacts::inspect::{InspectError, Inspected, inspect};
+use crate::clock::now_ms;
 use crate::data::ImportError;
 use crate::document;
 use crate::inference::{ModelSource, Tried};
 use crate::spec::Manifest;
 use crate::spec::manifest::Incoming;
 use crate::store::{ModelVersion, NewVersion};
-use crate::worker::now_ms;
 
 /// What may be published, once its weights have made a model.
 struct Checked {
