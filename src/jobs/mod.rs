@@ -9,7 +9,6 @@ mod names;
 mod notice;
 mod status;
 mod time;
-mod wish;
 
 pub use ids::{JobIdError, check_job_id, dataset_id, delivery_id, job_id, webhook_id};
 pub use job::{Job, JobError, NewJob, Progress, Transition, WORKER_DIED};
@@ -20,4 +19,3 @@ pub use names::{NameError, check_name, is_name};
 pub use notice::{DeliveryStatus, TEST_EVENT, WebhookEvent, message, told};
 pub use status::{Status, Task};
 pub use time::rfc3339;
-pub use wish::Wish;

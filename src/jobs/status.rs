@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::train::Directive;
+
 /// Where a job stands.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
@@ -46,6 +48,16 @@ impl Status {
 
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
+    }
+
+    /// What the worker of a job in this state is to do; `stop` says that a client wants the job to end early.
+    pub const fn directive(self, stop: bool) -> Directive {
+        match self {
+            Self::Canceling => Directive::Cancel,
+            Self::Pausing => Directive::Release,
+            _ if stop => Directive::Stop,
+            _ => Directive::Continue,
+        }
     }
 
     /// Whether the job has ended: no move leads out of here.

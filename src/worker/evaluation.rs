@@ -16,7 +16,7 @@ use crate::nn::model::{DataFacts, Model};
 use crate::spec::Evaluation;
 use crate::store;
 use crate::train::forecast::PlannedPhase;
-use crate::train::{Observer, Progress, Request};
+use crate::train::{Directive, Observer, Progress};
 
 /// Parts of a metric's work that progress is told in.
 const PARTS: f64 = 1000.0;
@@ -97,9 +97,9 @@ pub fn run(
                 figures.extend(found);
             }
             Err(EvaluationError::Stopped) => {
-                return Ok(match observer.request() {
-                    Request::Cancel => Ended::Canceled,
-                    Request::Release | Request::Continue | Request::Stop => Ended::Released,
+                return Ok(match observer.directive() {
+                    Directive::Cancel | Directive::Lost => Ended::Canceled,
+                    Directive::Release | Directive::Continue | Directive::Stop => Ended::Released,
                 });
             }
             Err(error) => return Err(TrainingError::Evaluation(error)),
@@ -124,9 +124,10 @@ fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Bo
             total_steps: metrics as u64 * PARTS as u64,
         };
         observer.step(progress, 0, &crate::train::Report::default());
-        match observer.request() {
-            Request::Continue | Request::Stop => Ok(()),
-            Request::Cancel | Request::Release => Err(EvaluationError::Stopped),
+        if observer.directive() <= Directive::Stop {
+            Ok(())
+        } else {
+            Err(EvaluationError::Stopped)
         }
     })
 }

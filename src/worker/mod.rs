@@ -4,7 +4,6 @@
 //! process, and because a crash in native code must never reach the service.
 
 pub mod checkpoint;
-pub mod control;
 pub mod evaluation;
 pub mod glimpse;
 pub mod observer;

@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, json};
 
 use super::checkpoint::{CheckpointError, Checkpoints};
-use super::control::Control;
 use super::glimpse::Gallery;
 use crate::clock::now_ms;
 use crate::nn::Tensors;
@@ -14,7 +13,7 @@ use crate::nn::model::Model;
 use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
 use crate::traces;
 use crate::train::forecast::{Forecast, PlannedPhase};
-use crate::train::{Adopted, Halt, Observer, Progress, Report, Request, Snapshot};
+use crate::train::{Adopted, Directive, Halt, Observer, Progress, Report, Snapshot, StopSignal};
 
 /// SQLite has one writer: a progress row costs more than many steps.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -27,7 +26,7 @@ pub struct JobObserver {
     pub gallery: Option<Gallery>,
     /// The run as a span, where spans are sent.
     pub trace: Option<traces::Job>,
-    control: Control,
+    signal: StopSignal,
     pace: Pace,
     reported: Instant,
     window: Window,
@@ -88,13 +87,13 @@ impl Pace {
 }
 
 impl JobObserver {
-    pub fn new(checkpoints: Checkpoints, control: Control) -> Self {
+    pub fn new(checkpoints: Checkpoints, signal: StopSignal) -> Self {
         let now = Instant::now();
         Self {
             checkpoints,
             gallery: None,
             trace: None,
-            control,
+            signal,
             pace: Pace {
                 forecast: Forecast::default(),
                 started: None,
@@ -118,8 +117,8 @@ impl JobObserver {
             ..
         } = &self.checkpoints;
         match runtime.block_on(store.report(lease, report, now_ms())) {
-            Ok(wish) => self.control.obey(wish),
-            Err(StoreError::LeaseLost) => self.control.lose(),
+            Ok(directive) => self.signal.raise(directive),
+            Err(StoreError::LeaseLost) => self.signal.raise(Directive::Lost),
             Err(error) => tracing::warn!(%error, "a progress report was not written"),
         }
     }
@@ -174,9 +173,9 @@ fn point(key: String, value: f64, progress: Progress) -> MetricPoint {
     }
 }
 
-fn halt(error: CheckpointError, control: &Control) -> Halt {
+fn halt(error: CheckpointError, signal: &StopSignal) -> Halt {
     if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-        control.lose();
+        signal.raise(Directive::Lost);
     }
     Halt::Observer(error.to_string())
 }
@@ -187,8 +186,8 @@ impl Observer for JobObserver {
         self.pace.accounted = Instant::now();
     }
 
-    fn request(&mut self) -> Request {
-        self.control.request()
+    fn directive(&mut self) -> Directive {
+        self.signal.directive()
     }
 
     fn phase(&mut self, name: &str) {
@@ -240,7 +239,7 @@ impl Observer for JobObserver {
         };
         if let Err(error) = self.checkpoints.write_sample(epoch, &png) {
             if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-                self.control.lose();
+                self.signal.raise(Directive::Lost);
             }
             tracing::warn!(%error, "a sample picture was not kept");
         }
@@ -263,10 +262,10 @@ impl Observer for JobObserver {
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
         self.checkpoints
             .write(&snapshot)
-            .map_err(|e| halt(e, &self.control))
+            .map_err(|e| halt(e, &self.signal))
     }
 
     fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {
-        self.checkpoints.best().map_err(|e| halt(e, &self.control))
+        self.checkpoints.best().map_err(|e| halt(e, &self.signal))
     }
 }

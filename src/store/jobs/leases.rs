@@ -5,12 +5,13 @@ use sqlx::Row;
 
 use super::moves::{Outcome, announce, shift};
 use super::rows;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, Wish, apply};
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
 use crate::store::columns::status;
 use crate::store::db::{Conn, DbRow};
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::lease::{JobSnapshot, exactly_one};
 use crate::store::{Result, Store, StoreError};
+use crate::train::Directive;
 
 /// A job whose worker was lost, and what became of it: `running` waits for another worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +53,7 @@ impl Store {
     }
 
     /// Says that the worker lives, and learns what the client wants of it.
-    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Wish> {
+    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Directive> {
         let row = sqlx::query(
             "UPDATE jobs SET lease_until = $1
              WHERE id = $2 AND lease_owner = $3 AND lease_token = $4
@@ -65,7 +66,7 @@ impl Store {
         .fetch_optional(self.writer())
         .await?;
         let row = row.ok_or(StoreError::LeaseLost)?;
-        Ok(Wish::of(status(&row)?, row.try_get("stop_requested")?))
+        Ok(status(&row)?.directive(row.try_get("stop_requested")?))
     }
 
     /// The supervisor saw this worker's process end: its job need not wait for the lease to run

@@ -3,13 +3,14 @@
 use serde_json::{Map, Value, json};
 use sqlx::Row;
 
-use crate::jobs::{Lease, Progress, Wish};
+use crate::jobs::{Lease, Progress};
 use crate::store::columns::{json as read_json, to_json, to_json_opt};
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::lease::{exactly_one, hold};
 use crate::store::metrics::{self, MetricPoint};
 use crate::store::{Result, Store};
+use crate::train::Directive;
 
 /// What is new since the last report. What is absent or empty stays as it was, except
 /// `eta_seconds`, which goes with `progress`.
@@ -30,7 +31,7 @@ pub struct Report {
 impl Store {
     /// Writes a report, and its events: `phase` if it is another, `progress`, `metrics`. Tells the
     /// worker what the client wants of it, as a heartbeat does.
-    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Wish> {
+    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Directive> {
         let mut tx = self.write().await?;
         let job = hold(&mut tx, lease).await?;
         let news = update(&mut tx, lease, report, now).await?;
@@ -38,7 +39,7 @@ impl Store {
         events::append(&mut tx, &lease.job_id, &news).await?;
         events::append(&mut tx, &lease.job_id, &report.events).await?;
         tx.commit().await?;
-        Ok(Wish::of(job.status, job.stop))
+        Ok(job.status.directive(job.stop))
     }
 }
 

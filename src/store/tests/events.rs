@@ -3,8 +3,9 @@
 use serde_json::{Map, json};
 
 use super::{Fixture, checkpoint, version};
-use crate::jobs::{Progress, Wish};
+use crate::jobs::Progress;
 use crate::store::{EventKind, NewEvent, Report};
+use crate::train::Directive;
 
 #[tokio::test]
 async fn the_events_of_a_life_in_order() {
@@ -33,7 +34,7 @@ async fn the_events_of_a_life_in_order() {
     };
     assert_eq!(
         f.store.report(&lease, &report, 20).await.expect("reports"),
-        Wish::GoOn
+        Directive::Continue
     );
     f.store
         .append_events(&lease, &[log.clone(), log])
@@ -123,7 +124,7 @@ async fn a_report_changes_what_it_names() {
         .report(&lease, &Report::default(), 50)
         .await
         .expect("reports");
-    assert_eq!(told, Wish::Cancel);
+    assert_eq!(told, Directive::Cancel);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use serde_json::Map;
 
 use super::{Fixture, POLICY, ROOM, checkpoint, version};
-use crate::jobs::{LeasePolicy, Status, Task, Wish};
+use crate::jobs::{LeasePolicy, Status, Task};
 use crate::store::{Report, StoreError};
+use crate::train::Directive;
 
 #[tokio::test]
 async fn a_running_job_is_paused_by_its_worker_and_resumed_by_another() {
@@ -20,7 +21,7 @@ async fn a_running_job_is_paused_by_its_worker_and_resumed_by_another() {
         Status::Pausing
     );
     let told = f.store.report(&lease, &Report::default(), 22).await;
-    assert_eq!(told.expect("reports"), Wish::Leave);
+    assert_eq!(told.expect("reports"), Directive::Release);
     assert_eq!(
         f.store.release(&lease, 23).await.expect("leaves"),
         Status::Paused
@@ -120,7 +121,7 @@ async fn a_stop_reaches_the_worker_and_whoever_takes_the_job_up() {
     assert_eq!((stopped.status, stopped.stop), (Status::Running, true));
     assert_eq!(
         f.store.heartbeat(&lease, 1000, 21).await.expect("beats"),
-        Wish::Stop
+        Directive::Stop
     );
     f.store
         .expire_owner("w1", POLICY, 30)

@@ -5,10 +5,11 @@ use tch::Device;
 
 use super::adopt::{Adopted, Start, adopt};
 use super::cursor::{Cursor, Means};
+use super::directive::Directive;
 use super::forecast::PlannedPhase;
 use super::hold_out::divide;
 use super::learner::{Learner, Phase, StepContext};
-use super::observer::{Halt, Observer, Progress, Request, Snapshot};
+use super::observer::{Halt, Observer, Progress, Snapshot};
 use super::settings::Training;
 use crate::data::split::Split;
 use crate::nn::rng::Rng;
@@ -37,7 +38,7 @@ pub enum Outcome {
     Finished {
         /// Of the test split, if there is one.
         metrics: Vec<(String, f64)>,
-        /// Whether a `Request::Stop` ended it before its last epoch.
+        /// Whether a `Directive::Stop` ended it before its last epoch.
         stopped: bool,
         /// What it started with of another model.
         adopted: Adopted,
@@ -183,16 +184,16 @@ impl Fit<'_> {
         let order = self.shuffled(place);
         let batch_size = self.run.training.batch_size as usize;
         for step in self.run.cursor.step..self.steps_per_epoch {
-            match observer.request() {
-                Request::Continue => {}
+            match observer.directive() {
+                Directive::Continue => {}
                 // A run that has learnt nothing yet takes one step first.
-                Request::Stop if self.run.cursor.total_step == 0 => {}
-                Request::Stop => {
+                Directive::Stop if self.run.cursor.total_step == 0 => {}
+                Directive::Stop => {
                     self.break_off(observer)?;
                     return Ok(Flow::Ended);
                 }
-                Request::Cancel => return Ok(Flow::Leave(Outcome::Canceled)),
-                Request::Release => {
+                Directive::Cancel | Directive::Lost => return Ok(Flow::Leave(Outcome::Canceled)),
+                Directive::Release => {
                     self.checkpoint(false, observer)?;
                     return Ok(Flow::Leave(Outcome::Released));
                 }

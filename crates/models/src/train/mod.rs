@@ -4,6 +4,7 @@
 
 pub mod adopt;
 pub mod cursor;
+pub mod directive;
 pub mod epoch_loop;
 pub mod forecast;
 mod hold_out;
@@ -15,8 +16,9 @@ pub mod trial;
 
 pub use adopt::{Adopted, Freeze, Start};
 pub use cursor::{Cursor, Means, take_up};
+pub use directive::{Directive, StopSignal};
 pub use epoch_loop::{Outcome, Run, fit};
 pub use learner::{Learner, Phase, Report, StepContext};
-pub use observer::{Halt, Observer, Progress, Request, Snapshot};
+pub use observer::{Halt, Observer, Progress, Snapshot};
 pub use regression::Regression;
 pub use settings::Training;

@@ -3,22 +3,11 @@
 use super::Report;
 use super::adopt::Adopted;
 use super::cursor::Cursor;
+use super::directive::Directive;
 use super::forecast::PlannedPhase;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::Model;
 use crate::nn::{TensorMismatch, Tensors};
-
-/// What the world outside wants of a run; asked before every step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    Continue,
-    /// End now, as if this were the last step.
-    Stop,
-    /// Stop and throw away.
-    Cancel,
-    /// Write a checkpoint now and leave, to be taken up later.
-    Release,
-}
 
 /// Why a run cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +58,8 @@ pub struct Snapshot<'a> {
 pub trait Observer {
     /// Once, before the first step.
     fn plan(&mut self, _phases: Vec<PlannedPhase>) {}
-    fn request(&mut self) -> Request;
+    /// Asked before every step.
+    fn directive(&mut self) -> Directive;
     fn phase(&mut self, name: &str);
     /// What was taken over from another model at the start.
     fn adopted(&mut self, _adopted: &Adopted) {}

@@ -19,7 +19,7 @@ use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::model::{DataFacts, Model};
 use crate::train::{
-    Cursor, Halt, Learner, Observer, Outcome, Progress, Report, Request, Run, Snapshot, Start,
+    Cursor, Directive, Halt, Learner, Observer, Outcome, Progress, Report, Run, Snapshot, Start,
     Training, fit, take_up,
 };
 
@@ -199,11 +199,11 @@ pub struct Watcher {
 }
 
 impl Observer for Watcher {
-    fn request(&mut self) -> Request {
+    fn directive(&mut self) -> Directive {
         if self.leave.is_some_and(|leave| self.step >= leave) {
-            Request::Release
+            Directive::Release
         } else {
-            Request::Continue
+            Directive::Continue
         }
     }
     fn phase(&mut self, name: &str) {
