@@ -22,7 +22,9 @@ use crate::spec::source::PinnedSource;
 use crate::store::{self, NewVersion};
 use crate::train::adopt::adopt;
 use crate::train::trial::step_costs;
-use crate::train::{Adopted, Cursor, Halt, Learner, Outcome, Run, Start, Training, fit, take_up};
+use crate::train::{
+    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, take_up,
+};
 
 #[derive(Debug, thiserror::Error)]
 pub enum TrainingError {
@@ -138,29 +140,26 @@ pub fn run(
     let mut learner = build()?;
     let cursor = go_on(learner.as_mut(), observer)?;
     let source = match &job.init_from {
-        Some(value) if cursor == Cursor::default() => {
-            let source: PinnedSource = serde_json::from_value(value.clone())?;
-            let tensors = source_tensors(&source, &observer.checkpoints.artifacts)?;
-            Some((tensors, source.from.freeze()))
-        }
+        Some(value) if cursor == Cursor::default() => Some(source(value, observer)?),
         _ => None,
     };
     let start_from = source
         .as_ref()
         .map(|(tensors, freeze)| Start { tensors, freeze });
-    let mut tried = build()?;
-    // A start that is refused is refused again, and said, by the run itself.
-    let _ = match start_from {
-        Some(start) => adopt(tried.as_mut(), start).map(drop),
-        None => tried.hold(&cursor.adopted),
+    // On a learner of its own, so that nothing of the trial is left in the run.
+    let step_costs = if learner.phases().len() > 1 {
+        let mut tried = build()?;
+        // A start that is refused is refused again, and said, by the run itself.
+        let _ = match start_from {
+            Some(start) => adopt(tried.as_mut(), start).map(drop),
+            None => tried.hold(&cursor.adopted),
+        };
+        step_costs(tried.as_mut(), &train, &training, device)?
+    } else {
+        Vec::new()
     };
-    let step_costs = try_phases(tried, &train, &training, device)?;
-    observer.gallery = Gallery::open(
-        &facts,
-        training.seed,
-        device,
-        test.as_ref().unwrap_or(&train),
-    )?;
+    let shown = test.as_ref().unwrap_or(&train);
+    observer.gallery = Gallery::open(&facts, training.seed, device, shown)?;
     let run = Run {
         learner: learner.as_mut(),
         train: &train,
@@ -171,7 +170,20 @@ pub fn run(
         step_costs: &step_costs,
         start_from,
     };
-    match fit(run, observer)? {
+    let outcome = fit(run, observer)?;
+    let artifacts = &observer.checkpoints.artifacts;
+    ended(job, &facts, learner.as_ref(), outcome, artifacts)
+}
+
+/// Publishes the weights of a run that came to its end.
+fn ended(
+    job: &Job,
+    facts: &DataFacts,
+    learner: &dyn Learner,
+    outcome: Outcome,
+    artifacts: &Artifacts,
+) -> Result<Ended, TrainingError> {
+    match outcome {
         Outcome::Canceled => Ok(Ended::Canceled),
         Outcome::Released => Ok(Ended::Released),
         Outcome::Finished {
@@ -179,45 +191,28 @@ pub fn run(
             stopped,
             adopted,
         } => {
-            let published = publish(
-                job,
-                &facts,
-                learner.as_ref(),
-                metrics,
-                &observer.checkpoints.artifacts,
-            )?;
-            let mut notes = notes(job, &adopted, learner.as_ref());
+            let version = publish(job, facts, learner, metrics, artifacts)?;
+            let mut notes = notes(job, &adopted, learner);
             if stopped {
                 notes.insert("stopped".to_owned(), true.into());
             }
-            Ok(Ended::Trained(Box::new(published), notes))
+            Ok(Ended::Trained(Box::new(version), notes))
         }
     }
 }
 
-/// What the phases cost, where there are several; on a learner of its own, so that nothing of the trial
-/// is left in the run.
-fn try_phases(
-    mut learner: Box<dyn Learner>,
-    train: &Split,
-    training: &Training,
-    device: Device,
-) -> io::Result<Vec<f64>> {
-    if learner.phases().len() < 2 {
-        return Ok(Vec::new());
-    }
-    step_costs(learner.as_mut(), train, training, device)
-}
-
-/// The weights to start from. They are read only where the job starts: later it does not matter if they were
-/// deleted meanwhile.
-fn source_tensors(source: &PinnedSource, artifacts: &Artifacts) -> Result<Tensors, TrainingError> {
+/// The weights to start from, and what stays of them. They are read only where the job starts: later it does
+/// not matter if they were deleted meanwhile.
+fn source(value: &Value, observer: &JobObserver) -> Result<(Tensors, Freeze), TrainingError> {
+    let source: PinnedSource = serde_json::from_value(value.clone())?;
     let read = || -> Result<Tensors, String> {
+        let artifacts = &observer.checkpoints.artifacts;
         let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
         let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
         Ok(tensors)
     };
-    read().map_err(TrainingError::Source)
+    let tensors = read().map_err(TrainingError::Source)?;
+    Ok((tensors, source.from.freeze()))
 }
 
 /// Which of the model's tensors the run started with were another's, and which of these are so still.
