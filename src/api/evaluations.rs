@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::jobs::Job;
+use super::jobs::JobResponse;
 use super::jobs::admit::{self, find_dataset};
 use super::models::find_version;
 use super::problem::{Problem, Result};
@@ -21,7 +21,7 @@ use crate::store::{Dataset, ModelVersion, Split};
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = EvaluationRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {

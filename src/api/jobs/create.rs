@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::Job;
+use super::JobResponse;
 use super::admit::{self, find_dataset};
 use crate::api::models::find_version;
 use crate::api::problem::{Problem, Result};
@@ -20,7 +20,7 @@ use crate::store::{Dataset, ModelVersion, StoreError};
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = JobRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {

@@ -28,7 +28,8 @@ use crate::train::Training;
 
 /// A job: what was asked for, how far it is, what came of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Job {
+#[schema(as = Job)]
+pub struct JobResponse {
     pub id: String,
     /// The registry name its result is published under.
     pub name: String,
@@ -87,12 +88,13 @@ pub struct JobResult {
     /// An evaluation's figures.
     pub metrics: Option<std::collections::HashMap<String, f64>>,
     /// With `init_from`: which tensors were copied, which of these were frozen, and which started fresh.
-    pub init_from: Option<Adopted>,
+    pub init_from: Option<AdoptedResponse>,
 }
 
 /// Names of the tensors of a model that started from another one.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Adopted {
+#[schema(as = Adopted)]
+pub struct AdoptedResponse {
     pub copied: Vec<String>,
     pub fresh: Vec<String>,
     /// Those of the copied that stayed as they were.
@@ -106,7 +108,7 @@ pub struct JobTransition {
     pub at: String,
 }
 
-impl Job {
+impl JobResponse {
     fn of(job: jobs::Job, queue_position: Option<i64>) -> Self {
         Self {
             id: job.id,
@@ -148,11 +150,11 @@ impl Job {
 }
 
 /// The job as clients see it, its place in the queue looked up.
-async fn present(app: &AppState, job: jobs::Job) -> Result<Job> {
+async fn present(app: &AppState, job: jobs::Job) -> Result<JobResponse> {
     let position = if job.status == Status::Queued {
         app.store.queue_position(&job.id).await?
     } else {
         None
     };
-    Ok(Job::of(job, position))
+    Ok(JobResponse::of(job, position))
 }

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::admit::dataset_of;
 use super::checkpoints::find;
-use crate::api::models::ModelVersion;
+use crate::api::models::ModelVersionResponse;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::clock::now_ms;
@@ -19,7 +19,7 @@ use crate::worker::promotion;
 #[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints/{number}/promote", operation_id = "promote_checkpoint", tag = "jobs", summary = "Publish a checkpoint as a model version",
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
     responses(
-        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersion, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
         (status = 404, description = "There is no such checkpoint"),
         (status = 409, description = "Its data set or its file is gone"),
     ))]
@@ -51,6 +51,6 @@ pub async fn promote(
     let version = app.store.model_version(&reference).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
     let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
-    let body = Json(ModelVersion::of(version, &app.engine));
+    let body = Json(ModelVersionResponse::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

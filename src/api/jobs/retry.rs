@@ -4,7 +4,7 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::Job;
+use super::JobResponse;
 use super::admit::{Wanted, dataset_of};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -15,7 +15,7 @@ use crate::jobs::{self, NewJob, Progress};
 #[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job", tag = "jobs", summary = "Run an ended job again, as a new one",
     params(("job" = String, Path, description = "Id"), ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 409, description = "It has not ended, or its data set is gone"),
         (status = 422, description = "The key belongs to another request"),
     ))]
