@@ -2,7 +2,6 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde_json::Value;
 
 use super::jobs::JobResponse;
 use super::jobs::admit::{self, find_dataset};
@@ -10,7 +9,7 @@ use super::models::find_version;
 use super::problem::{Problem, Result};
 use super::state::AppState;
 use crate::families::Family;
-use crate::jobs::{NewJob, Progress, Task};
+use crate::jobs::{JobPlan, Task};
 use crate::nn::model::DataFacts;
 use crate::spec::evaluation::{Candidate, Truth};
 use crate::spec::{Evaluation, EvaluationRequest};
@@ -55,11 +54,20 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
         .validate(&candidate, &dataset.facts(), truth, &app.machine)
         .map_err(Problem::fields)?;
     pin_classifiers(&app, &mut evaluation, &version).await?;
-    let mut new = new_job(version, &dataset, &evaluation)?;
-    new.metadata = Value::Object(wanted.request.metadata.clone());
-    new.priority = wanted.request.priority;
-    new.place = app.machine.device_slot(&evaluation.device);
-    wanted.admit(&app, new).await
+    let plan = JobPlan {
+        name: version.name,
+        task: Task::Evaluate,
+        kind: version.kind,
+        priority: wanted.request.priority,
+        device_slot: app.machine.device_slot(&evaluation.device),
+        dataset_id: dataset.id,
+        dataset_name: dataset.name,
+        model: version.spec,
+        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
+        metadata: wanted.request.metadata.clone().into(),
+        ..JobPlan::default()
+    };
+    wanted.admit(&app, plan).await
 }
 
 fn find_split(dataset: &Dataset, split: &str) -> Result<Split> {
@@ -105,24 +113,4 @@ async fn pin_classifiers(
         *reference = format!("{}:{}", judge.name, judge.version);
     }
     Ok(())
-}
-
-fn new_job(version: ModelVersion, dataset: &Dataset, evaluation: &Evaluation) -> Result<NewJob> {
-    Ok(NewJob {
-        name: version.name,
-        task: Task::Evaluate,
-        kind: version.kind,
-        retry_of: None,
-        traceparent: None,
-        priority: 0,
-        place: String::new(),
-        dataset_id: dataset.id.clone(),
-        dataset_name: dataset.name.clone(),
-        model: version.spec,
-        training: Value::Null,
-        init_from: None,
-        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
-        metadata: Value::Null,
-        progress: Progress::default(),
-    })
 }

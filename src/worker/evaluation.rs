@@ -23,7 +23,7 @@ const PARTS: f64 = 1000.0;
 
 /// What the job measures.
 pub fn of(job: &Job) -> Result<Evaluation, serde_json::Error> {
-    serde_json::from_value(job.evaluation.clone().unwrap_or_default())
+    serde_json::from_value(job.plan.evaluation.clone().unwrap_or_default())
 }
 
 /// Runs the job in this thread. It keeps nothing in between: one that is released starts over.
@@ -36,10 +36,10 @@ pub fn run(
     let evaluation = of(job)?;
     tch::set_num_threads(i32::try_from(evaluation.threads).unwrap_or(1));
     let device = resolve_device(&evaluation.device);
-    observer.report(&store::Report {
+    observer.report(&store::JobReport {
         phase: Some("loading".to_owned()),
         device: Some(device_name(device)),
-        ..store::Report::default()
+        ..store::JobReport::default()
     });
     let (model, learnt) = find(
         &format!("{}:{}", evaluation.model, evaluation.version),
@@ -90,9 +90,9 @@ pub fn run(
                     (format!("{}/{name}", evaluation.split), Value::from(value))
                 };
                 let found: Map<String, Value> = found.into_iter().map(named).collect();
-                observer.report(&store::Report {
+                observer.report(&store::JobReport {
                     latest: found.clone(),
-                    ..store::Report::default()
+                    ..store::JobReport::default()
                 });
                 figures.extend(found);
             }

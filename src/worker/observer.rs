@@ -8,9 +8,10 @@ use serde_json::{Map, json};
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::glimpse::Gallery;
 use crate::clock::now_ms;
+use crate::jobs::JobProgress;
 use crate::nn::Tensors;
 use crate::nn::model::Model;
-use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
+use crate::store::{EventKind, JobReport, MetricPoint, NewEvent, StoreError};
 use crate::traces;
 use crate::train::forecast::{Forecast, PlannedPhase};
 use crate::train::{Adopted, Directive, Halt, Observer, Progress, Report, Snapshot, StopSignal};
@@ -109,7 +110,7 @@ impl JobObserver {
     }
 
     /// Writes a report; a busy database is no reason to stop training, a lost lease is.
-    pub fn report(&self, report: &StoreReport) {
+    pub fn report(&self, report: &JobReport) {
         let Checkpoints {
             store,
             lease,
@@ -123,9 +124,9 @@ impl JobObserver {
         }
     }
 
-    fn progress(&self, p: Progress) -> (crate::jobs::Progress, Option<f64>) {
+    fn progress(&self, p: Progress) -> (JobProgress, Option<f64>) {
         let eta = self.pace.forecast.seconds_left(p.step);
-        let progress = crate::jobs::Progress {
+        let progress = JobProgress {
             epoch: i64::from(p.epoch),
             epochs: i64::from(p.epochs),
             step: i64::try_from(p.step).unwrap_or(i64::MAX),
@@ -142,12 +143,12 @@ impl JobObserver {
             .iter()
             .map(|p| (p.key.clone(), p.value.into()))
             .collect();
-        self.report(&StoreReport {
+        self.report(&JobReport {
             progress: Some(now),
             eta_seconds: eta,
             latest,
             points,
-            ..StoreReport::default()
+            ..JobReport::default()
         });
         self.reported = Instant::now();
     }
@@ -191,9 +192,9 @@ impl Observer for JobObserver {
     }
 
     fn phase(&mut self, name: &str) {
-        self.report(&StoreReport {
+        self.report(&JobReport {
             phase: Some(name.to_owned()),
-            ..StoreReport::default()
+            ..JobReport::default()
         });
     }
 
@@ -204,13 +205,13 @@ impl Observer for JobObserver {
         if held > 0 {
             message += &format!(", {held} of them stay as they are");
         }
-        self.report(&StoreReport {
+        self.report(&JobReport {
             events: vec![NewEvent {
                 kind: EventKind::Log,
                 data: json!({ "level": "info", "message": message, "copied": copied, "frozen": frozen }),
                 at: now_ms(),
             }],
-            ..StoreReport::default()
+            ..JobReport::default()
         });
     }
 

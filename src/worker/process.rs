@@ -51,7 +51,7 @@ pub async fn run_one(
     };
     tracing::info!(
         job = job.id,
-        kind = job.kind,
+        kind = job.plan.kind,
         attempt = job.attempt,
         "job claimed"
     );
@@ -131,8 +131,12 @@ async fn run_in_thread(
             "the data set is gone".to_owned(),
         )
     };
-    let dataset = store.dataset(&job.dataset_id).await.map_err(|_| gone())?;
+    let dataset = store
+        .dataset(&job.plan.dataset_id)
+        .await
+        .map_err(|_| gone())?;
     let keep = job
+        .plan
         .training
         .get("keep_checkpoints")
         .and_then(serde_json::Value::as_u64);
@@ -146,9 +150,13 @@ async fn run_in_thread(
     let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, signal);
-        observer.trace =
-            traces::Job::start(&job.id, &job.kind, job.attempt, job.traceparent.as_deref());
-        catch_unwind(AssertUnwindSafe(|| match job.task {
+        observer.trace = traces::Job::start(
+            &job.id,
+            &job.plan.kind,
+            job.attempt,
+            job.plan.traceparent.as_deref(),
+        );
+        catch_unwind(AssertUnwindSafe(|| match job.plan.task {
             Task::Train => training::run(&job, &dataset, &layout, &mut observer),
             Task::Evaluate => evaluation::run(&job, &dataset, &layout, &mut observer),
         }))

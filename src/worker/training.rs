@@ -118,16 +118,17 @@ pub fn run(
     layout: &Layout,
     observer: &mut JobObserver,
 ) -> Result<Ended, TrainingError> {
-    let training: Training = serde_json::from_value(job.training.clone())?;
+    let training: Training = serde_json::from_value(job.plan.training.clone())?;
     // Before any tensor: sums split over other threads have other last bits.
     tch::set_num_threads(i32::try_from(training.threads).unwrap_or(1));
     let device = resolve_device(&training.device);
-    observer.report(&store::Report {
+    observer.report(&store::JobReport {
         phase: Some("loading".to_owned()),
         device: Some(device_name(device)),
-        ..store::Report::default()
+        ..store::JobReport::default()
     });
-    let family = Family::find(&job.kind).ok_or_else(|| TrainingError::Family(job.kind.clone()))?;
+    let family =
+        Family::find(&job.plan.kind).ok_or_else(|| TrainingError::Family(job.plan.kind.clone()))?;
     let facts = dataset.facts();
     let folder = layout.dataset(&dataset.id);
     let train = open_split(&folder, "train", dataset.splits.train)?;
@@ -136,10 +137,10 @@ pub fn run(
         .test
         .map(|split| open_split(&folder, "test", split))
         .transpose()?;
-    let build = || (family.learner)(&job.model, &training, &facts, device);
+    let build = || (family.learner)(&job.plan.model, &training, &facts, device);
     let mut learner = build()?;
     let cursor = go_on(learner.as_mut(), observer)?;
-    let source = match &job.init_from {
+    let source = match &job.plan.init_from {
         Some(value) if cursor == Cursor::default() => Some(source(value, observer)?),
         _ => None,
     };
@@ -218,7 +219,7 @@ fn source(value: &Value, observer: &JobObserver) -> Result<(Tensors, Freeze), Tr
 /// Which of the model's tensors the run started with were another's, and which of these are so still.
 fn notes(job: &Job, adopted: &Adopted, learner: &dyn Learner) -> Map<String, Value> {
     let mut notes = Map::new();
-    if job.init_from.is_some() {
+    if job.plan.init_from.is_some() {
         let Adopted { copied, frozen } = adopted;
         let own = learner.model().tensors();
         let fresh: Vec<&String> = own.keys().filter(|name| !copied.contains(name)).collect();
@@ -276,16 +277,16 @@ pub(super) fn publish(
     let model = learner.model();
     let tensors = model.tensors();
     // Nothing here of job or time: the same training gives the same file.
-    let note = json!({"kind": job.kind, "spec": job.model, "data": facts});
+    let note = json!({"kind": job.plan.kind, "spec": job.plan.model, "data": facts});
     let stored = artifacts.put(&weights::encode(&tensors, &note)?)?;
     let metrics: serde_json::Map<String, Value> =
         metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
     let manifest = json!({
         "format": "latentd-manifest-1",
-        "kind": job.kind,
-        "spec": job.model,
+        "kind": job.plan.kind,
+        "spec": job.plan.model,
         "data": facts,
-        "training": job.training,
+        "training": job.plan.training,
         "weights": {"sha256": stored.sha256, "bytes": stored.bytes, "tensors": shapes(&tensors)},
         "metrics": metrics,
         "job": job.id,
@@ -293,7 +294,7 @@ pub(super) fn publish(
     });
     artifacts.put_manifest(&stored.sha256, &manifest)?;
     Ok(NewVersion {
-        spec: job.model.clone(),
+        spec: job.plan.model.clone(),
         input_shape: facts.shape().to_vec(),
         code_shape: model.code_shape(),
         parameters: tensors

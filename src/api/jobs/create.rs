@@ -9,11 +9,12 @@ use super::admit::{self, find_dataset};
 use crate::api::models::find_version;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::jobs::{NewJob, Progress, Task};
+use crate::jobs::JobPlan;
 use crate::machine;
 use crate::spec::source::{InitFromModel, PinnedSource};
-use crate::spec::{InitFrom, JobRequest, JobSpec};
-use crate::store::{Dataset, ModelVersion, StoreError};
+use crate::spec::{InitFrom, JobRequest};
+use crate::store::{ModelVersion, StoreError};
+use crate::train::Training;
 
 /// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
 #[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs", summary = "Train a model",
@@ -30,28 +31,50 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
 }
 
 /// The job that a request becomes once every rule is checked.
-pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJob> {
+pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
     let dataset = find_dataset(app, &request.dataset).await?;
     let spec = request
         .validate(&dataset.facts(), &app.machine)
         .map_err(Problem::fields)?;
-    let place = app.machine.device_slot(&spec.training.device);
+    let device_slot = app.machine.device_slot(&spec.training.device);
     let rows = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
     let footprint = spec
         .footprint(&dataset.facts(), rows)
         .map_err(Problem::fields)?;
-    let lacking = footprint.check(machine::capacity(&app.layout.root), place == "cpu");
+    let lacking = footprint.check(machine::capacity(&app.layout.root), device_slot == "cpu");
     if !lacking.is_empty() {
         return Err(Problem::fields(lacking));
     }
-    let mut new = new_job(spec, &dataset)?;
-    new.priority = request.priority;
-    new.place = place;
-    new.init_from = match &request.init_from {
+    require_rows_to_learn_from(&spec.training, rows)?;
+    let init_from = match &request.init_from {
         Some(from) => Some(source(app, from).await?),
         None => None,
     };
-    Ok(new)
+    Ok(JobPlan {
+        name: spec.name,
+        kind: spec.family.kind.to_owned(),
+        priority: request.priority,
+        device_slot,
+        dataset_id: dataset.id,
+        dataset_name: dataset.name,
+        model: spec.model,
+        training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
+        init_from,
+        metadata: spec.metadata.into(),
+        ..JobPlan::default()
+    })
+}
+
+/// One row to validate on, and one to learn from.
+fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
+    let rows = training.max_rows.unwrap_or(all).min(all);
+    if training.validation_fraction > 0.0 && rows < 2 {
+        return Err(Problem::field(
+            "/training/validation_fraction",
+            "needs at least two training rows",
+        ));
+    }
+    Ok(())
 }
 
 /// The weights to start from, pinned by their digest.
@@ -86,35 +109,4 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         sha256,
     };
     serde_json::to_value(source).map_err(|e| Problem::internal(&e))
-}
-
-fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
-    let all = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
-    let rows = spec.training.max_rows.unwrap_or(all).min(all);
-    if spec.training.validation_fraction > 0.0 && rows < 2 {
-        return Err(Problem::field(
-            "/training/validation_fraction",
-            "needs at least two training rows",
-        ));
-    }
-    Ok(NewJob {
-        name: spec.name,
-        task: Task::Train,
-        kind: spec.family.kind.to_owned(),
-        retry_of: None,
-        traceparent: None,
-        priority: 0,
-        place: String::new(),
-        dataset_id: dataset.id.clone(),
-        dataset_name: dataset.name.clone(),
-        model: spec.model,
-        progress: Progress {
-            epochs: i64::from(spec.training.epochs),
-            ..Progress::default()
-        },
-        training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
-        init_from: None,
-        evaluation: None,
-        metadata: spec.metadata.into(),
-    })
 }

@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::Result;
 use super::state::AppState;
-use crate::jobs::{self, JobError, Progress, Status, Task};
+use crate::jobs::{self, JobError, JobProgress, Status, Task};
 use crate::spec::InitFrom;
 use crate::spec::evaluation::Evaluation;
 use crate::spec::model::ModelSpec;
@@ -56,7 +56,7 @@ pub struct JobResponse {
     pub evaluation: Option<Value>,
     #[schema(value_type = Object)]
     pub metadata: Value,
-    pub progress: Progress,
+    pub progress: JobProgress,
     pub eta_seconds: Option<f64>,
     /// The latest value of each metric.
     #[schema(value_type = std::collections::HashMap<String, f64>)]
@@ -110,23 +110,24 @@ pub struct JobTransition {
 
 impl JobResponse {
     fn of(job: jobs::Job, queue_position: Option<i64>) -> Self {
+        let plan = job.plan;
         Self {
             id: job.id,
-            name: job.name,
-            task: job.task,
+            name: plan.name,
+            task: plan.task,
             status: job.status,
             phase: job.phase,
             attempt: job.attempt,
-            priority: job.priority,
-            retry_of: job.retry_of,
-            dataset: job.dataset_name,
-            model: ModelSpec(job.model),
-            training: job.training,
-            init_from: job
+            priority: plan.priority,
+            retry_of: plan.retry_of,
+            dataset: plan.dataset_name,
+            model: ModelSpec(plan.model),
+            training: plan.training,
+            init_from: plan
                 .init_from
                 .and_then(|mut source| source.get_mut("from").map(Value::take)),
-            evaluation: job.evaluation,
-            metadata: job.metadata,
+            evaluation: plan.evaluation,
+            metadata: plan.metadata,
             progress: job.progress,
             eta_seconds: job.eta_seconds.filter(|_| !job.status.is_terminal()),
             metrics: Value::Object(job.metrics),

@@ -16,11 +16,12 @@ use super::{Result, Store, columns};
 use crate::jobs::{Job, Status};
 use crate::store::db::QueryBuilder;
 
-pub use admission::{Admitted, Idempotency};
+pub use admission::Admitted;
 pub use leases::{Expired, Holding};
 #[cfg(test)]
 pub(super) use leases::{in_line, left_behind};
-pub use reports::Report;
+pub use reports::JobReport;
+pub use rows::Idempotency;
 
 /// Which jobs to list; `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 use sqlx::Row;
 
-use crate::jobs::{Lease, Progress};
+use crate::jobs::{JobProgress, Lease};
 use crate::store::columns::{json as read_json, to_json, to_json_opt};
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
@@ -15,9 +15,9 @@ use crate::train::Directive;
 /// What is new since the last report. What is absent or empty stays as it was, except
 /// `eta_seconds`, which goes with `progress`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct JobReport {
     pub phase: Option<String>,
-    pub progress: Option<Progress>,
+    pub progress: Option<JobProgress>,
     pub eta_seconds: Option<f64>,
     pub device: Option<String>,
     /// Replaces the job's latest values, key by key.
@@ -31,7 +31,7 @@ pub struct Report {
 impl Store {
     /// Writes a report, and its events: `phase` if it is another, `progress`, `metrics`. Tells the
     /// worker what the client wants of it, as a heartbeat does.
-    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Directive> {
+    pub async fn report(&self, lease: &Lease, report: &JobReport, now: i64) -> Result<Directive> {
         let mut tx = self.write().await?;
         let job = hold(&mut tx, lease).await?;
         let news = update(&mut tx, lease, report, now).await?;
@@ -47,7 +47,7 @@ impl Store {
 async fn update(
     conn: &mut Conn,
     lease: &Lease,
-    report: &Report,
+    report: &JobReport,
     now: i64,
 ) -> Result<Vec<NewEvent>> {
     let row = sqlx::query("SELECT phase, metrics FROM jobs WHERE id = $1")
@@ -103,7 +103,7 @@ async fn update(
 }
 
 /// A fraction of nothing is no number, which JSON could not keep.
-fn finite(mut progress: Progress) -> Progress {
+fn finite(mut progress: JobProgress) -> JobProgress {
     if !progress.fraction.is_finite() {
         progress.fraction = 0.0;
     }

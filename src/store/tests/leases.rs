@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::{Fixture, POLICY, checkpoint, version};
 use crate::jobs::{JobError, LeasePolicy, Status, WORKER_DIED};
-use crate::store::{Expired, Report, StoreError};
+use crate::store::{Expired, JobReport, StoreError};
 use crate::train::Directive;
 
 #[tokio::test]
@@ -81,9 +81,9 @@ async fn a_lapsed_lease_goes_to_another_and_the_late_worker_changes_nothing() {
         .len();
 
     let error = JobError::new("x", "x");
-    let report = Report {
+    let report = JobReport {
         phase: Some("late".into()),
-        ..Report::default()
+        ..JobReport::default()
     };
     let late = [
         f.store.heartbeat(&old, 1000, 1020).await.map(drop),

@@ -4,7 +4,7 @@ use serde_json::Map;
 
 use super::{Fixture, POLICY, ROOM, checkpoint, version};
 use crate::jobs::{LeasePolicy, Status, Task};
-use crate::store::{Report, StoreError};
+use crate::store::{JobReport, StoreError};
 use crate::train::Directive;
 
 #[tokio::test]
@@ -20,7 +20,7 @@ async fn a_running_job_is_paused_by_its_worker_and_resumed_by_another() {
         f.store.pause(&job.id, 21).await.expect("pauses").status,
         Status::Pausing
     );
-    let told = f.store.report(&lease, &Report::default(), 22).await;
+    let told = f.store.report(&lease, &JobReport::default(), 22).await;
     assert_eq!(told.expect("reports"), Directive::Release);
     assert_eq!(
         f.store.release(&lease, 23).await.expect("leaves"),
@@ -191,7 +191,7 @@ async fn the_higher_priority_goes_first_and_the_older_of_equals() {
     assert_eq!(positions, [Some(3), Some(1), Some(4), Some(2)]);
     for expected in ["b", "d", "a", "c"] {
         let (job, _) = f.claim(&format!("w-{expected}"), 10).await.expect("a job");
-        assert_eq!(job.name, expected);
+        assert_eq!(job.plan.name, expected);
     }
 }
 
@@ -205,7 +205,7 @@ async fn a_full_device_is_passed_over() {
         ("d", "cpu"),
     ] {
         let mut new = f.new_job(name);
-        new.place = place.to_owned();
+        new.device_slot = place.to_owned();
         f.store
             .insert_job(&new, None, None, ROOM, 1)
             .await
@@ -218,7 +218,7 @@ async fn a_full_device_is_passed_over() {
     let mut taken = Vec::new();
     for worker in ["w1", "w2", "w3", "w4"] {
         let claimed = f.store.claim(worker, policy, 10).await.expect("claims");
-        taken.push(claimed.map(|(job, _)| job.name));
+        taken.push(claimed.map(|(job, _)| job.plan.name));
     }
     let name = |text: &str| Some(text.to_owned());
     assert_eq!(taken, [name("a"), name("c"), name("d"), None]);
@@ -240,7 +240,7 @@ async fn a_full_device_is_passed_over() {
         .expect("claims")
         .expect("a");
     assert_eq!(
-        back.name, "a",
+        back.plan.name, "a",
         "one that lost its worker goes before the queue"
     );
     f.store.release(&lease, 22).await.expect("leaves");
@@ -251,7 +251,7 @@ async fn a_full_device_is_passed_over() {
         .await
         .expect("claims")
         .expect("b");
-    assert_eq!(next.name, "b");
+    assert_eq!(next.plan.name, "b");
 }
 
 #[tokio::test]
