@@ -19,13 +19,13 @@ pub async fn edge(State(app): State<AppState>, request: Request, next: Next) -> 
     request_id::scope(request, async |request| {
         let (request, unread) = unread::keep(request);
         let inference = models::resolve::is_inference(&request);
-        let asked = telemetry::Asked::of(&request);
+        let info = telemetry::RequestInfo::of(&request);
         let response = AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Problem::internal(&panic_text(panic.as_ref())).into_response());
         let response = as_problem(response);
-        asked.answered(&response);
+        info.answered(&response);
         if !inference {
             app.resolver.forget();
         }

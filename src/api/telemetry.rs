@@ -34,7 +34,7 @@ pub fn request_parent(headers: &HeaderMap) -> Option<String> {
 }
 
 /// A request on its way in. Its path label is the route, so that ids do not multiply the series.
-pub struct Asked {
+pub struct RequestInfo {
     method: Method,
     route: Option<MatchedPath>,
     start: Instant,
@@ -42,7 +42,7 @@ pub struct Asked {
     traceparent: Option<String>,
 }
 
-impl Asked {
+impl RequestInfo {
     pub fn of(request: &Request) -> Self {
         Self {
             method: request.method().clone(),
@@ -66,7 +66,7 @@ impl Asked {
     }
 }
 
-impl Asked {
+impl RequestInfo {
     fn trace(&self, route: &str, response: &Response, took: Duration) {
         let start = SystemTime::now() - took;
         let timing = response.extensions().get::<Timing>();

@@ -106,6 +106,6 @@ fn warm_up(model: &dyn Model, source: &ModelSource, device: Device) {
     if let Some(sampler) = model.sampler() {
         let classes = model.conditioned_on().or_else(|| sampler.classes());
         let label = classes.map(|_| Tensor::zeros([1], (Kind::Int64, device)));
-        let _ = sampler.glimpse(1, label.as_ref(), &mut Rng::at(0, &[]));
+        let _ = sampler.preview(1, label.as_ref(), &mut Rng::at(0, &[]));
     }
 }

@@ -6,9 +6,9 @@ mod lease;
 mod model_ref;
 mod moves;
 mod names;
-mod notice;
 mod status;
 mod time;
+mod webhook_event;
 
 pub use ids::{JobIdError, check_job_id, dataset_id, delivery_id, job_id, webhook_id};
 pub use job::{Job, JobError, JobPlan, JobProgress, Transition, WORKER_DIED};
@@ -16,6 +16,6 @@ pub use lease::{Lease, LeasePolicy};
 pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};
 pub use moves::{Move, TransitionError, apply, open_moves};
 pub use names::{NameError, check_name, is_name};
-pub use notice::{DeliveryStatus, TEST_EVENT, WebhookEvent, message, told};
 pub use status::{Status, Task};
 pub use time::rfc3339;
+pub use webhook_event::{DeliveryStatus, TEST_EVENT, WebhookEvent, message, payload};

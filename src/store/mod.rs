@@ -30,7 +30,7 @@ pub use db::Store;
 pub use deliveries::{Attempt, Delivery, Due, Verdict};
 pub use error::{Result, StoreError};
 pub use events::{Event, EventKind, EventPage, NewEvent};
-pub use jobs::{Admitted, Expired, Holding, Idempotency, JobFilter, JobReport};
+pub use jobs::{Admitted, Expired, Idempotency, JobFilter, JobReport, LeaseStatus};
 pub use metrics::{MetricPoint, Series, SeriesPoint};
 pub use models::{Model, ModelVersion, NewVersion};
 pub use page::Page;

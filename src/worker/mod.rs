@@ -5,8 +5,8 @@
 
 pub mod checkpoint;
 pub mod evaluation;
-pub mod glimpse;
 pub mod observer;
+pub mod preview;
 pub mod process;
 pub mod promotion;
 pub mod supervisor;

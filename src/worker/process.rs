@@ -150,7 +150,7 @@ async fn run_in_thread(
     let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
         let mut observer = JobObserver::new(checkpoints, signal);
-        observer.trace = traces::Job::start(
+        observer.trace = traces::JobSpan::start(
             &job.id,
             &job.plan.kind,
             job.attempt,

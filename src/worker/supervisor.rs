@@ -120,10 +120,10 @@ impl Supervisor {
         let (mut has_held, mut overdue) = (false, None);
         loop {
             sleep(LOOK_AFTER).await;
-            let late = match self.store.holding(owner, now_ms()).await {
-                Ok(Some(holding)) => {
+            let late = match self.store.lease_status(owner, now_ms()).await {
+                Ok(Some(lease)) => {
                     has_held = true;
-                    holding.lapsed || holding.status == Status::Canceling
+                    lease.lapsed || lease.status == Status::Canceling
                 }
                 // It has lost its job to another worker, or is about to end.
                 Ok(None) => has_held,

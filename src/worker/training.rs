@@ -7,8 +7,8 @@ use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::checkpoint::CheckpointError;
-use super::glimpse::Gallery;
 use super::observer::JobObserver;
+use super::preview::Preview;
 use crate::artifacts::{Artifacts, weights};
 use crate::clock::now_ms;
 use crate::data::SplitFiles;
@@ -23,7 +23,7 @@ use crate::store::{self, NewVersion};
 use crate::train::adopt::adopt;
 use crate::train::trial::step_costs;
 use crate::train::{
-    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, take_up,
+    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, resume,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -160,7 +160,7 @@ pub fn run(
         Vec::new()
     };
     let shown = test.as_ref().unwrap_or(&train);
-    observer.gallery = Gallery::open(&facts, training.seed, device, shown)?;
+    observer.preview = Preview::open(&facts, training.seed, device, shown)?;
     let run = Run {
         learner: learner.as_mut(),
         train: &train,
@@ -242,7 +242,7 @@ fn go_on(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, Tr
         truncate_metrics(observer, 0)?;
         return Ok(Cursor::default());
     };
-    take_up(learner, &cursor, &state)?;
+    resume(learner, &cursor, &state)?;
     truncate_metrics(observer, cursor.total_step)?;
     tracing::info!(
         epoch = cursor.epoch,

@@ -22,9 +22,9 @@ pub struct Expired {
     pub deaths: i64,
 }
 
-/// The job that a worker holds, as its supervisor sees it.
+/// The lease that a worker holds, as its supervisor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct LeaseStatus {
     pub status: Status,
     /// Whether its lease has run out.
     pub lapsed: bool,
@@ -116,13 +116,13 @@ impl Store {
     }
 
     /// What the supervisor has to know of a worker it started; `None` if it holds no job.
-    pub async fn holding(&self, owner: &str, now: i64) -> Result<Option<Holding>> {
+    pub async fn lease_status(&self, owner: &str, now: i64) -> Result<Option<LeaseStatus>> {
         let row = sqlx::query("SELECT status, lease_until FROM jobs WHERE lease_owner = $1")
             .bind(owner)
             .fetch_optional(self.reader())
             .await?;
-        let read = |row: DbRow| -> Result<Holding> {
-            Ok(Holding {
+        let read = |row: DbRow| -> Result<LeaseStatus> {
+            Ok(LeaseStatus {
                 status: status(&row)?,
                 lapsed: row.try_get::<i64, _>("lease_until")? < now,
             })

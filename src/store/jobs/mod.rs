@@ -17,7 +17,7 @@ use crate::jobs::{Job, Status};
 use crate::store::db::QueryBuilder;
 
 pub use admission::Admitted;
-pub use leases::{Expired, Holding};
+pub use leases::{Expired, LeaseStatus};
 #[cfg(test)]
 pub(super) use leases::{in_line, left_behind};
 pub use reports::JobReport;

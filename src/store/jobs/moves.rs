@@ -4,7 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::rows::{self, no_job};
-use crate::jobs::{Job, JobError, Lease, Move, Status, WebhookEvent, apply, message, told};
+use crate::jobs::{Job, JobError, Lease, Move, Status, WebhookEvent, apply, message, payload};
 use crate::store::columns::to_json_opt;
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
@@ -273,7 +273,7 @@ async fn notify(conn: &mut Conn, job_id: &str, to: Status, at: i64) -> Result<()
         return Ok(());
     }
     let job = rows::load(conn, job_id).await?;
-    let body = message(event.as_str(), &told(&job), at);
+    let body = message(event.as_str(), &payload(&job), at);
     for webhook in &listeners {
         deliveries::queue(conn, webhook, (event.as_str(), Some(job_id)), &body, at).await?;
     }

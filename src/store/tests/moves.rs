@@ -259,7 +259,7 @@ async fn the_supervisor_sees_what_its_worker_holds() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     f.store.cancel(&job.id, 20).await.expect("cancels");
-    let holding = async |now| f.store.holding("w1", now).await.expect("looks");
+    let holding = async |now| f.store.lease_status("w1", now).await.expect("looks");
     let held = holding(1010).await.expect("held");
     assert_eq!((held.status, held.lapsed), (Status::Canceling, false));
     assert!(holding(1011).await.expect("held").lapsed);

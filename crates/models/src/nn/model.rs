@@ -268,7 +268,7 @@ pub trait Sampler {
     ) -> Result<Tensor, BadOption>;
 
     /// As `generate`, at what a look in passing may cost: for those who watch a model learn.
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         self.generate(n, labels, &GenerateOptions::default(), rng)
     }
 }

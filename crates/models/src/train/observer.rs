@@ -1,10 +1,10 @@
 //! The outside of a run: what it is told, what it asks, and why it may end.
 
-use super::Report;
 use super::adopt::Adopted;
 use super::cursor::Cursor;
 use super::directive::Directive;
 use super::forecast::PlannedPhase;
+use super::means::Report;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::Model;
 use crate::nn::{TensorMismatch, Tensors};
@@ -65,8 +65,8 @@ pub trait Observer {
     fn adopted(&mut self, _adopted: &Adopted) {}
     /// After every step; cheap, called often.
     fn step(&mut self, progress: Progress, rows: u64, report: &Report);
-    /// The model after some epochs of the last phase, to look at.
-    fn look(&mut self, _epoch: u32, _model: &dyn Model) {}
+    /// The model after some epochs of the last phase, for a preview of it.
+    fn preview(&mut self, _epoch: u32, _model: &dyn Model) {}
     /// After every epoch, with its means.
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]);
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt>;

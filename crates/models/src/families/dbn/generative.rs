@@ -190,7 +190,7 @@ impl Sampler for Stack {
         Ok(self.down(&mean.contiguous(), self.depth() - 1))
     }
 
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let options = GenerateOptions {
             gibbs_steps: Some(GLIMPSE_STEPS),
             ..GenerateOptions::default()

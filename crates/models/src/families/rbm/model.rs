@@ -200,7 +200,7 @@ impl Sampler for Rbm {
         Ok(visible.contiguous())
     }
 
-    fn glimpse(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
+    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let options = GenerateOptions {
             gibbs_steps: Some(GLIMPSE_STEPS),
             ..GenerateOptions::default()

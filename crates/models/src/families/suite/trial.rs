@@ -20,7 +20,7 @@ use crate::nn::Tensors;
 use crate::nn::model::{DataFacts, Model};
 use crate::train::{
     Cursor, Directive, Halt, Learner, Observer, Outcome, Progress, Report, Run, Snapshot, Start,
-    Training, fit, take_up,
+    Training, fit, resume,
 };
 
 /// Nets, each with the digits it is tried on.
@@ -183,7 +183,7 @@ impl<'a> Trial<'a> {
         let (cursor, bytes) = left.left.ok_or("no checkpoint")?;
         let (state, _): (Tensors, String) = weights::decode(&bytes)?;
         let mut learner = self.learner()?;
-        take_up(learner.as_mut(), &cursor, &state)?;
+        resume(learner.as_mut(), &cursor, &state)?;
         self.fit(learner.as_mut(), cursor, None)?;
         Ok(bytes_of(learner.model())?)
     }

@@ -1,4 +1,4 @@
-//! What is told of a job to those outside who asked: which changes, and in which words.
+//! The events that webhooks receive: which changes of a job there are, and the body of a message.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -32,7 +32,7 @@ impl WebhookEvent {
         Self::Canceled,
     ];
 
-    /// What a webhook hears that names no events: that a job has ended.
+    /// What a webhook receives that names no events: the end of a job.
     pub const ENDS: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
 
     pub const fn as_str(self) -> &'static str {
@@ -93,8 +93,8 @@ pub fn message(event: &str, data: &Value, at: i64) -> Value {
     json!({ "type": event, "timestamp": rfc3339(at), "data": data })
 }
 
-/// A job as a message tells of it: what became of it, without what was asked for.
-pub fn told(job: &Job) -> Value {
+/// The `data` of a job's message: what became of the job, without its settings.
+pub fn payload(job: &Job) -> Value {
     json!({
         "id": job.id,
         "name": job.plan.name,
