@@ -1,4 +1,4 @@
-//! The wiring: the only file that sees every room.
+//! The wiring of the program: the only file that sees every module.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;

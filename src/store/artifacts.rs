@@ -1,4 +1,4 @@
-//! Which files the rows name. The files themselves are another room's.
+//! The artifacts that rows name, by digest. The files themselves belong to the module `artifacts`.
 
 use std::collections::HashSet;
 

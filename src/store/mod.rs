@@ -1,9 +1,9 @@
-//! All that is kept in SQL; the only room that knows there is a database. One file per table.
+//! The database, one file a table. No other module knows SQL.
 //!
 //! Three rules hold throughout. What reads before it writes does both in one `BEGIN IMMEDIATE`
 //! transaction. What a worker writes names its lease, and a lease that is no longer the job's is
-//! refused before anything changes. And a file is on disk before a row names it, so what is
-//! orphaned is returned for the caller to delete, after the commit.
+//! refused before anything changes. And a file is on disk before a row names it, so the files
+//! that no row names any more are returned for the caller to delete, after the commit.
 
 mod artifacts;
 mod checkpoints;

@@ -1,5 +1,4 @@
-//! How a request becomes a queued job: at most once per idempotency key, and only while there is
-//! room.
+//! Queuing a job: at most once per idempotency key, and only while the queue is not full.
 
 use serde_json::json;
 use sqlx::Row;

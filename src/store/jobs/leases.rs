@@ -1,9 +1,9 @@
-//! Who works on what: claims, heartbeats, and what happens to the jobs of workers that were lost.
+//! Leases: a worker claims a job, keeps it by its heartbeat, and loses it when it is gone.
 
 use serde_json::json;
 use sqlx::Row;
 
-use super::moves::{Outcome, announce, shift};
+use super::moves::{JobOutcome, announce, shift};
 use super::rows;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
 use crate::store::columns::status;
@@ -246,13 +246,13 @@ async fn expire(
             let detail =
                 format!("{deaths} workers died on this job, with no checkpoint in between");
             let error = JobError::new(WORKER_DIED.to_owned(), detail);
-            let outcome = Outcome {
+            let outcome = JobOutcome {
                 error: Some(&error),
                 result: None,
             };
             shift(conn, job, Move::Fail, outcome, now).await?
         }
-        _ => shift(conn, job, Move::Expire, Outcome::default(), now).await?,
+        _ => shift(conn, job, Move::Expire, JobOutcome::default(), now).await?,
     };
     Ok(Expired {
         job_id: job.id.clone(),

@@ -1,5 +1,5 @@
-//! The guarded moves: read where the job stands, ask the table of moves, and change exactly that
-//! row or nothing.
+//! The moves of a job. Each reads the job's status, looks the move up in `jobs::moves`, and changes exactly
+//! that row or nothing.
 
 use serde_json::{Map, Value, json};
 
@@ -12,9 +12,9 @@ use crate::store::lease::{JobSnapshot, exactly_one, hold};
 use crate::store::models::{self, NewVersion};
 use crate::store::{Result, Store, StoreError, deliveries, transitions, webhooks};
 
-/// What a job ends with.
+/// What a move writes beside the status: the end of the job.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Outcome<'a> {
+pub(super) struct JobOutcome<'a> {
     pub error: Option<&'a JobError>,
     pub result: Option<&'a Value>,
 }
@@ -53,12 +53,12 @@ impl Store {
         }
         // Asked for twice: nothing to tell.
         if to != job.status {
-            job.status = shift(&mut tx, &job, mv, Outcome::default(), now).await?;
+            job.status = shift(&mut tx, &job, mv, JobOutcome::default(), now).await?;
         }
         // No worker holds it, who would have to obey.
         let waits_for_a_worker = matches!(job.status, Status::Canceling | Status::Pausing);
         if waits_for_a_worker && job.owner.is_none() {
-            shift(&mut tx, &job, Move::Expire, Outcome::default(), now).await?;
+            shift(&mut tx, &job, Move::Expire, JobOutcome::default(), now).await?;
         }
         let job = rows::load(&mut tx, id).await?;
         tx.commit().await?;
@@ -68,20 +68,20 @@ impl Store {
     /// The worker leaves, its checkpoint written: the job goes back to its place in the queue, is
     /// paused if it was to be, or ends if it was to be canceled.
     pub async fn release(&self, lease: &Lease, now: i64) -> Result<Status> {
-        self.shift_held(lease, Move::Release, Outcome::default(), now)
+        self.shift_held(lease, Move::Release, JobOutcome::default(), now)
             .await
     }
 
     /// The worker has stopped a job that was to be canceled.
     pub async fn finish_cancel(&self, lease: &Lease, now: i64) -> Result<()> {
-        self.shift_held(lease, Move::FinishCancel, Outcome::default(), now)
+        self.shift_held(lease, Move::FinishCancel, JobOutcome::default(), now)
             .await
             .map(drop)
     }
 
     /// `failed`, or `canceled` if a client wanted that anyway.
     pub async fn fail(&self, lease: &Lease, error: &JobError, now: i64) -> Result<Status> {
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: Some(error),
             result: None,
         };
@@ -108,7 +108,7 @@ impl Store {
         result.insert("model".to_owned(), published.name.into());
         result.insert("version".to_owned(), published.version.into());
         result.extend(notes.clone());
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: None,
             result: Some(&Value::Object(result)),
         };
@@ -132,7 +132,7 @@ impl Store {
         models::add_metrics(&mut tx, version, figures).await?;
         let (model, number) = version;
         let result = json!({ "model": model, "version": number, "metrics": figures });
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: None,
             result: Some(&result),
         };
@@ -154,7 +154,7 @@ impl Store {
         &self,
         lease: &Lease,
         mv: Move,
-        outcome: Outcome<'_>,
+        outcome: JobOutcome<'_>,
         now: i64,
     ) -> Result<Status> {
         let mut tx = self.write().await?;
@@ -186,14 +186,13 @@ async fn snapshot(conn: &mut Conn, id: &str) -> Result<JobSnapshot> {
     JobSnapshot::read(&row.ok_or_else(|| no_job(id))?)
 }
 
-/// Makes a move, and tells the watchers. The worker keeps its lease as long as it has to hear of the
-/// job: whatever else the job becomes, that worker is done with it. (A claim, which gives a lease, is
-/// made in `leases`.)
+/// Makes a move, and tells the watchers. The lease survives moves to running, pausing and canceling; every
+/// other status releases it. (A claim, which gives a lease, is made in `leases`.)
 pub(super) async fn shift(
     conn: &mut Conn,
     job: &JobSnapshot,
     mv: Move,
-    outcome: Outcome<'_>,
+    outcome: JobOutcome<'_>,
     now: i64,
 ) -> Result<Status> {
     let to = apply(job.status, mv)?;

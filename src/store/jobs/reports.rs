@@ -1,4 +1,4 @@
-//! What a worker tells while it works, in one transaction a report: a commit is a sync of the disk.
+//! The reports of a worker, each in one transaction: a commit is a sync of the disk.
 
 use serde_json::{Map, Value, json};
 use sqlx::Row;

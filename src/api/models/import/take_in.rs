@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::upload::{Parts, Received};
+use super::upload::{Parts, ReceivedVersion};
 use crate::api::models::find_version;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -28,9 +28,9 @@ struct Checked {
     inspected: Inspected,
 }
 
-pub async fn publish(app: &AppState, received: Received) -> Result<ModelVersion> {
+pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelVersion> {
     let limit = app.limits.upload_bytes;
-    let Received {
+    let ReceivedVersion {
         folder,
         parts,
         name,
