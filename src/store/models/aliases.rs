@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use super::versions::no_version;
 use crate::store::db::Conn;
 use crate::store::{Result, Store, StoreError};
 
@@ -21,7 +20,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if put.rows_affected() != 1 {
-            return Err(no_version(name, version));
+            return Err(StoreError::no("model", format_args!("{name}:{version}")));
         }
         note(&mut tx, name, alias, Some(version), now).await?;
         Ok(tx.commit().await?)

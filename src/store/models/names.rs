@@ -1,8 +1,7 @@
 //! The table `models`: one row per name ever published, which remembers the next version's number.
 //! A name whose versions are all deleted is no longer listed, yet its numbers are not used again.
 
-use super::Model;
-use super::{aliases, versions};
+use super::{Model, aliases, versions};
 use crate::store::artifacts::unnamed;
 use crate::store::db::Conn;
 use crate::store::page::{Page, rows_for};
@@ -68,18 +67,6 @@ impl Store {
         tx.commit().await?;
         Ok(orphans)
     }
-}
-
-/// Hands out the next version's number: 1, 2, 3, and never one of them again.
-pub(super) async fn next_version(conn: &mut Conn, name: &str) -> Result<i64> {
-    Ok(sqlx::query_scalar(
-        "INSERT INTO models (name, next_version) VALUES ($1, 2)
-         ON CONFLICT (name) DO UPDATE SET next_version = models.next_version + 1
-         RETURNING next_version - 1",
-    )
-    .bind(name)
-    .fetch_one(conn)
-    .await?)
 }
 
 async fn load(conn: &mut Conn, name: String) -> Result<Model> {

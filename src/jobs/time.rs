@@ -1,6 +1,0 @@
-//! Times as clients read them.
-
-/// Epoch milliseconds as RFC 3339, UTC.
-pub fn rfc3339(epoch_ms: i64) -> String {
-    jiff::Timestamp::from_millisecond(epoch_ms).map_or_else(|_| String::new(), |at| at.to_string())
-}
