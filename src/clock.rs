@@ -1,6 +1,11 @@
-//! The time of day, as the database keeps it.
+//! The time of day, as the database keeps it and as clients read it.
 
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+/// Epoch milliseconds as RFC 3339, UTC.
+pub fn rfc3339(epoch_ms: i64) -> String {
+    jiff::Timestamp::from_millisecond(epoch_ms).map_or_else(|_| String::new(), |at| at.to_string())
 }

@@ -7,7 +7,6 @@ mod model_ref;
 mod moves;
 mod names;
 mod status;
-mod time;
 mod webhook_event;
 
 pub use ids::{JobIdError, check_job_id, dataset_id, delivery_id, job_id, webhook_id};
@@ -17,5 +16,4 @@ pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};
 pub use moves::{Move, TransitionError, apply, open_moves};
 pub use names::{NameError, check_name, is_name};
 pub use status::{Status, Task};
-pub use time::rfc3339;
 pub use webhook_event::{DeliveryStatus, TEST_EVENT, WebhookEvent, message, payload};

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Job, Status, rfc3339};
+use super::{Job, Status};
+use crate::clock::rfc3339;
 
 /// A change of a job that a webhook may be told of.
 #[derive(
