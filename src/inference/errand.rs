@@ -86,8 +86,8 @@ impl Engine {
         self.errand(move |_| tried(&source, &file)).await
     }
 
-    /// Refused at once where too many wait.
-    async fn errand<T: Send + 'static>(
+    /// Any other work that makes tensors of what is stored. Refused at once where too many wait.
+    pub async fn errand<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Artifacts) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, CallError> {

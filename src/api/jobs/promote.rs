@@ -10,6 +10,7 @@ use super::checkpoints::find;
 use crate::api::models::ModelVersionResponse;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::artifacts::Artifacts;
 use crate::clock::now_ms;
 use crate::jobs::{ModelRef, Selector};
 use crate::worker::promotion;
@@ -22,6 +23,7 @@ use crate::worker::promotion;
         (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
         (status = 404, description = "There is no such checkpoint"),
         (status = 409, description = "Its data set or its file is gone"),
+        (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn promote(
     State(app): State<AppState>,
@@ -30,11 +32,17 @@ pub async fn promote(
     let checkpoint = find(&app, &job, &number).await?;
     let job = app.store.job(&job).await?;
     let dataset = dataset_of(&app, &job).await?;
-    let (artifacts, about) = (app.artifacts.clone(), job.clone());
-    let build = move || promotion::version_of(&about, &dataset.facts(), &checkpoint, &artifacts);
-    let built = tokio::task::spawn_blocking(build)
-        .await
-        .map_err(|e| Problem::internal(&e))?;
+    let about = job.clone();
+    let build = move |artifacts: &Artifacts| {
+        let facts = dataset.facts();
+        Ok(promotion::version_of(
+            &about,
+            &facts,
+            &checkpoint,
+            artifacts,
+        ))
+    };
+    let built = app.engine.errand(build).await?;
     let new = match built {
         Ok(new) => new,
         Err(promotion::PromotionError::Unreadable(reason)) => {
