@@ -1,4 +1,4 @@
-//! The wiring: the only file that sees every room.
+//! The wiring of the program: the only file that sees every module.
 
 use std::fs::{File, TryLockError};
 use std::io::Write;
@@ -16,16 +16,18 @@ use crate::api;
 use crate::api::models::resolve::Resolver;
 use crate::api::state::{AppState, Limits, Shared};
 use crate::artifacts::Artifacts;
+use crate::clock::now_ms;
 use crate::config::{Common, Serve, Work};
 use crate::inference::{Bounds, Engine, EngineConfig};
 use crate::jobs::LeasePolicy;
-use crate::spec::Surroundings;
+use crate::layout::Layout;
+use crate::machine::MachineInfo;
 use crate::store::Store;
 use crate::telemetry;
 use crate::traces;
 use crate::webhooks::{self, Backoff, Reach};
+use crate::worker::process;
 use crate::worker::supervisor::{Supervisor, termination};
-use crate::worker::{Layout, now_ms, process};
 
 /// What ends the process before its time, as one line for people.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -176,10 +178,10 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     ));
     let mut workers = start_workers(options, &store, &layout, &queued, &draining);
     let reach = reach(options);
-    let here = surroundings();
+    let machine = MachineInfo::detect();
     let metrics = telemetry::metrics()?;
     let state = AppState::new(Shared {
-        engine: start_engine(options, &artifacts, here)?,
+        engine: start_engine(options, &artifacts, machine)?,
         resolver: Resolver::default(),
         store: store.clone(),
         artifacts,
@@ -190,7 +192,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
             body_bytes: (options.max_body_mib as usize) << 20,
             queued_jobs: i64::from(options.max_queued_jobs),
         },
-        here,
+        machine,
         webhook_reach: reach,
         queued,
         draining: draining.clone(),
@@ -337,21 +339,13 @@ fn start_workers(
     workers
 }
 
-fn surroundings() -> Surroundings {
-    let threads = std::thread::available_parallelism().map_or(1, usize::from);
-    Surroundings {
-        threads: u32::try_from(threads).unwrap_or(1),
-        cuda_devices: usize::try_from(tch::Cuda::device_count()).unwrap_or(0),
-    }
-}
-
 fn start_engine(
     options: &Serve,
     artifacts: &Artifacts,
-    here: Surroundings,
+    machine: MachineInfo,
 ) -> Result<Engine, Error> {
     let config = EngineConfig {
-        threads: options.inference_threads.unwrap_or(here.threads),
+        threads: options.inference_threads.unwrap_or(machine.threads),
         memory_bytes: options.model_memory_mib << 20,
         device: tch::Device::cuda_if_available(),
         bounds: Bounds {

@@ -3,9 +3,11 @@
 
 pub mod api;
 pub mod app;
+pub mod clock;
 pub mod config;
 pub mod inference;
 pub mod jobs;
+pub mod layout;
 pub mod leave;
 pub mod machine;
 pub mod panics;

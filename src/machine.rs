@@ -1,13 +1,48 @@
-//! What the machine has: memory and disk.
+//! What the machine offers: cores and GPUs, memory and disk.
 
 use std::fs;
 use std::path::Path;
 
-use crate::spec::footprint::Room;
+/// The processors that a job can ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct MachineInfo {
+    pub threads: u32,
+    pub cuda_devices: usize,
+}
+
+impl MachineInfo {
+    /// Asks the system, and libtorch for the GPUs.
+    pub fn detect() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            threads: u32::try_from(threads).unwrap_or(1),
+            cuda_devices: usize::try_from(tch::Cuda::device_count()).unwrap_or(0),
+        }
+    }
+
+    /// The device that a job occupies, `cpu` or `cuda:N`, by the `device` of its checked settings.
+    pub fn device_slot(&self, device: &str) -> String {
+        match device {
+            "auto" if self.cuda_devices > 0 => "cuda:0".to_owned(),
+            "auto" => "cpu".to_owned(),
+            "cuda" => "cuda:0".to_owned(),
+            named => named.to_owned(),
+        }
+    }
+}
+
+/// Memory and disk, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capacity {
+    /// Of the whole machine or container; `None` where that cannot be told.
+    pub memory: Option<u64>,
+    /// Free where the data directory is.
+    pub disk: Option<u64>,
+}
 
 /// What a job can have here; the data directory's disk is looked at anew each time.
-pub fn room(data_dir: &Path) -> Room {
-    Room {
+pub fn capacity(data_dir: &Path) -> Capacity {
+    Capacity {
         memory: memory(),
         disk: free_disk(data_dir),
     }
@@ -55,11 +90,11 @@ mod tests {
     }
 
     #[test]
-    fn there_is_some_room_here() {
-        let room = room(Path::new("."));
+    fn there_is_some_memory_and_disk_here() {
+        let capacity = capacity(Path::new("."));
         assert!(
-            room.memory > Some(64 << 20) && room.disk.is_some(),
-            "{room:?}"
+            capacity.memory > Some(64 << 20) && capacity.disk.is_some(),
+            "{capacity:?}"
         );
     }
 }

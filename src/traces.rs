@@ -166,12 +166,12 @@ fn within(tracer: &SdkTracer, part: Part, parent: &Context) {
 }
 
 /// A job under way: one span for this run of it, and one within it for each epoch.
-pub struct Job {
+pub struct JobSpan {
     context: Context,
     epoch_since: SystemTime,
 }
 
-impl Job {
+impl JobSpan {
     /// Within the span of the client's that asked for the job, if it told of one. None where nobody traces.
     pub fn start(id: &str, kind: &str, attempt: i64, traceparent: Option<&str>) -> Option<Self> {
         let Traces { tracer, .. } = TRACES.get()?;
@@ -210,7 +210,7 @@ impl Job {
     }
 }
 
-impl Drop for Job {
+impl Drop for JobSpan {
     fn drop(&mut self) {
         self.context.span().end();
     }

@@ -2,18 +2,16 @@
 
 use axum::extract::{Request, State};
 use axum::response::Response;
-use serde_json::Value;
 
-use super::jobs::Job;
+use super::jobs::JobResponse;
 use super::jobs::admit::{self, find_dataset};
 use super::models::find_version;
 use super::problem::{Problem, Result};
 use super::state::AppState;
 use crate::families::Family;
-use crate::jobs::{NewJob, Progress, Task};
+use crate::jobs::{JobPlan, Task};
 use crate::nn::model::DataFacts;
 use crate::spec::evaluation::{Candidate, Truth};
-use crate::spec::training::place_of;
 use crate::spec::{Evaluation, EvaluationRequest};
 use crate::store::{Dataset, ModelVersion, Split};
 
@@ -22,7 +20,7 @@ use crate::store::{Dataset, ModelVersion, Split};
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = EvaluationRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
@@ -53,14 +51,23 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     };
     let mut evaluation = wanted
         .request
-        .validate(&candidate, &dataset.facts(), truth, &app.here)
+        .validate(&candidate, &dataset.facts(), truth, &app.machine)
         .map_err(Problem::fields)?;
     pin_classifiers(&app, &mut evaluation, &version).await?;
-    let mut new = new_job(version, &dataset, &evaluation)?;
-    new.metadata = Value::Object(wanted.request.metadata.clone());
-    new.priority = wanted.request.priority;
-    new.place = place_of(&evaluation.device, &app.here);
-    wanted.admit(&app, new).await
+    let plan = JobPlan {
+        name: version.name,
+        task: Task::Evaluate,
+        kind: version.kind,
+        priority: wanted.request.priority,
+        device_slot: app.machine.device_slot(&evaluation.device),
+        dataset_id: dataset.id,
+        dataset_name: dataset.name,
+        model: version.spec,
+        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
+        metadata: wanted.request.metadata.clone().into(),
+        ..JobPlan::default()
+    };
+    wanted.admit(&app, plan).await
 }
 
 fn find_split(dataset: &Dataset, split: &str) -> Result<Split> {
@@ -106,24 +113,4 @@ async fn pin_classifiers(
         *reference = format!("{}:{}", judge.name, judge.version);
     }
     Ok(())
-}
-
-fn new_job(version: ModelVersion, dataset: &Dataset, evaluation: &Evaluation) -> Result<NewJob> {
-    Ok(NewJob {
-        name: version.name,
-        task: Task::Evaluate,
-        kind: version.kind,
-        retry_of: None,
-        traceparent: None,
-        priority: 0,
-        place: String::new(),
-        dataset_id: dataset.id.clone(),
-        dataset_name: dataset.name.clone(),
-        model: version.spec,
-        training: Value::Null,
-        init_from: None,
-        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
-        metadata: Value::Null,
-        progress: Progress::default(),
-    })
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, Result};
-pub use crate::jobs::rfc3339;
+pub use crate::clock::rfc3339;
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]

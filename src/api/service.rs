@@ -85,12 +85,12 @@ pub struct FamilyInfo {
 #[utoipa::path(get, path = "/v1/info", operation_id = "get_info", tag = "service", summary = "What this server is and offers",
     responses((status = 200, description = "Version, devices, model families", body = Info)))]
 pub async fn info(State(app): State<AppState>) -> Json<Info> {
-    let cuda = (0..app.here.cuda_devices).map(|i| format!("cuda:{i}"));
+    let cuda = (0..app.machine.cuda_devices).map(|i| format!("cuda:{i}"));
     Json(Info {
         version: env!("CARGO_PKG_VERSION"),
         libtorch_version: torch_version(),
         devices: std::iter::once("cpu".to_owned()).chain(cuda).collect(),
-        threads: app.here.threads,
+        threads: app.machine.threads,
         families: FAMILIES
             .iter()
             .map(|f| FamilyInfo {

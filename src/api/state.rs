@@ -9,10 +9,10 @@ use tokio::sync::{Notify, watch};
 use super::models::resolve::Resolver;
 use crate::artifacts::Artifacts;
 use crate::inference::Engine;
-use crate::spec::Surroundings;
+use crate::layout::Layout;
+use crate::machine::MachineInfo;
 use crate::store::Store;
 use crate::webhooks::Reach;
-use crate::worker::Layout;
 
 /// Bounds on what clients send.
 #[derive(Debug, Clone, Copy)]
@@ -47,7 +47,7 @@ pub struct Shared {
     pub engine: Engine,
     pub resolver: Resolver,
     pub limits: Limits,
-    pub here: Surroundings,
+    pub machine: MachineInfo,
     /// How far webhooks may point.
     pub webhook_reach: Reach,
     /// Knocks on the supervisors' door when a job was queued.

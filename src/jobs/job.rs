@@ -15,33 +15,14 @@ pub struct Job {
     pub id: String,
     /// Order of arrival, over all jobs.
     pub seq: i64,
-    /// The registry name under which the result is published.
-    pub name: String,
-    pub task: Task,
-    pub kind: String,
+    pub plan: JobPlan,
     pub status: Status,
     pub phase: Option<String>,
     /// 1, and one more for every worker lost.
     pub attempt: i64,
     /// A client wants it to end early and keep what is trained.
     pub stop: bool,
-    /// Of two jobs that wait, that of the higher number starts first.
-    pub priority: i64,
-    /// The device it occupies when it runs, `cpu` or `cuda:N`.
-    pub place: String,
-    pub retry_of: Option<String>,
-    /// The span of the client's that asked for it, as W3C writes it.
-    pub traceparent: Option<String>,
-    pub dataset_id: String,
-    pub dataset_name: String,
-    /// The normalised spec, `kind` included.
-    pub model: Value,
-    pub training: Value,
-    pub init_from: Option<Value>,
-    /// What an evaluation measures.
-    pub evaluation: Option<Value>,
-    pub metadata: Value,
-    pub progress: Progress,
+    pub progress: JobProgress,
     pub eta_seconds: Option<f64>,
     /// The latest value of each metric.
     pub metrics: Map<String, Value>,
@@ -54,33 +35,47 @@ pub struct Job {
     pub finished_at: Option<i64>,
 }
 
-/// What a client's request becomes before it is a job.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewJob {
+/// What a job is to do: all of it is known when the job is queued, and none of it changes.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct JobPlan {
+    /// The registry name under which the result is published.
     pub name: String,
     pub task: Task,
     pub kind: String,
     pub retry_of: Option<String>,
     /// The span of the client's that asked for it, as W3C writes it.
     pub traceparent: Option<String>,
+    /// Of two jobs that wait, that of the higher number starts first.
     pub priority: i64,
-    /// The device it will occupy, `cpu` or `cuda:N`.
-    pub place: String,
+    /// The device it occupies when it runs, `cpu` or `cuda:N`.
+    pub device_slot: String,
     pub dataset_id: String,
     pub dataset_name: String,
+    /// The normalised spec, `kind` included.
     pub model: Value,
+    /// Null for an evaluation.
     pub training: Value,
     pub init_from: Option<Value>,
+    /// What an evaluation measures.
     pub evaluation: Option<Value>,
     pub metadata: Value,
-    /// How far it is before it starts: nowhere, but of how much may be known.
-    pub progress: Progress,
+}
+
+impl JobPlan {
+    /// How far the job is before it starts: nowhere, but of how many epochs is known.
+    pub fn initial_progress(&self) -> JobProgress {
+        JobProgress {
+            epochs: self.training["epochs"].as_i64().unwrap_or(0),
+            ..JobProgress::default()
+        }
+    }
 }
 
 /// How far training is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(default)]
-pub struct Progress {
+#[schema(as = Progress)]
+pub struct JobProgress {
     pub epoch: i64,
     pub epochs: i64,
     pub step: i64,

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::train::Directive;
+
 /// Where a job stands.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
@@ -48,6 +50,16 @@ impl Status {
         Self::ALL.into_iter().find(|status| status.as_str() == text)
     }
 
+    /// What the worker of a job in this state is to do; `stop` says that a client wants the job to end early.
+    pub const fn directive(self, stop: bool) -> Directive {
+        match self {
+            Self::Canceling => Directive::Cancel,
+            Self::Pausing => Directive::Release,
+            _ if stop => Directive::Stop,
+            _ => Directive::Continue,
+        }
+    }
+
     /// Whether the job has ended: no move leads out of here.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Succeeded | Self::Failed | Self::Canceled)
@@ -61,9 +73,10 @@ impl std::fmt::Display for Status {
 }
 
 /// What a job does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Task {
+    #[default]
     Train,
     Evaluate,
 }

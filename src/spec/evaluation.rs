@@ -4,10 +4,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::job::{Surroundings, check_metadata, check_priority};
+use super::job::{check_metadata, check_priority};
 use super::training::check_device;
 use crate::document::{FieldError, Rules};
 use crate::evaluate::Metric;
+use crate::machine::MachineInfo;
 use crate::nn::model::DataFacts;
 use crate::verbs::Signature;
 
@@ -84,7 +85,7 @@ impl EvaluationRequest {
         model: &Candidate<'_>,
         data: &DataFacts,
         truth: Truth,
-        here: &Surroundings,
+        machine: &MachineInfo,
     ) -> Result<Evaluation, Vec<FieldError>> {
         let mut rules = Rules::default();
         rules.require(
@@ -117,14 +118,14 @@ impl EvaluationRequest {
                 Err(error) => rules.extend(vec![error]),
             }
         }
-        let threads = self.threads.unwrap_or(here.threads);
+        let threads = self.threads.unwrap_or(machine.threads);
         rules.require(
             (1..=256).contains(&threads),
             "/threads",
             format!("must be between 1 and 256, got {threads}"),
         );
         let device = self.device.clone().unwrap_or_else(|| "auto".to_owned());
-        check_device("/device", &device, here, &mut rules);
+        check_device("/device", &device, machine, &mut rules);
         check_metadata(&self.metadata, &mut rules);
         check_priority(self.priority, &mut rules);
         rules.outcome()?;

@@ -2,6 +2,7 @@
 //! what is refused could not have run.
 
 use crate::document::FieldError;
+use crate::machine::Capacity;
 use crate::nn::optimizer::Rule;
 use crate::train::settings::Training;
 
@@ -17,15 +18,6 @@ const SHARE: f64 = 0.95;
 pub struct Footprint {
     pub memory: u128,
     pub disk: u128,
-}
-
-/// What there is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    /// Of the whole machine or container; `None` where that cannot be told.
-    pub memory: Option<u64>,
-    /// Free where the data directory is.
-    pub disk: Option<u64>,
 }
 
 impl Footprint {
@@ -54,14 +46,14 @@ impl Footprint {
     }
 
     /// What does not fit, with figures.
-    pub fn check(&self, room: Room, on_cpu: bool) -> Vec<FieldError> {
+    pub fn check(&self, capacity: Capacity, on_cpu: bool) -> Vec<FieldError> {
         let mut errors = Vec::new();
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "bytes of a machine"
         )]
-        let usable = room.memory.map(|bytes| (bytes as f64 * SHARE) as u64);
+        let usable = capacity.memory.map(|bytes| (bytes as f64 * SHARE) as u64);
         if let Some(memory) = usable.filter(|&have| on_cpu && self.memory > u128::from(have)) {
             let detail = format!(
                 "would take at least {} of memory to train with this batch_size and optimizer; {} can be used here",
@@ -70,7 +62,7 @@ impl Footprint {
             );
             errors.push(FieldError::new("/model", detail));
         }
-        if let Some(disk) = room.disk.filter(|&have| self.disk > u128::from(have)) {
+        if let Some(disk) = capacity.disk.filter(|&have| self.disk > u128::from(have)) {
             let detail = format!(
                 "would take at least {} of disk for checkpoints and the model; {} are free in the data directory",
                 show(self.disk),
@@ -100,12 +92,12 @@ mod tests {
     fn training(optimizer: Rule) -> Training {
         let defaults = (Family::find("mlp").expect("a family").training_defaults)();
         let mut rules = crate::document::Rules::default();
-        let here = crate::spec::Surroundings {
+        let machine = crate::machine::MachineInfo {
             threads: 1,
             cuda_devices: 0,
         };
         let request = crate::spec::training::TrainingRequest::default();
-        let mut training = request.resolve(&defaults, &here, &mut rules);
+        let mut training = request.resolve(&defaults, &machine, &mut rules);
         training.optimizer = optimizer;
         training.keep_checkpoints = 2;
         training
@@ -128,12 +120,12 @@ mod tests {
             memory: 3 << 30,
             disk: 200 << 20,
         };
-        let room = |memory, disk| Room {
+        let capacity = |memory, disk| Capacity {
             memory: Some(memory),
             disk: Some(disk),
         };
-        assert!(footprint.check(room(4 << 30, 1 << 30), true).is_empty());
-        let errors = footprint.check(room(2 << 30, 100 << 20), true);
+        assert!(footprint.check(capacity(4 << 30, 1 << 30), true).is_empty());
+        let errors = footprint.check(capacity(2 << 30, 100 << 20), true);
         let said: Vec<&str> = errors.iter().map(|e| e.detail.as_str()).collect();
         assert!(
             said[0].contains("3.0 GiB") && said[0].contains("1.9 GiB"),
@@ -144,8 +136,8 @@ mod tests {
             "{said:?}"
         );
         // A GPU's memory is its own.
-        assert_eq!(footprint.check(room(2 << 30, 1 << 30), false), []);
-        let unknown = Room {
+        assert_eq!(footprint.check(capacity(2 << 30, 1 << 30), false), []);
+        let unknown = Capacity {
             memory: None,
             disk: None,
         };

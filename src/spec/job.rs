@@ -11,6 +11,7 @@ use super::training::TrainingRequest;
 use crate::document::{FieldError, Rules};
 use crate::families::{Family, FamilyError, MAX_PARAMETERS};
 use crate::jobs::check_name;
+use crate::machine::MachineInfo;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
 
@@ -43,13 +44,6 @@ pub struct JobRequest {
     pub metadata: Map<String, Value>,
 }
 
-/// What the machine offers.
-#[derive(Debug, Clone, Copy)]
-pub struct Surroundings {
-    pub threads: u32,
-    pub cuda_devices: usize,
-}
-
 /// A job that can run: complete, and every rule checked against its data set.
 #[derive(Debug, Clone)]
 pub struct JobSpec {
@@ -65,14 +59,14 @@ impl JobRequest {
     pub fn validate(
         &self,
         data: &DataFacts,
-        here: &Surroundings,
+        machine: &MachineInfo,
     ) -> Result<JobSpec, Vec<FieldError>> {
         let family = self.model.family().map_err(|e| vec![e])?;
         let model = (family.normalise)(&self.model.0).map_err(|e| vec![e])?;
         let mut rules = Rules::default();
         let training = self
             .training
-            .resolve(&(family.training_defaults)(), here, &mut rules);
+            .resolve(&(family.training_defaults)(), machine, &mut rules);
         rules.extend((family.check)(&model, &training, data));
         let name = self.name.clone().unwrap_or_else(|| family.kind.to_owned());
         if let Err(rule) = check_name(&name) {

@@ -10,6 +10,6 @@ pub mod source;
 pub mod training;
 
 pub use evaluation::{Evaluation, EvaluationRequest};
-pub use job::{JobRequest, JobSpec, Surroundings};
+pub use job::{JobRequest, JobSpec};
 pub use manifest::Manifest;
 pub use source::InitFrom;

@@ -20,13 +20,14 @@ const MAX_PREFIXES: usize = 1000;
 pub enum InitFrom {
     /// `name`, `name:3` or `name@alias`.
     Ref(String),
-    Model(ModelSource),
-    Checkpoint(CheckpointSource),
+    Model(InitFromModel),
+    Checkpoint(InitFromCheckpoint),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ModelSource {
+#[schema(as = ModelSource)]
+pub struct InitFromModel {
     /// `name`, `name:3` or `name@alias`.
     pub model: String,
     #[serde(default)]
@@ -35,7 +36,8 @@ pub struct ModelSource {
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct CheckpointSource {
+#[schema(as = CheckpointSource)]
+pub struct InitFromCheckpoint {
     /// The job's id.
     pub job: String,
     /// The checkpoint's number.
@@ -53,6 +55,15 @@ impl InitFrom {
             Self::Checkpoint(source) => source.freeze.clone(),
         }
     }
+}
+
+/// The weights to start from, as a job's row names them.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct PinnedSource {
+    /// As the client wrote it, with the version's number in place of an alias.
+    pub from: InitFrom,
+    /// Digest of the weights: the ref may mean another version later.
+    pub sha256: String,
 }
 
 /// What either object may hold.
@@ -90,8 +101,8 @@ impl<'de> Visitor<'de> for Forms {
         let fields = Fields::deserialize(MapAccessDeserializer::new(map))?;
         let freeze = fields.freeze;
         match (fields.model, fields.job, fields.checkpoint) {
-            (Some(model), None, None) => Ok(InitFrom::Model(ModelSource { model, freeze })),
-            (None, Some(job), Some(checkpoint)) => Ok(InitFrom::Checkpoint(CheckpointSource {
+            (Some(model), None, None) => Ok(InitFrom::Model(InitFromModel { model, freeze })),
+            (None, Some(job), Some(checkpoint)) => Ok(InitFrom::Checkpoint(InitFromCheckpoint {
                 job,
                 checkpoint,
                 freeze,

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::job::Surroundings;
 use crate::document::Rules;
+use crate::machine::MachineInfo;
 use crate::nn::optimizer::Rule;
 use crate::train::settings::{
     EarlyStopping, Precision, Schedule, ScheduleKind, Training, TrainingDefaults,
@@ -67,14 +67,14 @@ impl TrainingRequest {
     pub fn resolve(
         &self,
         defaults: &TrainingDefaults,
-        here: &Surroundings,
+        machine: &MachineInfo,
         rules: &mut Rules,
     ) -> Training {
-        let training = self.filled(defaults, here);
+        let training = self.filled(defaults, machine);
         check_counts(&training, rules);
         check_rates(&training, rules);
         check_validation(&training, rules);
-        check_device("/training/device", &training.device, here, rules);
+        check_device("/training/device", &training.device, machine, rules);
         rules.require(
             self.momentum.is_none() || !matches!(training.optimizer, Rule::Sgd | Rule::Rmsprop),
             "/training/momentum",
@@ -83,8 +83,8 @@ impl TrainingRequest {
         training
     }
 
-    fn filled(&self, defaults: &TrainingDefaults, here: &Surroundings) -> Training {
-        let usual = Training::of(defaults, here.threads);
+    fn filled(&self, defaults: &TrainingDefaults, machine: &MachineInfo) -> Training {
+        let usual = Training::of(defaults, machine.threads);
         Training {
             epochs: self.epochs.unwrap_or(usual.epochs),
             batch_size: self.batch_size.unwrap_or(usual.batch_size),
@@ -192,17 +192,7 @@ fn check_validation(t: &Training, rules: &mut Rules) {
     }
 }
 
-/// The device that a checked `device` is on this machine, `cpu` or `cuda:N`.
-pub fn place_of(device: &str, here: &Surroundings) -> String {
-    match device {
-        "auto" if here.cuda_devices > 0 => "cuda:0".to_owned(),
-        "auto" => "cpu".to_owned(),
-        "cuda" => "cuda:0".to_owned(),
-        named => named.to_owned(),
-    }
-}
-
-pub(super) fn check_device(pointer: &str, device: &str, here: &Surroundings, rules: &mut Rules) {
+pub(super) fn check_device(pointer: &str, device: &str, machine: &MachineInfo, rules: &mut Rules) {
     let index = match device {
         "auto" | "cpu" => return,
         "cuda" => Some(0),
@@ -217,9 +207,9 @@ pub(super) fn check_device(pointer: &str, device: &str, here: &Surroundings, rul
             format!("must be auto, cpu, cuda or cuda:N, got '{device}'"),
         ),
         Some(index) => rules.require(
-            index < here.cuda_devices,
+            index < machine.cuda_devices,
             pointer,
-            format!("this server has {} CUDA devices", here.cuda_devices),
+            format!("this server has {} CUDA devices", machine.cuda_devices),
         ),
     }
 }

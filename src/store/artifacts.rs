@@ -1,9 +1,8 @@
-//! Which files the rows name. The files themselves are another room's.
+//! The artifacts that rows name, by digest. The files themselves belong to the module `artifacts`.
 
 use std::collections::HashSet;
 
-use sqlx::SqliteConnection;
-
+use super::db::Conn;
 use super::{Result, Store};
 
 impl Store {
@@ -27,10 +26,7 @@ impl Store {
 }
 
 /// Those of `candidates` that no row names, each once.
-pub(super) async fn unnamed(
-    conn: &mut SqliteConnection,
-    mut candidates: Vec<String>,
-) -> Result<Vec<String>> {
+pub(super) async fn unnamed(conn: &mut Conn, mut candidates: Vec<String>) -> Result<Vec<String>> {
     candidates.sort_unstable();
     candidates.dedup();
     let mut orphans = Vec::new();
@@ -42,7 +38,7 @@ pub(super) async fn unnamed(
     Ok(orphans)
 }
 
-async fn is_named(conn: &mut SqliteConnection, sha256: &str) -> Result<bool> {
+async fn is_named(conn: &mut Conn, sha256: &str) -> Result<bool> {
     Ok(sqlx::query_scalar(
         "SELECT EXISTS (SELECT 1 FROM checkpoints WHERE sha256 = $1)
              OR EXISTS (SELECT 1 FROM model_versions WHERE sha256 = $1)

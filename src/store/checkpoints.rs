@@ -1,12 +1,13 @@
 //! The table `checkpoints`: from where a job can go on. Their bytes are artifacts, named by sha256.
 
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::artifacts::unnamed;
 use super::columns::{json as read_json, to_json};
+use super::db::{Conn, DbRow};
 use super::events::{self, EventKind, NewEvent};
+use super::lease::hold;
 use super::{Result, Store, StoreError};
 use crate::jobs::Lease;
 
@@ -102,7 +103,7 @@ impl Store {
     /// Returns orphans.
     pub async fn drop_checkpoint(&self, lease: &Lease, number: i64) -> Result<Vec<String>> {
         let mut tx = self.write().await?;
-        super::jobs::hold(&mut tx, lease).await?;
+        hold(&mut tx, lease).await?;
         let dropped: Vec<String> = sqlx::query_scalar(
             "DELETE FROM checkpoints WHERE job_id = $1 AND number = $2 RETURNING sha256",
         )
@@ -123,7 +124,7 @@ fn no_checkpoint(job_id: &str, number: i64) -> StoreError {
     StoreError::no("checkpoint", format_args!("{job_id}/{number}"))
 }
 
-async fn next_number(conn: &mut SqliteConnection, lease: &Lease) -> Result<i64> {
+async fn next_number(conn: &mut Conn, lease: &Lease) -> Result<i64> {
     let number = sqlx::query_scalar(
         "UPDATE jobs SET last_checkpoint = last_checkpoint + 1, deaths = 0
          WHERE id = $1 AND lease_owner = $2 AND lease_token = $3 RETURNING last_checkpoint",
@@ -137,7 +138,7 @@ async fn next_number(conn: &mut SqliteConnection, lease: &Lease) -> Result<i64> 
 }
 
 async fn insert(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     job_id: &str,
     number: i64,
     new: &NewCheckpoint,
@@ -165,7 +166,7 @@ async fn insert(
 
 /// Deletes all but the last `keep` and the best. The newest always stays. Returns the sha256s of
 /// the deleted.
-async fn prune(conn: &mut SqliteConnection, job_id: &str, keep: u32) -> Result<Vec<String>> {
+async fn prune(conn: &mut Conn, job_id: &str, keep: u32) -> Result<Vec<String>> {
     Ok(sqlx::query_scalar(
         "DELETE FROM checkpoints
          WHERE job_id = $1 AND best = 0 AND number NOT IN (
@@ -195,7 +196,7 @@ fn event(number: i64, new: &NewCheckpoint, at: i64) -> NewEvent {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Checkpoint> {
+fn read(row: &DbRow) -> Result<Checkpoint> {
     Ok(Checkpoint {
         job_id: row.try_get("job_id")?,
         number: row.try_get("number")?,

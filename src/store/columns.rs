@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::db::DbRow;
 use super::{Result, StoreError};
 use crate::jobs::Status;
 
@@ -16,16 +16,16 @@ pub(super) fn to_json_opt<T: Serialize>(value: Option<&T>) -> Result<Option<Stri
     value.map(to_json).transpose()
 }
 
-pub(super) fn json<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<T> {
+pub(super) fn json<T: DeserializeOwned>(row: &DbRow, column: &str) -> Result<T> {
     read_json(column, row.try_get(column)?)
 }
 
-pub(super) fn json_opt<T: DeserializeOwned>(row: &SqliteRow, column: &str) -> Result<Option<T>> {
+pub(super) fn json_opt<T: DeserializeOwned>(row: &DbRow, column: &str) -> Result<Option<T>> {
     let text: Option<&str> = row.try_get(column)?;
     text.map(|text| read_json(column, text)).transpose()
 }
 
-pub(super) fn status(row: &SqliteRow) -> Result<Status> {
+pub(super) fn status(row: &DbRow) -> Result<Status> {
     read_status(row.try_get("status")?)
 }
 

@@ -2,10 +2,10 @@
 //! arrival, and what came of it.
 
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::columns::to_json;
+use super::db::{Conn, DbRow};
 use super::page::{Page, rows_for};
 use super::webhooks;
 use super::{Result, Store, StoreError};
@@ -198,7 +198,7 @@ pub(super) const DUE: &str = "SELECT d.id, d.webhook_id, d.body, d.tries, w.url,
 
 /// Within the transaction of what the message tells: `what` is the event, and the job it is of.
 pub(super) async fn queue(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     webhook: &str,
     what: (&str, Option<&str>),
     body: &Value,
@@ -222,7 +222,7 @@ pub(super) async fn queue(
 }
 
 /// A client may ask for a message only of a webhook that listens and has not too many before it.
-async fn require_open(conn: &mut SqliteConnection, webhook: &str) -> Result<()> {
+async fn require_open(conn: &mut Conn, webhook: &str) -> Result<()> {
     if webhooks::find(conn, webhook).await?.disabled_at.is_some() {
         let text = "the webhook is disabled: its receiver answered 410 Gone; make a new one";
         return Err(StoreError::Conflict(text.to_owned()));
@@ -243,7 +243,7 @@ async fn require_open(conn: &mut SqliteConnection, webhook: &str) -> Result<()> 
 }
 
 /// The webhook hears nothing more, of what already waits neither.
-async fn disable(conn: &mut SqliteConnection, webhook: &str, now: i64) -> Result<()> {
+async fn disable(conn: &mut Conn, webhook: &str, now: i64) -> Result<()> {
     sqlx::query("UPDATE webhooks SET disabled_at = $1 WHERE id = $2")
         .bind(now)
         .bind(webhook)
@@ -260,7 +260,7 @@ async fn disable(conn: &mut SqliteConnection, webhook: &str, now: i64) -> Result
     Ok(())
 }
 
-async fn find(conn: &mut SqliteConnection, webhook: &str, id: &str) -> Result<Delivery> {
+async fn find(conn: &mut Conn, webhook: &str, id: &str) -> Result<Delivery> {
     let row = sqlx::query("SELECT * FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2")
         .bind(id)
         .bind(webhook)
@@ -269,7 +269,7 @@ async fn find(conn: &mut SqliteConnection, webhook: &str, id: &str) -> Result<De
     read(&row.ok_or_else(|| StoreError::no("delivery", id))?)
 }
 
-fn read(row: &SqliteRow) -> Result<Delivery> {
+fn read(row: &DbRow) -> Result<Delivery> {
     Ok(Delivery {
         id: row.try_get("id")?,
         webhook_id: row.try_get("webhook_id")?,
@@ -290,7 +290,7 @@ fn status(word: &str) -> Result<DeliveryStatus> {
         .ok_or_else(|| StoreError::Corrupt(format!("delivery status {word:?}")))
 }
 
-fn read_due(row: &SqliteRow) -> Result<Due> {
+fn read_due(row: &DbRow) -> Result<Due> {
     Ok(Due {
         id: row.try_get("id")?,
         webhook_id: row.try_get("webhook_id")?,

@@ -1,4 +1,4 @@
-//! What can go wrong in here. No HTTP: the edge decides what a client reads of it.
+//! The errors of the store. No HTTP: the API decides what a client reads of them.
 
 use thiserror::Error;
 

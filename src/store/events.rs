@@ -3,11 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::Row;
 
 use super::columns::{json, to_json};
-use super::jobs::hold;
+use super::db::{Conn, DbRow, QueryBuilder};
+use super::lease::hold;
 use super::{Result, Store, StoreError};
 use crate::jobs::Lease;
 
@@ -152,17 +152,13 @@ impl Store {
 }
 
 /// Within the transaction of what the events tell.
-pub(super) async fn append(
-    conn: &mut SqliteConnection,
-    job_id: &str,
-    events: &[NewEvent],
-) -> Result<()> {
+pub(super) async fn append(conn: &mut Conn, job_id: &str, events: &[NewEvent]) -> Result<()> {
     for batch in events.chunks(BATCH) {
         let mut rows = Vec::with_capacity(batch.len());
         for event in batch {
             rows.push((event.kind.as_str(), to_json(&event.data)?, event.at));
         }
-        let mut query = QueryBuilder::<Sqlite>::new("INSERT INTO events (job_id, kind, data, at) ");
+        let mut query = QueryBuilder::new("INSERT INTO events (job_id, kind, data, at) ");
         query.push_values(rows, |mut values, (kind, data, at)| {
             values
                 .push_bind(job_id)
@@ -175,7 +171,7 @@ pub(super) async fn append(
     Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Event> {
+fn read(row: &DbRow) -> Result<Event> {
     Ok(Event {
         id: row.try_get("id")?,
         job_id: row.try_get("job_id")?,

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::Row;
 
-use super::jobs::hold;
+use super::db::{Conn, QueryBuilder};
+use super::lease::hold;
 use super::{Result, Store};
 use crate::jobs::Lease;
 
@@ -82,11 +83,7 @@ impl Store {
 /// Every part is a look into an index: the names by skipping from one to the next, and of each stretch its
 /// last step, its least and its greatest value. A million points are read in a fraction of a second, where
 /// grouping them would sort them first.
-pub(super) fn thinned(
-    job_id: &str,
-    keys: Option<&[String]>,
-    max_points: u32,
-) -> QueryBuilder<Sqlite> {
+pub(super) fn thinned(job_id: &str, keys: Option<&[String]>, max_points: u32) -> QueryBuilder {
     let mut query = QueryBuilder::new("WITH RECURSIVE job (id, points) AS (SELECT ");
     query.push_bind(job_id.to_owned());
     query.push(", ").push_bind(i64::from(max_points.max(1)));
@@ -135,15 +132,10 @@ pub(super) fn thinned(
 }
 
 /// Within a report's transaction. A step that is measured again replaces what was measured before.
-pub(super) async fn insert(
-    conn: &mut SqliteConnection,
-    job_id: &str,
-    points: &[MetricPoint],
-) -> Result<()> {
+pub(super) async fn insert(conn: &mut Conn, job_id: &str, points: &[MetricPoint]) -> Result<()> {
     for batch in points.chunks(BATCH) {
-        let mut query = QueryBuilder::<Sqlite>::new(
-            "INSERT INTO metrics (job_id, key, step, epoch, value, at) ",
-        );
+        let mut query =
+            QueryBuilder::new("INSERT INTO metrics (job_id, key, step, epoch, value, at) ");
         query.push_values(batch, |mut values, point| {
             values
                 .push_bind(job_id)

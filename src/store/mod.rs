@@ -1,21 +1,22 @@
-//! All that is kept in SQL; the only room that knows there is a database. One file per table.
+//! The database, one file a table. No other module knows SQL.
 //!
 //! Three rules hold throughout. What reads before it writes does both in one `BEGIN IMMEDIATE`
 //! transaction. What a worker writes names its lease, and a lease that is no longer the job's is
-//! refused before anything changes. And a file is on disk before a row names it, so what is
-//! orphaned is returned for the caller to delete, after the commit.
+//! refused before anything changes. And a file is on disk before a row names it, so the files
+//! that no row names any more are returned for the caller to delete, after the commit.
 
 mod artifacts;
 mod checkpoints;
 mod columns;
 mod datasets;
+mod db;
 mod deliveries;
 mod error;
 mod events;
 mod jobs;
+mod lease;
 mod metrics;
 mod models;
-mod open;
 mod page;
 mod samples;
 #[cfg(test)]
@@ -25,13 +26,13 @@ mod webhooks;
 
 pub use checkpoints::{Checkpoint, NewCheckpoint, Recorded};
 pub use datasets::{Dataset, Split, Splits};
+pub use db::Store;
 pub use deliveries::{Attempt, Delivery, Due, Verdict};
 pub use error::{Result, StoreError};
 pub use events::{Event, EventKind, EventPage, NewEvent};
-pub use jobs::{Admitted, Expired, Holding, Idempotency, JobFilter, Report};
+pub use jobs::{Admitted, Expired, Idempotency, JobFilter, JobReport, LeaseStatus};
 pub use metrics::{MetricPoint, Series, SeriesPoint};
 pub use models::{Model, ModelVersion, NewVersion};
-pub use open::Store;
 pub use page::Page;
 pub use samples::Sample;
 pub use webhooks::Webhook;

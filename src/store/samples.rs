@@ -3,11 +3,11 @@
 
 use serde_json::json;
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
 use super::artifacts::unnamed;
+use super::db::DbRow;
 use super::events::{self, EventKind, NewEvent};
-use super::jobs::hold;
+use super::lease::hold;
 use super::{Result, Store, StoreError};
 use crate::jobs::Lease;
 
@@ -75,7 +75,7 @@ impl Store {
     }
 }
 
-fn read(row: &SqliteRow) -> Result<Sample> {
+fn read(row: &DbRow) -> Result<Sample> {
     Ok(Sample {
         epoch: row.try_get("epoch")?,
         bytes: row.try_get("bytes")?,

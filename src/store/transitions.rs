@@ -2,18 +2,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{QueryBuilder, Row, Sqlite, SqliteConnection};
+use sqlx::Row;
 
 use super::Result;
 use super::columns::status;
+use super::db::{Conn, QueryBuilder};
 use crate::jobs::{Status, Transition};
 
-pub(super) async fn append(
-    conn: &mut SqliteConnection,
-    job_id: &str,
-    status: Status,
-    at: i64,
-) -> Result<()> {
+pub(super) async fn append(conn: &mut Conn, job_id: &str, status: Status, at: i64) -> Result<()> {
     sqlx::query(
         "INSERT INTO job_transitions (job_id, position, status, at)
          SELECT $1, COALESCE(MAX(position), 0) + 1, $2, $3 FROM job_transitions WHERE job_id = $1",
@@ -28,16 +24,15 @@ pub(super) async fn append(
 
 /// The transitions of several jobs, by job, oldest first.
 pub(super) async fn of(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     job_ids: &[&str],
 ) -> Result<HashMap<String, Vec<Transition>>> {
     let mut by_job: HashMap<String, Vec<Transition>> = HashMap::new();
     if job_ids.is_empty() {
         return Ok(by_job);
     }
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "SELECT job_id, status, at FROM job_transitions WHERE job_id IN (",
-    );
+    let mut query =
+        QueryBuilder::new("SELECT job_id, status, at FROM job_transitions WHERE job_id IN (");
     let mut ids = query.separated(", ");
     for id in job_ids {
         ids.push_bind(*id);

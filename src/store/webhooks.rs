@@ -1,10 +1,10 @@
 //! The table `webhooks`: who outside is told of jobs, and with which secret it is signed.
 
 use serde_json::Value;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
 use super::columns::{json, to_json};
+use super::db::{Conn, DbRow};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
 use crate::jobs::WebhookEvent;
@@ -79,10 +79,7 @@ impl Store {
 }
 
 /// The ids of those that are to be told of an event.
-pub(super) async fn listening(
-    conn: &mut SqliteConnection,
-    event: WebhookEvent,
-) -> Result<Vec<String>> {
+pub(super) async fn listening(conn: &mut Conn, event: WebhookEvent) -> Result<Vec<String>> {
     let rows = sqlx::query("SELECT * FROM webhooks WHERE disabled_at IS NULL")
         .fetch_all(conn)
         .await?;
@@ -96,7 +93,7 @@ pub(super) async fn listening(
     Ok(ids)
 }
 
-pub(super) async fn find(conn: &mut SqliteConnection, id: &str) -> Result<Webhook> {
+pub(super) async fn find(conn: &mut Conn, id: &str) -> Result<Webhook> {
     let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
         .bind(id)
         .fetch_optional(conn)
@@ -108,7 +105,7 @@ fn no_webhook(id: &str) -> StoreError {
     StoreError::no("webhook", id)
 }
 
-fn read(row: &SqliteRow) -> Result<Webhook> {
+fn read(row: &DbRow) -> Result<Webhook> {
     Ok(Webhook {
         id: row.try_get("id")?,
         url: row.try_get("url")?,

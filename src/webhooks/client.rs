@@ -7,7 +7,7 @@ use reqwest::redirect::Policy;
 use reqwest::{ClientBuilder, Response};
 
 use super::backoff::retry_after;
-use super::resolver::Resolver;
+use super::resolver::DnsResolver;
 use super::secret::Secret;
 use super::target::{self, Reach};
 
@@ -113,7 +113,7 @@ impl Client {
 fn builder(reach: Reach, times: Times) -> ClientBuilder {
     reqwest::Client::builder()
         .user_agent(concat!("latentd/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Resolver { reach })
+        .dns_resolver(DnsResolver { reach })
         // A proxy would connect in our place, to whatever address it likes.
         .no_proxy()
         // A redirect would have to be checked like a URL, and a signed message belongs to one receiver.
@@ -234,7 +234,7 @@ mod tests {
             "{answer:?}"
         );
         // Past the check of the URL, the resolver sees what a name comes to.
-        let resolver = Resolver {
+        let resolver = DnsResolver {
             reach: Reach::Public,
         };
         let http = reqwest::Client::builder()

@@ -12,11 +12,11 @@ use super::target::Reach;
 #[error("the host's addresses are of this machine or of a private network")]
 pub struct Forbidden;
 
-pub struct Resolver {
+pub struct DnsResolver {
     pub reach: Reach,
 }
 
-impl Resolve for Resolver {
+impl Resolve for DnsResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let reach = self.reach;
         Box::pin(async move {

@@ -11,8 +11,8 @@ use tokio::time::{sleep, timeout};
 use super::backoff::Backoff;
 use super::client::{Answer, Client, Message};
 use super::secret::Secret;
+use crate::clock::now_ms;
 use crate::store::{Attempt, Due, Store, Verdict};
-use crate::worker::now_ms;
 
 /// Requests to one receiver at a time. There is no bound over all of them beyond this times the number
 /// of webhooks: with a shared one, receivers that hang would take the places of those that answer.

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-use super::now_ms;
 use crate::artifacts::files::Stored;
 use crate::artifacts::{Artifacts, weights};
+use crate::clock::now_ms;
 use crate::jobs::Lease;
 use crate::nn::Tensors;
 use crate::store::{NewCheckpoint, Sample, Store, StoreError};

@@ -3,7 +3,6 @@
 use serde_json::{Map, Value};
 use tch::Device;
 
-use super::Layout;
 use super::checkpoint::CheckpointError;
 use super::observer::JobObserver;
 use super::training::{Ended, TrainingError, device_name, open_split, resolve_device};
@@ -12,11 +11,12 @@ use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
 use crate::inference::loader::load;
 use crate::jobs::{Job, parse_ref};
+use crate::layout::Layout;
 use crate::nn::model::DataFacts;
 use crate::spec::Evaluation;
 use crate::store;
 use crate::train::forecast::PlannedPhase;
-use crate::train::{Observer, Progress, Request};
+use crate::train::{Directive, Observer, Progress};
 use crate::verbs::Model;
 
 /// Parts of a metric's work that progress is told in.
@@ -24,7 +24,7 @@ const PARTS: f64 = 1000.0;
 
 /// What the job measures.
 pub fn of(job: &Job) -> Result<Evaluation, serde_json::Error> {
-    serde_json::from_value(job.evaluation.clone().unwrap_or_default())
+    serde_json::from_value(job.plan.evaluation.clone().unwrap_or_default())
 }
 
 /// Runs the job in this thread. It keeps nothing in between: one that is released starts over.
@@ -37,10 +37,10 @@ pub fn run(
     let evaluation = of(job)?;
     tch::set_num_threads(i32::try_from(evaluation.threads).unwrap_or(1));
     let device = resolve_device(&evaluation.device);
-    observer.report(&store::Report {
+    observer.report(&store::JobReport {
         phase: Some("loading".to_owned()),
         device: Some(device_name(device)),
-        ..store::Report::default()
+        ..store::JobReport::default()
     });
     let (model, learnt) = find(
         &format!("{}:{}", evaluation.model, evaluation.version),
@@ -91,16 +91,16 @@ pub fn run(
                     (format!("{}/{name}", evaluation.split), Value::from(value))
                 };
                 let found: Map<String, Value> = found.into_iter().map(named).collect();
-                observer.report(&store::Report {
+                observer.report(&store::JobReport {
                     latest: found.clone(),
-                    ..store::Report::default()
+                    ..store::JobReport::default()
                 });
                 figures.extend(found);
             }
             Err(EvaluationError::Stopped) => {
-                return Ok(match observer.request() {
-                    Request::Cancel => Ended::Canceled,
-                    Request::Release | Request::Continue | Request::Stop => Ended::Released,
+                return Ok(match observer.directive() {
+                    Directive::Cancel | Directive::Lost => Ended::Canceled,
+                    Directive::Release | Directive::Continue | Directive::Stop => Ended::Released,
                 });
             }
             Err(error) => return Err(TrainingError::Evaluation(error)),
@@ -125,9 +125,10 @@ fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Bo
             total_steps: metrics as u64 * PARTS as u64,
         };
         observer.step(progress, 0, &crate::train::Report::default());
-        match observer.request() {
-            Request::Continue | Request::Stop => Ok(()),
-            Request::Cancel | Request::Release => Err(EvaluationError::Stopped),
+        if observer.directive() <= Directive::Stop {
+            Ok(())
+        } else {
+            Err(EvaluationError::Stopped)
         }
     })
 }

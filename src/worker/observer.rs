@@ -1,4 +1,5 @@
-//! The outside of a run as the store sees it: progress at a bearable rate, metrics, checkpoints.
+//! Reports a run to the store: progress at most twice a second, since SQLite has one writer, metrics at the
+//! ends of epochs, checkpoints and preview pictures.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -6,14 +7,14 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, json};
 
 use super::checkpoint::{CheckpointError, Checkpoints};
-use super::control::Control;
-use super::glimpse::Gallery;
-use super::now_ms;
+use super::preview::Preview;
+use crate::clock::now_ms;
+use crate::jobs::JobProgress;
 use crate::nn::Tensors;
-use crate::store::{EventKind, MetricPoint, NewEvent, Report as StoreReport, StoreError};
+use crate::store::{EventKind, JobReport, MetricPoint, NewEvent, StoreError};
 use crate::traces;
 use crate::train::forecast::{Forecast, PlannedPhase};
-use crate::train::{Adopted, Halt, Observer, Progress, Report, Request, Snapshot};
+use crate::train::{Adopted, Directive, Halt, Observer, Progress, Report, Snapshot, StopSignal};
 use crate::verbs::Model;
 
 /// SQLite has one writer: a progress row costs more than many steps.
@@ -23,12 +24,12 @@ const WINDOW: Duration = Duration::from_secs(3);
 
 pub struct JobObserver {
     pub checkpoints: Checkpoints,
-    /// How the model is shown while it learns, where it can be.
-    pub gallery: Option<Gallery>,
+    /// Where rows are images.
+    pub preview: Option<Preview>,
     /// The run as a span, where spans are sent.
-    pub trace: Option<traces::Job>,
-    control: Control,
-    pace: Pace,
+    pub trace: Option<traces::JobSpan>,
+    signal: StopSignal,
+    throughput: Throughput,
     reported: Instant,
     window: Window,
     window_opened: Instant,
@@ -37,8 +38,8 @@ pub struct JobObserver {
 /// Row-weighted sums of the steps since the last point.
 type Window = BTreeMap<&'static str, (f64, u64)>;
 
-/// Speed since this process took the job up.
-struct Pace {
+/// How fast the run is since this process took the job up, and how long it will take.
+struct Throughput {
     forecast: Forecast,
     /// Of the first step here; time before it is set-up.
     started: Option<Instant>,
@@ -50,11 +51,11 @@ struct Pace {
     rows: u64,
 }
 
-impl Pace {
+impl Throughput {
     /// Accounts for the time since the last call, in which the run came to `step`.
     fn step(&mut self, step: u64, rows: u64) {
         let since = self.accounted;
-        let seconds = self.lap();
+        let seconds = self.unaccounted();
         if self.started.is_none() {
             // It touches memory and libraries for the first time, and is like no other.
             self.started = Some(since);
@@ -69,12 +70,13 @@ impl Pace {
     }
 
     fn close_epoch(&mut self) {
-        let seconds = self.lap();
+        let seconds = self.unaccounted();
         self.forecast.record_close(seconds);
         self.between = true;
     }
 
-    fn lap(&mut self) -> f64 {
+    /// Seconds since the last call, which are accounted for now.
+    fn unaccounted(&mut self) -> f64 {
         let now = Instant::now();
         let seconds = (now - self.accounted).as_secs_f64();
         self.accounted = now;
@@ -88,14 +90,14 @@ impl Pace {
 }
 
 impl JobObserver {
-    pub fn new(checkpoints: Checkpoints, control: Control) -> Self {
+    pub fn new(checkpoints: Checkpoints, signal: StopSignal) -> Self {
         let now = Instant::now();
         Self {
             checkpoints,
-            gallery: None,
+            preview: None,
             trace: None,
-            control,
-            pace: Pace {
+            signal,
+            throughput: Throughput {
                 forecast: Forecast::default(),
                 started: None,
                 accounted: now,
@@ -110,7 +112,7 @@ impl JobObserver {
     }
 
     /// Writes a report; a busy database is no reason to stop training, a lost lease is.
-    pub fn report(&self, report: &StoreReport) {
+    pub fn report(&self, report: &JobReport) {
         let Checkpoints {
             store,
             lease,
@@ -118,21 +120,21 @@ impl JobObserver {
             ..
         } = &self.checkpoints;
         match runtime.block_on(store.report(lease, report, now_ms())) {
-            Ok(wish) => self.control.obey(wish),
-            Err(StoreError::LeaseLost) => self.control.lose(),
+            Ok(directive) => self.signal.raise(directive),
+            Err(StoreError::LeaseLost) => self.signal.raise(Directive::Lost),
             Err(error) => tracing::warn!(%error, "a progress report was not written"),
         }
     }
 
-    fn progress(&self, p: Progress) -> (crate::jobs::Progress, Option<f64>) {
-        let eta = self.pace.forecast.seconds_left(p.step);
-        let progress = crate::jobs::Progress {
+    fn progress(&self, p: Progress) -> (JobProgress, Option<f64>) {
+        let eta = self.throughput.forecast.seconds_left(p.step);
+        let progress = JobProgress {
             epoch: i64::from(p.epoch),
             epochs: i64::from(p.epochs),
             step: i64::try_from(p.step).unwrap_or(i64::MAX),
             total_steps: i64::try_from(p.total_steps).unwrap_or(i64::MAX),
-            fraction: self.pace.forecast.fraction(p.step),
-            samples_per_second: self.pace.rows_per_second(),
+            fraction: self.throughput.forecast.fraction(p.step),
+            samples_per_second: self.throughput.rows_per_second(),
         };
         (progress, eta)
     }
@@ -143,12 +145,12 @@ impl JobObserver {
             .iter()
             .map(|p| (p.key.clone(), p.value.into()))
             .collect();
-        self.report(&StoreReport {
+        self.report(&JobReport {
             progress: Some(now),
             eta_seconds: eta,
             latest,
             points,
-            ..StoreReport::default()
+            ..JobReport::default()
         });
         self.reported = Instant::now();
     }
@@ -174,27 +176,27 @@ fn point(key: String, value: f64, progress: Progress) -> MetricPoint {
     }
 }
 
-fn halt(error: CheckpointError, control: &Control) -> Halt {
+fn halt(error: CheckpointError, signal: &StopSignal) -> Halt {
     if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-        control.lose();
+        signal.raise(Directive::Lost);
     }
     Halt::Observer(error.to_string())
 }
 
 impl Observer for JobObserver {
     fn plan(&mut self, phases: Vec<PlannedPhase>) {
-        self.pace.forecast = Forecast::new(phases);
-        self.pace.accounted = Instant::now();
+        self.throughput.forecast = Forecast::new(phases);
+        self.throughput.accounted = Instant::now();
     }
 
-    fn request(&mut self) -> Request {
-        self.control.request()
+    fn directive(&mut self) -> Directive {
+        self.signal.directive()
     }
 
     fn phase(&mut self, name: &str) {
-        self.report(&StoreReport {
+        self.report(&JobReport {
             phase: Some(name.to_owned()),
-            ..StoreReport::default()
+            ..JobReport::default()
         });
     }
 
@@ -205,18 +207,18 @@ impl Observer for JobObserver {
         if held > 0 {
             message += &format!(", {held} of them stay as they are");
         }
-        self.report(&StoreReport {
+        self.report(&JobReport {
             events: vec![NewEvent {
                 kind: EventKind::Log,
                 data: json!({ "level": "info", "message": message, "copied": copied, "frozen": frozen }),
                 at: now_ms(),
             }],
-            ..StoreReport::default()
+            ..JobReport::default()
         });
     }
 
     fn step(&mut self, progress: Progress, rows: u64, report: &Report) {
-        self.pace.step(progress.step, rows);
+        self.throughput.step(progress.step, rows);
         for &(name, value) in &report.0 {
             let (sum, count) = self.window.entry(name).or_default();
             *sum += value * rows as f64;
@@ -234,13 +236,13 @@ impl Observer for JobObserver {
     }
 
     /// A picture that cannot be made or kept is no reason to stop training.
-    fn look(&mut self, epoch: u32, model: &dyn Model) {
-        let Some(png) = self.gallery.as_ref().and_then(|g| g.picture(model)) else {
+    fn preview(&mut self, epoch: u32, model: &dyn Model) {
+        let Some(png) = self.preview.as_ref().and_then(|p| p.picture(model)) else {
             return;
         };
         if let Err(error) = self.checkpoints.write_sample(epoch, &png) {
             if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-                self.control.lose();
+                self.signal.raise(Directive::Lost);
             }
             tracing::warn!(%error, "a sample picture was not kept");
         }
@@ -250,7 +252,7 @@ impl Observer for JobObserver {
         if let Some(trace) = &mut self.trace {
             trace.epoch(progress.epoch, metrics);
         }
-        self.pace.close_epoch();
+        self.throughput.close_epoch();
         self.window.clear();
         self.window_opened = Instant::now();
         let points = metrics
@@ -263,10 +265,10 @@ impl Observer for JobObserver {
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
         self.checkpoints
             .write(&snapshot)
-            .map_err(|e| halt(e, &self.control))
+            .map_err(|e| halt(e, &self.signal))
     }
 
     fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {
-        self.checkpoints.best().map_err(|e| halt(e, &self.control))
+        self.checkpoints.best().map_err(|e| halt(e, &self.signal))
     }
 }

@@ -9,17 +9,18 @@ use tokio::runtime::Handle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::checkpoint::Checkpoints;
-use super::control::Control;
 use super::evaluation;
 use super::observer::JobObserver;
 use super::training::{self, Ended, TrainingError};
-use super::{Layout, now_ms};
 use crate::artifacts::Artifacts;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task, Wish};
+use crate::clock::now_ms;
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task};
+use crate::layout::Layout;
 use crate::leave::leave;
 use crate::panics::panic_text;
 use crate::store::{Store, StoreError};
 use crate::traces;
+use crate::train::{Directive, StopSignal};
 
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
@@ -38,11 +39,11 @@ pub async fn run_one(
     policy: LeasePolicy,
     supervised: bool,
 ) -> Result<bool, WorkerError> {
-    let control = Control::default();
+    let signal = StopSignal::default();
     if supervised {
-        tokio::spawn(obey_parent(control.clone()));
+        tokio::spawn(obey_parent(signal.clone()));
     }
-    tokio::spawn(release_on_signal(control.clone()));
+    tokio::spawn(release_on_signal(signal.clone()));
     let store = Store::open(&layout.database()).await?;
     let artifacts = Artifacts::open(layout.artifacts())?;
     let Some((job, lease)) = store.claim(owner, policy, now_ms()).await? else {
@@ -50,16 +51,16 @@ pub async fn run_one(
     };
     tracing::info!(
         job = job.id,
-        kind = job.kind,
+        kind = job.plan.kind,
         attempt = job.attempt,
         "job claimed"
     );
-    control.obey(Wish::of(job.status, job.stop));
+    signal.raise(job.status.directive(job.stop));
     let heart = tokio::spawn(keep_lease(
         store.clone(),
         lease.clone(),
         policy,
-        control.clone(),
+        signal.clone(),
     ));
     let ended = run_in_thread(
         job.clone(),
@@ -67,19 +68,19 @@ pub async fn run_one(
         &store,
         artifacts,
         layout.clone(),
-        control.clone(),
+        signal.clone(),
     )
     .await;
     heart.abort();
-    close(&store, &job, &lease, ended, &control).await?;
+    close(&store, &job, &lease, ended, &signal).await?;
     Ok(true)
 }
 
-async fn obey_parent(control: Control) {
+async fn obey_parent(signal: StopSignal) {
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Ok(Some(line)) = lines.next_line().await {
         if line == "release" {
-            control.release();
+            signal.raise(Directive::Release);
         }
     }
     // The parent died: without it nobody would count this worker. The job goes on from its last
@@ -88,26 +89,26 @@ async fn obey_parent(control: Control) {
 }
 
 /// Ctrl-C reaches the whole process group; the parent, if any, decides, but to release is never wrong.
-async fn release_on_signal(control: Control) {
+async fn release_on_signal(signal: StopSignal) {
     super::supervisor::termination().await;
-    control.release();
+    signal.raise(Directive::Release);
 }
 
 /// Extends the lease, and learns from it what the client wants.
-async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, control: Control) {
+async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, signal: StopSignal) {
     let mut beat = interval(HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut held_until = Instant::now() + lease_time(policy);
     loop {
         beat.tick().await;
         match store.heartbeat(&lease, policy.lease_ms, now_ms()).await {
-            Ok(wish) => {
+            Ok(directive) => {
                 held_until = Instant::now() + lease_time(policy);
-                control.obey(wish);
+                signal.raise(directive);
             }
-            Err(StoreError::LeaseLost) => return control.lose(),
+            Err(StoreError::LeaseLost) => return signal.raise(Directive::Lost),
             Err(error) if Instant::now() < held_until => tracing::warn!(%error, "heartbeat failed"),
-            Err(_) => return control.lose(),
+            Err(_) => return signal.raise(Directive::Lost),
         }
     }
 }
@@ -122,7 +123,7 @@ async fn run_in_thread(
     store: &Store,
     artifacts: Artifacts,
     layout: Layout,
-    control: Control,
+    signal: StopSignal,
 ) -> Result<Ended, JobError> {
     let gone = || {
         JobError::new(
@@ -130,8 +131,12 @@ async fn run_in_thread(
             "the data set is gone".to_owned(),
         )
     };
-    let dataset = store.dataset(&job.dataset_id).await.map_err(|_| gone())?;
+    let dataset = store
+        .dataset(&job.plan.dataset_id)
+        .await
+        .map_err(|_| gone())?;
     let keep = job
+        .plan
         .training
         .get("keep_checkpoints")
         .and_then(serde_json::Value::as_u64);
@@ -144,10 +149,14 @@ async fn run_in_thread(
     };
     let job_id = job.id.clone();
     let run = tokio::task::spawn_blocking(move || {
-        let mut observer = JobObserver::new(checkpoints, control);
-        observer.trace =
-            traces::Job::start(&job.id, &job.kind, job.attempt, job.traceparent.as_deref());
-        catch_unwind(AssertUnwindSafe(|| match job.task {
+        let mut observer = JobObserver::new(checkpoints, signal);
+        observer.trace = traces::JobSpan::start(
+            &job.id,
+            &job.plan.kind,
+            job.attempt,
+            job.plan.traceparent.as_deref(),
+        );
+        catch_unwind(AssertUnwindSafe(|| match job.plan.task {
             Task::Train => training::run(&job, &dataset, &layout, &mut observer),
             Task::Evaluate => evaluation::run(&job, &dataset, &layout, &mut observer),
         }))
@@ -180,9 +189,9 @@ async fn close(
     job: &Job,
     lease: &Lease,
     ended: Result<Ended, JobError>,
-    control: &Control,
+    signal: &StopSignal,
 ) -> Result<(), WorkerError> {
-    if control.is_lost() {
+    if signal.directive() == Directive::Lost {
         tracing::warn!(
             job = lease.job_id,
             "the lease was lost; another worker may have the job"

@@ -10,7 +10,7 @@ use crate::families::Family;
 use crate::jobs::Job;
 use crate::nn::model::DataFacts;
 use crate::store::{Checkpoint, NewVersion};
-use crate::train::{Training, take_up};
+use crate::train::{Training, resume};
 
 #[derive(Debug, thiserror::Error)]
 pub enum PromotionError {
@@ -31,11 +31,11 @@ pub fn version_of(
     let (cursor, state) =
         read_checkpoint(artifacts, &checkpoint.sha256).map_err(|e| unreadable(&e))?;
     let training: Training =
-        serde_json::from_value(job.training.clone()).map_err(|e| unreadable(&e))?;
-    let family = Family::find(&job.kind).ok_or_else(|| unreadable(&job.kind))?;
-    let learner = (family.learner)(&job.model, &training, facts, Device::Cpu);
+        serde_json::from_value(job.plan.training.clone()).map_err(|e| unreadable(&e))?;
+    let family = Family::find(&job.plan.kind).ok_or_else(|| unreadable(&job.plan.kind))?;
+    let learner = (family.learner)(&job.plan.model, &training, facts, Device::Cpu);
     let mut learner = learner.map_err(|e| unreadable(&e))?;
-    take_up(learner.as_mut(), &cursor, &state).map_err(|e| unreadable(&e))?;
+    resume(learner.as_mut(), &cursor, &state).map_err(|e| unreadable(&e))?;
     // In the middle of an epoch some learners have not made a whole model of what they know.
     if cursor.step > 0 {
         learner.close_epoch(cursor.phase, cursor.epoch);

@@ -9,8 +9,9 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Layout, now_ms};
+use crate::clock::now_ms;
 use crate::jobs::{LeasePolicy, Status};
+use crate::layout::Layout;
 use crate::store::Store;
 
 /// How often the queue is looked at when nobody knocks: for jobs whose worker's lease ran out.
@@ -119,10 +120,10 @@ impl Supervisor {
         let (mut has_held, mut overdue) = (false, None);
         loop {
             sleep(LOOK_AFTER).await;
-            let late = match self.store.holding(owner, now_ms()).await {
-                Ok(Some(holding)) => {
+            let late = match self.store.lease_status(owner, now_ms()).await {
+                Ok(Some(lease)) => {
                     has_held = true;
-                    holding.lapsed || holding.status == Status::Canceling
+                    lease.lapsed || lease.status == Status::Canceling
                 }
                 // It has lost its job to another worker, or is about to end.
                 Ok(None) => has_held,

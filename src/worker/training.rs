@@ -3,26 +3,27 @@
 use std::io;
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tch::Device;
 
 use super::checkpoint::CheckpointError;
-use super::glimpse::Gallery;
 use super::observer::JobObserver;
-use super::{Layout, now_ms};
+use super::preview::Preview;
 use crate::artifacts::{Artifacts, weights};
+use crate::clock::now_ms;
 use crate::data::SplitFiles;
 use crate::data::split::Split;
 use crate::families::{Family, FamilyError};
 use crate::jobs::Job;
+use crate::layout::Layout;
 use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
+use crate::spec::source::PinnedSource;
 use crate::store::{self, NewVersion};
 use crate::train::adopt::adopt;
 use crate::train::trial::step_costs;
 use crate::train::{
-    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, take_up,
+    Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, resume,
 };
 
 #[derive(Debug, thiserror::Error)]
@@ -117,16 +118,17 @@ pub fn run(
     layout: &Layout,
     observer: &mut JobObserver,
 ) -> Result<Ended, TrainingError> {
-    let training: Training = serde_json::from_value(job.training.clone())?;
+    let training: Training = serde_json::from_value(job.plan.training.clone())?;
     // Before any tensor: sums split over other threads have other last bits.
     tch::set_num_threads(i32::try_from(training.threads).unwrap_or(1));
     let device = resolve_device(&training.device);
-    observer.report(&store::Report {
+    observer.report(&store::JobReport {
         phase: Some("loading".to_owned()),
         device: Some(device_name(device)),
-        ..store::Report::default()
+        ..store::JobReport::default()
     });
-    let family = Family::find(&job.kind).ok_or_else(|| TrainingError::Family(job.kind.clone()))?;
+    let family =
+        Family::find(&job.plan.kind).ok_or_else(|| TrainingError::Family(job.plan.kind.clone()))?;
     let facts = dataset.facts();
     let folder = layout.dataset(&dataset.id);
     let train = open_split(&folder, "train", dataset.splits.train)?;
@@ -135,33 +137,30 @@ pub fn run(
         .test
         .map(|split| open_split(&folder, "test", split))
         .transpose()?;
-    let build = || (family.learner)(&job.model, &training, &facts, device);
+    let build = || (family.learner)(&job.plan.model, &training, &facts, device);
     let mut learner = build()?;
     let cursor = go_on(learner.as_mut(), observer)?;
-    let source = match &job.init_from {
-        Some(value) if cursor == Cursor::default() => {
-            let source: Source = serde_json::from_value(value.clone())?;
-            let tensors = source.tensors(&observer.checkpoints.artifacts);
-            Some((tensors.map_err(TrainingError::Source)?, source.freeze))
-        }
+    let source = match &job.plan.init_from {
+        Some(value) if cursor == Cursor::default() => Some(source(value, observer)?),
         _ => None,
     };
     let start_from = source
         .as_ref()
         .map(|(tensors, freeze)| Start { tensors, freeze });
-    let mut tried = build()?;
-    // A start that is refused is refused again, and said, by the run itself.
-    let _ = match start_from {
-        Some(start) => adopt(tried.as_mut(), start).map(drop),
-        None => tried.hold(&cursor.adopted),
+    // On a learner of its own, so that nothing of the trial is left in the run.
+    let step_costs = if learner.phases().len() > 1 {
+        let mut tried = build()?;
+        // A start that is refused is refused again, and said, by the run itself.
+        let _ = match start_from {
+            Some(start) => adopt(tried.as_mut(), start).map(drop),
+            None => tried.hold(&cursor.adopted),
+        };
+        step_costs(tried.as_mut(), &train, &training, device)?
+    } else {
+        Vec::new()
     };
-    let step_costs = try_phases(tried, &train, &training, device)?;
-    observer.gallery = Gallery::open(
-        &facts,
-        training.seed,
-        device,
-        test.as_ref().unwrap_or(&train),
-    )?;
+    let shown = test.as_ref().unwrap_or(&train);
+    observer.preview = Preview::open(&facts, training.seed, device, shown)?;
     let run = Run {
         learner: learner.as_mut(),
         train: &train,
@@ -172,7 +171,20 @@ pub fn run(
         step_costs: &step_costs,
         start_from,
     };
-    match fit(run, observer)? {
+    let outcome = fit(run, observer)?;
+    let artifacts = &observer.checkpoints.artifacts;
+    ended(job, &facts, learner.as_ref(), outcome, artifacts)
+}
+
+/// Publishes the weights of a run that came to its end.
+fn ended(
+    job: &Job,
+    facts: &DataFacts,
+    learner: &dyn Learner,
+    outcome: Outcome,
+    artifacts: &Artifacts,
+) -> Result<Ended, TrainingError> {
+    match outcome {
         Outcome::Canceled => Ok(Ended::Canceled),
         Outcome::Released => Ok(Ended::Released),
         Outcome::Finished {
@@ -180,59 +192,34 @@ pub fn run(
             stopped,
             adopted,
         } => {
-            let published = publish(
-                job,
-                &facts,
-                learner.as_ref(),
-                metrics,
-                &observer.checkpoints.artifacts,
-            )?;
-            let mut notes = notes(job, &adopted, learner.as_ref());
+            let version = publish(job, facts, learner, metrics, artifacts)?;
+            let mut notes = notes(job, &adopted, learner);
             if stopped {
                 notes.insert("stopped".to_owned(), true.into());
             }
-            Ok(Ended::Trained(Box::new(published), notes))
+            Ok(Ended::Trained(Box::new(version), notes))
         }
     }
 }
 
-/// What the phases cost, where there are several; on a learner of its own, so that nothing of the trial
-/// is left in the run.
-fn try_phases(
-    mut learner: Box<dyn Learner>,
-    train: &Split,
-    training: &Training,
-    device: Device,
-) -> io::Result<Vec<f64>> {
-    if learner.phases().len() < 2 {
-        return Ok(Vec::new());
-    }
-    step_costs(learner.as_mut(), train, training, device)
-}
-
-/// Weights to start from, as a job's row names them.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Source {
-    /// As the client wrote it, the version settled.
-    pub from: Value,
-    pub sha256: String,
-    #[serde(default)]
-    pub freeze: Freeze,
-}
-
-impl Source {
-    /// Read only where the job starts: later it does not matter if they were deleted meanwhile.
-    fn tensors(&self, artifacts: &Artifacts) -> Result<Tensors, String> {
-        let bytes = artifacts.get(&self.sha256).map_err(|e| e.to_string())?;
+/// The weights to start from, and what stays of them. They are read only where the job starts: later it does
+/// not matter if they were deleted meanwhile.
+fn source(value: &Value, observer: &JobObserver) -> Result<(Tensors, Freeze), TrainingError> {
+    let source: PinnedSource = serde_json::from_value(value.clone())?;
+    let read = || -> Result<Tensors, String> {
+        let artifacts = &observer.checkpoints.artifacts;
+        let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
         let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
         Ok(tensors)
-    }
+    };
+    let tensors = read().map_err(TrainingError::Source)?;
+    Ok((tensors, source.from.freeze()))
 }
 
 /// Which of the model's tensors the run started with were another's, and which of these are so still.
 fn notes(job: &Job, adopted: &Adopted, learner: &dyn Learner) -> Map<String, Value> {
     let mut notes = Map::new();
-    if job.init_from.is_some() {
+    if job.plan.init_from.is_some() {
         let Adopted { copied, frozen } = adopted;
         let own = learner.model().tensors();
         let fresh: Vec<&String> = own.keys().filter(|name| !copied.contains(name)).collect();
@@ -255,7 +242,7 @@ fn go_on(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, Tr
         truncate_metrics(observer, 0)?;
         return Ok(Cursor::default());
     };
-    take_up(learner, &cursor, &state)?;
+    resume(learner, &cursor, &state)?;
     truncate_metrics(observer, cursor.total_step)?;
     tracing::info!(
         epoch = cursor.epoch,
@@ -290,16 +277,16 @@ pub(super) fn publish(
     let model = learner.model();
     let tensors = model.tensors();
     // Nothing here of job or time: the same training gives the same file.
-    let note = json!({"kind": job.kind, "spec": job.model, "data": facts});
+    let note = json!({"kind": job.plan.kind, "spec": job.plan.model, "data": facts});
     let stored = artifacts.put(&weights::encode(&tensors, &note)?)?;
     let metrics: serde_json::Map<String, Value> =
         metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
     let manifest = json!({
         "format": "latentd-manifest-1",
-        "kind": job.kind,
-        "spec": job.model,
+        "kind": job.plan.kind,
+        "spec": job.plan.model,
         "data": facts,
-        "training": job.training,
+        "training": job.plan.training,
         "weights": {"sha256": stored.sha256, "bytes": stored.bytes, "tensors": shapes(&tensors)},
         "metrics": metrics,
         "job": job.id,
@@ -307,7 +294,7 @@ pub(super) fn publish(
     });
     artifacts.put_manifest(&stored.sha256, &manifest)?;
     Ok(NewVersion {
-        spec: job.model.clone(),
+        spec: job.plan.model.clone(),
         input_shape: facts.shape().to_vec(),
         code_shape: model.code_shape(),
         parameters: tensors

@@ -8,7 +8,7 @@ use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Dataset, import, upload};
+use super::{DatasetResponse, import, upload};
 use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -67,7 +67,7 @@ pub struct DatasetUpload {
 #[utoipa::path(post, path = "/v1/datasets", operation_id = "create_dataset", tag = "datasets", summary = "Add a data set",
     request_body(content((DatasetUpload = "multipart/form-data"), (BuiltinDataset = "application/json"))),
     responses(
-        (status = 201, description = "Added", body = Dataset, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Added", body = DatasetResponse, headers(("location" = String, description = "Its path"))),
         (status = 400, description = "The form or JSON cannot be read"),
         (status = 409, description = "The name is taken"),
         (status = 413, description = "Larger than this server takes"),
@@ -100,7 +100,7 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<imp
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, location)],
-        Json(Dataset::from(dataset)),
+        Json(DatasetResponse::from(dataset)),
     ))
 }
 

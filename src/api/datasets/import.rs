@@ -11,10 +11,10 @@ use super::upload::{Incoming, Received};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::hex;
+use crate::clock::now_ms;
 use crate::data::{ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, digits, import};
 use crate::jobs::dataset_id;
 use crate::store::{Dataset, Split, Splits};
-use crate::worker::now_ms;
 
 /// What the splits of a data set turned out to be.
 struct Converted {

@@ -4,18 +4,18 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::Dataset;
+use super::DatasetResponse;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
 /// One data set, by id or name.
 #[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset", tag = "datasets", summary = "Get a data set",
     params(("dataset" = String, Path, description = "Id or name")),
-    responses((status = 200, description = "The data set", body = Dataset)))]
+    responses((status = 200, description = "The data set", body = DatasetResponse)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(dataset): Path<String>,
-) -> Result<Json<Dataset>> {
+) -> Result<Json<DatasetResponse>> {
     Ok(Json(app.store.dataset(&dataset).await?.into()))
 }
 

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::Dataset;
+use super::DatasetResponse;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
@@ -12,18 +12,16 @@ use crate::api::state::AppState;
 /// Lists data sets, newest first.
 #[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets", tag = "datasets", summary = "List data sets",
     params(PageQuery),
-    responses((status = 200, description = "A page", body = List<Dataset>)))]
+    responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
 pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<Dataset>>> {
+) -> Result<Json<List<DatasetResponse>>> {
     let limit = page_limit(query.limit, 200)?;
     let page = app
         .store
         .list_datasets(limit, query.after.as_deref())
         .await?;
-    let data = page.items.into_iter().map(Dataset::from).collect();
-    Ok(Json(List::of(data, page.has_more, |d: &Dataset| {
-        d.id.clone()
-    })))
+    let data = page.items.into_iter().map(DatasetResponse::from).collect();
+    Ok(Json(List::of(data, page.has_more, |d| d.id.clone())))
 }

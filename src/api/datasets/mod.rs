@@ -22,7 +22,8 @@ use crate::store;
 
 /// A data set.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Dataset {
+#[schema(as = Dataset)]
+pub struct DatasetResponse {
     pub id: String,
     pub name: String,
     /// `dense`: every row has every value.
@@ -55,7 +56,7 @@ pub struct DatasetSplit {
     pub targets: i64,
 }
 
-impl From<store::Dataset> for Dataset {
+impl From<store::Dataset> for DatasetResponse {
     fn from(d: store::Dataset) -> Self {
         let split = |s: store::Split| DatasetSplit {
             rows: s.rows,

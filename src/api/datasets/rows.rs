@@ -38,7 +38,8 @@ impl Default for RowsQuery {
 
 /// Rows of a data set, in model units.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Rows {
+#[schema(as = Rows)]
+pub struct RowsResponse {
     dataset: String,
     split: String,
     offset: u64,
@@ -55,7 +56,7 @@ pub struct Rows {
 #[utoipa::path(get, path = "/v1/datasets/{dataset}/rows", operation_id = "get_dataset_rows", tag = "datasets", summary = "Read rows",
     params(("dataset" = String, Path, description = "Id or name"), RowsQuery),
     responses(
-        (status = 200, description = "The rows", content((Rows = "application/json"), (crate::api::models::Binary = "application/x-npy"))),
+        (status = 200, description = "The rows", content((RowsResponse = "application/json"), (crate::api::models::Binary = "application/x-npy"))),
         (status = 406, description = "Neither JSON nor npy is accepted"),
     ))]
 pub async fn rows(
@@ -93,7 +94,7 @@ pub async fn rows(
         .chunks(width.max(1))
         .map(<[f32]>::to_vec)
         .collect();
-    let body = Rows {
+    let body = RowsResponse {
         dataset: dataset.name,
         split: query.split,
         offset: query.offset,

@@ -13,9 +13,9 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::api::telemetry::request_parent;
 use crate::artifacts::files::hex;
-use crate::jobs::{self, NewJob};
+use crate::clock::now_ms;
+use crate::jobs::{self, JobPlan};
 use crate::store::{Dataset, Idempotency, StoreError};
-use crate::worker::now_ms;
 
 /// A request for a job as it came in, with the key under which it may come again.
 pub struct Wanted<T> {
@@ -73,13 +73,13 @@ impl<T> Wanted<T> {
     }
 
     /// Queues the job, or finds the one that the same request made before: 202 either way.
-    pub async fn admit(&self, app: &AppState, mut new: NewJob) -> Result<Response> {
-        new.traceparent.clone_from(&self.traceparent);
+    pub async fn admit(&self, app: &AppState, mut plan: JobPlan) -> Result<Response> {
+        plan.traceparent.clone_from(&self.traceparent);
         let limit = app.limits.queued_jobs;
         let admitted = match app
             .store
             .insert_job(
-                &new,
+                &plan,
                 self.id.as_deref(),
                 self.idempotency.as_ref(),
                 limit,
@@ -116,10 +116,13 @@ pub async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
 
 /// The data set that an old job was made for.
 pub async fn dataset_of(app: &AppState, job: &jobs::Job) -> Result<Dataset> {
-    match app.store.dataset(&job.dataset_id).await {
+    match app.store.dataset(&job.plan.dataset_id).await {
         Ok(dataset) => Ok(dataset),
         Err(StoreError::NotFound(_)) => {
-            let detail = format!("the data set '{}' of this job is gone", job.dataset_name);
+            let detail = format!(
+                "the data set '{}' of this job is gone",
+                job.plan.dataset_name
+            );
             Err(Problem::new(Code::Conflict, detail))
         }
         Err(error) => Err(error.into()),

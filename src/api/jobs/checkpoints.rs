@@ -15,7 +15,8 @@ use crate::store;
 
 /// A state of a run that training can go on from.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Checkpoint {
+#[schema(as = Checkpoint)]
+pub struct CheckpointResponse {
     pub number: i64,
     pub epoch: i64,
     pub step: i64,
@@ -29,7 +30,7 @@ pub struct Checkpoint {
     pub created_at: String,
 }
 
-impl From<store::Checkpoint> for Checkpoint {
+impl From<store::Checkpoint> for CheckpointResponse {
     fn from(c: store::Checkpoint) -> Self {
         Self {
             number: c.number,
@@ -47,32 +48,30 @@ impl From<store::Checkpoint> for Checkpoint {
 /// Lists the checkpoints that are kept, newest first.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints", tag = "jobs", summary = "List a job's checkpoints",
     params(("job" = String, Path, description = "Id")),
-    responses((status = 200, description = "All of them", body = List<Checkpoint>)))]
+    responses((status = 200, description = "All of them", body = List<CheckpointResponse>)))]
 pub async fn list(
     State(app): State<AppState>,
     Path(job): Path<String>,
-) -> Result<Json<List<Checkpoint>>> {
+) -> Result<Json<List<CheckpointResponse>>> {
     let job = app.store.job(&job).await?;
     let data = app
         .store
         .checkpoints(&job.id)
         .await?
         .into_iter()
-        .map(Checkpoint::from)
+        .map(CheckpointResponse::from)
         .collect();
-    Ok(Json(List::of(data, false, |c: &Checkpoint| {
-        c.number.to_string()
-    })))
+    Ok(Json(List::of(data, false, |c| c.number.to_string())))
 }
 
 /// One checkpoint.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "get_checkpoint", tag = "jobs", summary = "Get a checkpoint",
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
-    responses((status = 200, description = "The checkpoint", body = Checkpoint)))]
+    responses((status = 200, description = "The checkpoint", body = CheckpointResponse)))]
 pub async fn get(
     State(app): State<AppState>,
     Path((job, number)): Path<(String, String)>,
-) -> Result<Json<Checkpoint>> {
+) -> Result<Json<CheckpointResponse>> {
     Ok(Json(find(&app, &job, &number).await?.into()))
 }
 

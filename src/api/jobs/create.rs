@@ -4,25 +4,24 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use serde_json::Value;
 
-use super::Job;
+use super::JobResponse;
 use super::admit::{self, find_dataset};
 use crate::api::models::find_version;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::jobs::{NewJob, Progress, Task};
+use crate::jobs::JobPlan;
 use crate::machine;
-use crate::spec::source::ModelSource;
-use crate::spec::training::place_of;
-use crate::spec::{InitFrom, JobRequest, JobSpec};
-use crate::store::{Dataset, ModelVersion, StoreError};
-use crate::worker::training::Source;
+use crate::spec::source::{InitFromModel, PinnedSource};
+use crate::spec::{InitFrom, JobRequest};
+use crate::store::{ModelVersion, StoreError};
+use crate::train::Training;
 
 /// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
 #[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs", summary = "Train a model",
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = JobRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
@@ -32,31 +31,53 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
 }
 
 /// The job that a request becomes once every rule is checked.
-pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<NewJob> {
+pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
     let dataset = find_dataset(app, &request.dataset).await?;
     let spec = request
-        .validate(&dataset.facts(), &app.here)
+        .validate(&dataset.facts(), &app.machine)
         .map_err(Problem::fields)?;
-    let place = place_of(&spec.training.device, &app.here);
+    let device_slot = app.machine.device_slot(&spec.training.device);
     let rows = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
     let footprint = spec
         .footprint(&dataset.facts(), rows)
         .map_err(Problem::fields)?;
-    let lacking = footprint.check(machine::room(&app.layout.root), place == "cpu");
+    let lacking = footprint.check(machine::capacity(&app.layout.root), device_slot == "cpu");
     if !lacking.is_empty() {
         return Err(Problem::fields(lacking));
     }
-    let mut new = new_job(spec, &dataset)?;
-    new.priority = request.priority;
-    new.place = place;
-    new.init_from = match &request.init_from {
+    require_rows_to_learn_from(&spec.training, rows)?;
+    let init_from = match &request.init_from {
         Some(from) => Some(source(app, from).await?),
         None => None,
     };
-    Ok(new)
+    Ok(JobPlan {
+        name: spec.name,
+        kind: spec.family.kind.to_owned(),
+        priority: request.priority,
+        device_slot,
+        dataset_id: dataset.id,
+        dataset_name: dataset.name,
+        model: spec.model,
+        training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
+        init_from,
+        metadata: spec.metadata.into(),
+        ..JobPlan::default()
+    })
 }
 
-/// The weights to start from, pinned by their digest: the ref may mean another version later.
+/// One row to validate on, and one to learn from.
+fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
+    let rows = training.max_rows.unwrap_or(all).min(all);
+    if training.validation_fraction > 0.0 && rows < 2 {
+        return Err(Problem::field(
+            "/training/validation_fraction",
+            "needs at least two training rows",
+        ));
+    }
+    Ok(())
+}
+
+/// The weights to start from, pinned by their digest.
 async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
     let missing = |error: StoreError| match error {
         StoreError::NotFound(text) => Problem::field("/init_from", format!("there is no {text}")),
@@ -72,7 +93,7 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         InitFrom::Model(source) => {
             let version = find_version(app, &source.model).await;
             let version = version.map_err(|problem| problem.at("/init_from/model"))?;
-            let settled = ModelSource {
+            let settled = InitFromModel {
                 model: named(&version),
                 freeze: source.freeze.clone(),
             };
@@ -83,41 +104,9 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
             (from.clone(), found.map_err(missing)?.sha256)
         }
     };
-    let source = Source {
-        freeze: settled.freeze(),
-        from: serde_json::to_value(settled).map_err(|e| Problem::internal(&e))?,
+    let source = PinnedSource {
+        from: settled,
         sha256,
     };
     serde_json::to_value(source).map_err(|e| Problem::internal(&e))
-}
-
-fn new_job(spec: JobSpec, dataset: &Dataset) -> Result<NewJob> {
-    let all = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
-    let rows = spec.training.max_rows.unwrap_or(all).min(all);
-    if spec.training.validation_fraction > 0.0 && rows < 2 {
-        return Err(Problem::field(
-            "/training/validation_fraction",
-            "needs at least two training rows",
-        ));
-    }
-    Ok(NewJob {
-        name: spec.name,
-        task: Task::Train,
-        kind: spec.family.kind.to_owned(),
-        retry_of: None,
-        traceparent: None,
-        priority: 0,
-        place: String::new(),
-        dataset_id: dataset.id.clone(),
-        dataset_name: dataset.name.clone(),
-        model: spec.model,
-        progress: Progress {
-            epochs: i64::from(spec.training.epochs),
-            ..Progress::default()
-        },
-        training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
-        init_from: None,
-        evaluation: None,
-        metadata: spec.metadata.into(),
-    })
 }

@@ -18,9 +18,9 @@ use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::{List, page_limit, rfc3339};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::store;
 use crate::store::EventKind;
-use crate::worker::now_ms;
 
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -39,7 +39,8 @@ pub struct EventsQuery {
 
 /// Something that happened to a job.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Event {
+#[schema(as = Event)]
+pub struct EventResponse {
     pub id: i64,
     /// `status`, `phase`, `progress`, `metrics`, `checkpoint`, `sample`, `log`, or `end`, the last one.
     /// `gap` stands for events that are no longer kept.
@@ -50,7 +51,7 @@ pub struct Event {
     pub at: String,
 }
 
-impl From<store::Event> for Event {
+impl From<store::Event> for EventResponse {
     fn from(event: store::Event) -> Self {
         Self {
             id: event.id,
@@ -61,7 +62,7 @@ impl From<store::Event> for Event {
     }
 }
 
-impl Event {
+impl EventResponse {
     /// In the place of the events after `after` and up to `last` that were dropped; going on from its id
     /// loses nothing more.
     fn gap(after: i64, last: i64) -> Self {
@@ -78,7 +79,7 @@ impl Event {
 #[utoipa::path(get, path = "/v1/jobs/{job}/events", operation_id = "get_job_events", tag = "jobs", summary = "Read or follow a job's events",
     params(("job" = String, Path, description = "Id"), EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Events after this id")),
     responses(
-        (status = 200, description = "Events", content((List<Event> = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "Events", content((List<EventResponse> = "application/json"), (String = "text/event-stream"))),
         (status = 406, description = "Neither JSON nor an event stream is accepted"),
         (status = 422, description = "A parameter is invalid"),
     ))]
@@ -101,15 +102,15 @@ pub async fn events(
     }
     let limit = page_limit(query.limit, 1000)?;
     let page = app.store.events(&job, after, limit + 1).await?;
-    let gap = page.gap.map(|last| Event::gap(after, last));
+    let gap = page.gap.map(|last| EventResponse::gap(after, last));
     let mut found = page.events;
     let has_more = found.len() > limit as usize;
     found.truncate(limit as usize);
     let data = gap
         .into_iter()
-        .chain(found.into_iter().map(Event::from))
+        .chain(found.into_iter().map(EventResponse::from))
         .collect();
-    Ok(Json(List::of(data, has_more, |e: &Event| e.id.to_string())).into_response())
+    Ok(Json(List::of(data, has_more, |e| e.id.to_string())).into_response())
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>> {
@@ -151,7 +152,7 @@ fn follow(
 
 impl Reader {
     /// The next events, once there are any; `None` after the last.
-    async fn next_batch(&mut self) -> Option<Vec<Event>> {
+    async fn next_batch(&mut self) -> Option<Vec<EventResponse>> {
         while !self.ended && !*self.app.draining.borrow() {
             let page = self
                 .app
@@ -159,12 +160,12 @@ impl Reader {
                 .events(&self.job, self.after, BATCH)
                 .await
                 .ok()?;
-            let gap = page.gap.map(|last| Event::gap(self.after, last));
+            let gap = page.gap.map(|last| EventResponse::gap(self.after, last));
             let last = page.events.last().map(|event| event.id).or(page.gap);
             if let Some(last) = last {
                 self.after = last;
                 self.ended = page.events.iter().any(|event| event.kind == EventKind::End);
-                let events = page.events.into_iter().map(Event::from);
+                let events = page.events.into_iter().map(EventResponse::from);
                 return Some(gap.into_iter().chain(events).collect());
             }
             if self.is_past_the_end().await {
@@ -193,7 +194,7 @@ impl Reader {
     }
 }
 
-fn as_sse(event: Event) -> sse::Event {
+fn as_sse(event: EventResponse) -> sse::Event {
     let data = serde_json::to_string(&event).unwrap_or_default();
     sse::Event::default()
         .id(event.id.to_string())

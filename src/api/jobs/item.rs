@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep};
 
-use super::{Job, present};
+use super::{JobResponse, present};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
@@ -21,7 +21,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
         ("job" = String, Path, description = "Id"),
         ("Prefer" = Option<String>, Header, description = "`wait=N`: up to N seconds, 300 at most (RFC 7240)"),
     ),
-    responses((status = 200, description = "The job", body = Job)))]
+    responses((status = 200, description = "The job", body = JobResponse)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(job): Path<String>,

@@ -5,7 +5,7 @@ use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::{Job, present};
+use super::{JobResponse, present};
 use crate::api::extract::Query;
 use crate::api::list::{List, page_limit};
 use crate::api::problem::Result;
@@ -32,13 +32,13 @@ pub struct JobsQuery {
 #[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", summary = "List jobs",
     params(JobsQuery),
     responses(
-        (status = 200, description = "A page", body = List<Job>),
+        (status = 200, description = "A page", body = List<JobResponse>),
         (status = 404, description = "`after` names no job"),
     ))]
 pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<JobsQuery>,
-) -> Result<Json<List<Job>>> {
+) -> Result<Json<List<JobResponse>>> {
     let limit = page_limit(query.limit, 200)?;
     let filter = JobFilter {
         status: query.status,
@@ -53,7 +53,5 @@ pub async fn list(
     for job in page.items {
         jobs.push(present(&app, job).await?);
     }
-    Ok(Json(List::of(jobs, page.has_more, |job: &Job| {
-        job.id.clone()
-    })))
+    Ok(Json(List::of(jobs, page.has_more, |job| job.id.clone())))
 }

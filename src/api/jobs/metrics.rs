@@ -28,11 +28,12 @@ pub struct MetricsQuery {
 /// The course of each metric.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Metrics {
-    series: BTreeMap<String, Vec<MetricPoint>>,
+    series: BTreeMap<String, Vec<MetricPointResponse>>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct MetricPoint {
+#[schema(as = MetricPoint)]
+pub struct MetricPointResponse {
     step: i64,
     epoch: i64,
     /// Null where the value was not finite.
@@ -75,7 +76,7 @@ pub async fn metrics(
         .map(|(key, points)| {
             let points = points
                 .into_iter()
-                .map(|p| MetricPoint {
+                .map(|p| MetricPointResponse {
                     step: p.step,
                     epoch: p.epoch,
                     value: p.value,

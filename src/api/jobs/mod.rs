@@ -20,7 +20,7 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::Result;
 use super::state::AppState;
-use crate::jobs::{self, JobError, Progress, Status, Task};
+use crate::jobs::{self, JobError, JobProgress, Status, Task};
 use crate::spec::InitFrom;
 use crate::spec::evaluation::Evaluation;
 use crate::spec::model::ModelSpec;
@@ -28,7 +28,8 @@ use crate::train::Training;
 
 /// A job: what was asked for, how far it is, what came of it.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Job {
+#[schema(as = Job)]
+pub struct JobResponse {
     pub id: String,
     /// The registry name its result is published under.
     pub name: String,
@@ -55,7 +56,7 @@ pub struct Job {
     pub evaluation: Option<Value>,
     #[schema(value_type = Object)]
     pub metadata: Value,
-    pub progress: Progress,
+    pub progress: JobProgress,
     pub eta_seconds: Option<f64>,
     /// The latest value of each metric.
     #[schema(value_type = std::collections::HashMap<String, f64>)]
@@ -87,12 +88,13 @@ pub struct JobResult {
     /// An evaluation's figures.
     pub metrics: Option<std::collections::HashMap<String, f64>>,
     /// With `init_from`: which tensors were copied, which of these were frozen, and which started fresh.
-    pub init_from: Option<Adopted>,
+    pub init_from: Option<AdoptedResponse>,
 }
 
 /// Names of the tensors of a model that started from another one.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Adopted {
+#[schema(as = Adopted)]
+pub struct AdoptedResponse {
     pub copied: Vec<String>,
     pub fresh: Vec<String>,
     /// Those of the copied that stayed as they were.
@@ -106,25 +108,26 @@ pub struct JobTransition {
     pub at: String,
 }
 
-impl Job {
+impl JobResponse {
     fn of(job: jobs::Job, queue_position: Option<i64>) -> Self {
+        let plan = job.plan;
         Self {
             id: job.id,
-            name: job.name,
-            task: job.task,
+            name: plan.name,
+            task: plan.task,
             status: job.status,
             phase: job.phase,
             attempt: job.attempt,
-            priority: job.priority,
-            retry_of: job.retry_of,
-            dataset: job.dataset_name,
-            model: ModelSpec(job.model),
-            training: job.training,
-            init_from: job
+            priority: plan.priority,
+            retry_of: plan.retry_of,
+            dataset: plan.dataset_name,
+            model: ModelSpec(plan.model),
+            training: plan.training,
+            init_from: plan
                 .init_from
                 .and_then(|mut source| source.get_mut("from").map(Value::take)),
-            evaluation: job.evaluation,
-            metadata: job.metadata,
+            evaluation: plan.evaluation,
+            metadata: plan.metadata,
             progress: job.progress,
             eta_seconds: job.eta_seconds.filter(|_| !job.status.is_terminal()),
             metrics: Value::Object(job.metrics),
@@ -148,11 +151,11 @@ impl Job {
 }
 
 /// The job as clients see it, its place in the queue looked up.
-async fn present(app: &AppState, job: jobs::Job) -> Result<Job> {
+async fn present(app: &AppState, job: jobs::Job) -> Result<JobResponse> {
     let position = if job.status == Status::Queued {
         app.store.queue_position(&job.id).await?
     } else {
         None
     };
-    Ok(Job::of(job, position))
+    Ok(JobResponse::of(job, position))
 }

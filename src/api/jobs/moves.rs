@@ -3,21 +3,24 @@
 use axum::Json;
 use axum::extract::{Path, State};
 
-use super::{Job, present};
+use super::{JobResponse, present};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
-use crate::worker::now_ms;
+use crate::clock::now_ms;
 
 /// Cancels a job: what it has trained is thrown away. A running one stops within a step or two; one whose
 /// worker hangs is killed after a grace. A canceled job may be asked for again while it is `canceling`.
 #[utoipa::path(post, path = "/v1/jobs/{job}/cancel", operation_id = "cancel_job", tag = "jobs", summary = "Cancel a job, discarding what it has trained",
     params(("job" = String, Path, description = "Id")),
     responses(
-        (status = 200, description = "The job, `canceling` or `canceled`", body = Job),
+        (status = 200, description = "The job, `canceling` or `canceled`", body = JobResponse),
         (status = 404, description = "There is none"),
         (status = 409, description = "It has ended"),
     ))]
-pub async fn cancel(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+pub async fn cancel(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<JobResponse>> {
     let job = app.store.cancel(&job, now_ms()).await?;
     Ok(Json(present(&app, job).await?))
 }
@@ -27,11 +30,14 @@ pub async fn cancel(State(app): State<AppState>, Path(job): Path<String>) -> Res
 #[utoipa::path(post, path = "/v1/jobs/{job}/pause", operation_id = "pause_job", tag = "jobs", summary = "Pause a job",
     params(("job" = String, Path, description = "Id")),
     responses(
-        (status = 200, description = "The job, `pausing` or `paused`", body = Job),
+        (status = 200, description = "The job, `pausing` or `paused`", body = JobResponse),
         (status = 404, description = "There is none"),
         (status = 409, description = "It is paused, is being canceled, or has ended"),
     ))]
-pub async fn pause(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+pub async fn pause(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<JobResponse>> {
     let job = app.store.pause(&job, now_ms()).await?;
     Ok(Json(present(&app, job).await?))
 }
@@ -41,11 +47,14 @@ pub async fn pause(State(app): State<AppState>, Path(job): Path<String>) -> Resu
 #[utoipa::path(post, path = "/v1/jobs/{job}/resume", operation_id = "resume_job", tag = "jobs", summary = "Resume a paused job",
     params(("job" = String, Path, description = "Id")),
     responses(
-        (status = 200, description = "The job, `queued`, or `running` if the pause had not come about", body = Job),
+        (status = 200, description = "The job, `queued`, or `running` if the pause had not come about", body = JobResponse),
         (status = 404, description = "There is none"),
         (status = 409, description = "It is not paused"),
     ))]
-pub async fn resume(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+pub async fn resume(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<JobResponse>> {
     let job = app.store.resume(&job, now_ms()).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))
@@ -56,11 +65,14 @@ pub async fn resume(State(app): State<AppState>, Path(job): Path<String>) -> Res
 #[utoipa::path(post, path = "/v1/jobs/{job}/stop", operation_id = "stop_job", tag = "jobs", summary = "Finish a job now, keeping what it has trained",
     params(("job" = String, Path, description = "Id")),
     responses(
-        (status = 200, description = "The job, which ends soon", body = Job),
+        (status = 200, description = "The job, which ends soon", body = JobResponse),
         (status = 404, description = "There is none"),
         (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation"),
     ))]
-pub async fn stop(State(app): State<AppState>, Path(job): Path<String>) -> Result<Json<Job>> {
+pub async fn stop(
+    State(app): State<AppState>,
+    Path(job): Path<String>,
+) -> Result<Json<JobResponse>> {
     let job = app.store.stop(&job, now_ms()).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))

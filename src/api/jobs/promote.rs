@@ -7,20 +7,23 @@ use axum::response::{IntoResponse, Response};
 
 use super::admit::dataset_of;
 use super::checkpoints::find;
-use crate::api::models::ModelVersion;
+use crate::api::models::ModelVersionResponse;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::artifacts::Artifacts;
+use crate::clock::now_ms;
 use crate::jobs::{ModelRef, Selector};
-use crate::worker::{now_ms, promotion};
+use crate::worker::promotion;
 
 /// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
 /// that still trains, or the last good one of a run that failed.
 #[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints/{number}/promote", operation_id = "promote_checkpoint", tag = "jobs", summary = "Publish a checkpoint as a model version",
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
     responses(
-        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersion, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
         (status = 404, description = "There is no such checkpoint"),
         (status = 409, description = "Its data set or its file is gone"),
+        (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn promote(
     State(app): State<AppState>,
@@ -29,11 +32,12 @@ pub async fn promote(
     let checkpoint = find(&app, &job, &number).await?;
     let job = app.store.job(&job).await?;
     let dataset = dataset_of(&app, &job).await?;
-    let (artifacts, about) = (app.artifacts.clone(), job.clone());
-    let build = move || promotion::version_of(&about, &dataset.facts(), &checkpoint, &artifacts);
-    let built = tokio::task::spawn_blocking(build)
-        .await
-        .map_err(|e| Problem::internal(&e))?;
+    let about = job.clone();
+    let build = move |artifacts: &Artifacts| {
+        let facts = dataset.facts();
+        promotion::version_of(&about, &facts, &checkpoint, artifacts)
+    };
+    let built = app.engine.background().run(build).await?;
     let new = match built {
         Ok(new) => new,
         Err(promotion::PromotionError::Unreadable(reason)) => {
@@ -50,6 +54,6 @@ pub async fn promote(
     let version = app.store.model_version(&reference).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
     let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
-    let body = Json(ModelVersion::of(version, &app.engine));
+    let body = Json(ModelVersionResponse::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

@@ -3,7 +3,7 @@
 use axum::extract::{Path, Request, State};
 use axum::response::Response;
 
-use super::{Job, admit, create};
+use super::{JobResponse, admit, create};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::check_job_id;
@@ -15,7 +15,7 @@ use crate::spec::JobRequest;
     params(("job" = String, Path, description = "The id it is to have: 1 to 100 letters, digits, `.`, `_`, `-`, not beginning with `job_`")),
     request_body = JobRequest,
     responses(
-        (status = 202, description = "Queued, or as it stands", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued, or as it stands", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 409, description = "The id is another job's"),
         (status = 422, description = "The id or a field is invalid"),
     ))]

@@ -4,18 +4,18 @@ use axum::extract::{Path, State};
 use axum::http::HeaderMap;
 use axum::response::Response;
 
-use super::Job;
+use super::JobResponse;
 use super::admit::{Wanted, dataset_of};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
-use crate::jobs::{self, NewJob, Progress};
+use crate::jobs::JobPlan;
 
 /// Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
 /// old one, which stays as it is.
 #[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job", tag = "jobs", summary = "Run an ended job again, as a new one",
     params(("job" = String, Path, description = "Id"), ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = Job, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 409, description = "It has not ended, or its data set is gone"),
         (status = 422, description = "The key belongs to another request"),
     ))]
@@ -38,28 +38,10 @@ pub async fn retry(
         &headers,
         format!("retry {}", old.id).as_bytes(),
     )?;
-    wanted.admit(&app, again(old)).await
-}
-
-fn again(old: jobs::Job) -> NewJob {
-    NewJob {
-        name: old.name,
-        task: old.task,
-        kind: old.kind,
+    let again = JobPlan {
         retry_of: Some(old.id),
         traceparent: None,
-        priority: old.priority,
-        place: old.place,
-        dataset_id: old.dataset_id,
-        dataset_name: old.dataset_name,
-        model: old.model,
-        training: old.training,
-        init_from: old.init_from,
-        evaluation: old.evaluation,
-        metadata: old.metadata,
-        progress: Progress {
-            epochs: old.progress.epochs,
-            ..Progress::default()
-        },
-    }
+        ..old.plan
+    };
+    wanted.admit(&app, again).await
 }

@@ -14,7 +14,8 @@ use crate::api::state::AppState;
 
 /// A picture of what the model made after an epoch.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Sample {
+#[schema(as = Sample)]
+pub struct SampleResponse {
     pub epoch: i64,
     /// Where the PNG is.
     pub path: String,
@@ -27,20 +28,20 @@ pub struct Sample {
 /// thinned to the first ten and a hundred more in a long one.
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
     params(("job" = String, Path, description = "Id")),
-    responses((status = 200, description = "All of them, by epoch", body = List<Sample>)))]
+    responses((status = 200, description = "All of them, by epoch", body = List<SampleResponse>)))]
 pub async fn list(
     State(app): State<AppState>,
     Path(job): Path<String>,
-) -> Result<Json<List<Sample>>> {
+) -> Result<Json<List<SampleResponse>>> {
     let job = app.store.job(&job).await?.id;
     let found = app.store.samples(&job).await?;
-    let data = found.into_iter().map(|sample| Sample {
+    let data = found.into_iter().map(|sample| SampleResponse {
         epoch: sample.epoch,
         path: format!("/v1/jobs/{job}/samples/{}.png", sample.epoch),
         bytes: sample.bytes,
         created_at: rfc3339(sample.created_at),
     });
-    Ok(Json(List::of(data.collect(), false, |s: &Sample| {
+    Ok(Json(List::of(data.collect(), false, |s| {
         s.epoch.to_string()
     })))
 }

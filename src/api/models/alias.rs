@@ -5,14 +5,14 @@ use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Model;
+use super::ModelResponse;
 use crate::api::extract::Json;
 use crate::api::list::rfc3339;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::jobs::check_name;
 use crate::store::StoreError;
-use crate::worker::now_ms;
 
 /// Where an alias points.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -30,11 +30,12 @@ pub struct Alias {
     /// Where it points now; null once it was removed.
     pub version: Option<i64>,
     /// The last hundred moves, the latest first.
-    pub history: Vec<AliasMove>,
+    pub history: Vec<AliasMoveResponse>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
-pub struct AliasMove {
+#[schema(as = AliasMove)]
+pub struct AliasMoveResponse {
     /// Null where it was removed.
     pub version: Option<i64>,
     #[schema(format = DateTime)]
@@ -60,7 +61,7 @@ pub async fn get(
     let version = latest.version;
     let history = moves
         .iter()
-        .map(|m| AliasMove {
+        .map(|m| AliasMoveResponse {
             version: m.version,
             at: rfc3339(m.at),
         })
@@ -78,14 +79,14 @@ pub async fn get(
     params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
     request_body = AliasTarget,
     responses(
-        (status = 200, description = "The model, with the alias", body = Model),
+        (status = 200, description = "The model, with the alias", body = ModelResponse),
         (status = 422, description = "The alias is no name, or there is no such version"),
     ))]
 pub async fn put(
     State(app): State<AppState>,
     Path((model, alias)): Path<(String, String)>,
     Json(target): Json<AliasTarget>,
-) -> Result<axum::Json<Model>> {
+) -> Result<axum::Json<ModelResponse>> {
     check_name(&alias).map_err(|e| Problem::field("/alias", e.to_string()))?;
     app.store.model(&model).await?;
     match app
@@ -95,7 +96,7 @@ pub async fn put(
     {
         Ok(()) => {
             let found = app.store.model(&model).await?;
-            Ok(axum::Json(Model::of(found, &app.engine)))
+            Ok(axum::Json(ModelResponse::of(found, &app.engine)))
         }
         Err(StoreError::NotFound(_)) => Err(Problem::field(
             "/version",

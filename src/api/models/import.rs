@@ -9,7 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
 
-use super::ModelVersion;
+use super::ModelVersionResponse;
 use crate::api::extract::content_type;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -38,7 +38,7 @@ pub struct ModelUpload {
 #[utoipa::path(post, path = "/v1/models", operation_id = "import_model", tag = "models", summary = "Import a model version",
     request_body(content((ModelUpload = "multipart/form-data"))),
     responses(
-        (status = 201, description = "Published", body = ModelVersion, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Published", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
         (status = 400, description = "The form cannot be read"),
         (status = 413, description = "Larger than this server takes"),
         (status = 415, description = "Not a form"),
@@ -57,6 +57,6 @@ pub async fn import(State(app): State<AppState>, request: Request) -> Result<Res
     let version = take_in::publish(&app, received).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
     let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
-    let body = Json(ModelVersion::of(version, &app.engine));
+    let body = Json(ModelVersionResponse::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

@@ -4,17 +4,20 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::Model;
+use super::ModelResponse;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// A model with its aliases and versions.
 #[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model", tag = "models", summary = "Get a model",
     params(("model" = String, Path, description = "Name")),
-    responses((status = 200, description = "The model", body = Model)))]
-pub async fn get(State(app): State<AppState>, Path(model): Path<String>) -> Result<Json<Model>> {
+    responses((status = 200, description = "The model", body = ModelResponse)))]
+pub async fn get(
+    State(app): State<AppState>,
+    Path(model): Path<String>,
+) -> Result<Json<ModelResponse>> {
     let found = app.store.model(&model).await?;
-    Ok(Json(Model::of(found, &app.engine)))
+    Ok(Json(ModelResponse::of(found, &app.engine)))
 }
 
 /// Deletes a model with all its versions and aliases.

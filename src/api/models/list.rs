@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::Model;
+use super::ModelResponse;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
@@ -13,18 +13,18 @@ use crate::api::state::AppState;
 #[utoipa::path(get, path = "/v1/models", operation_id = "list_models", tag = "models", summary = "List models",
     params(PageQuery),
     responses(
-        (status = 200, description = "A page", body = List<Model>),
+        (status = 200, description = "A page", body = List<ModelResponse>),
         (status = 404, description = "`after` names no model"),
     ))]
 pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<Model>>> {
+) -> Result<Json<List<ModelResponse>>> {
     let limit = page_limit(query.limit, 200)?;
     let page = app.store.list_models(limit, query.after.as_deref()).await?;
     let data = page.items.into_iter();
-    let data = data.map(|model| Model::of(model, &app.engine)).collect();
-    Ok(Json(List::of(data, page.has_more, |m: &Model| {
-        m.name.clone()
-    })))
+    let data = data
+        .map(|model| ModelResponse::of(model, &app.engine))
+        .collect();
+    Ok(Json(List::of(data, page.has_more, |m| m.name.clone())))
 }

@@ -46,17 +46,19 @@ pub struct Binary(#[expect(dead_code, reason = "only the schema is used")] Vec<u
 
 /// A name of the registry with its versions.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Model {
+#[schema(as = Model)]
+pub struct ModelResponse {
     pub name: String,
     /// Version number by alias.
     pub aliases: BTreeMap<String, i64>,
     /// Newest first.
-    pub versions: Vec<ModelVersion>,
+    pub versions: Vec<ModelVersionResponse>,
 }
 
 /// A published model.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct ModelVersion {
+#[schema(as = ModelVersion)]
+pub struct ModelVersionResponse {
     pub name: String,
     pub version: i64,
     /// The family.
@@ -84,7 +86,7 @@ pub struct ModelVersion {
     pub created_at: String,
 }
 
-impl ModelVersion {
+impl ModelVersionResponse {
     pub fn of(v: store::ModelVersion, engine: &Engine) -> Self {
         Self {
             loaded: engine.is_loaded(&v.name, v.version),
@@ -106,13 +108,15 @@ impl ModelVersion {
     }
 }
 
-impl Model {
+impl ModelResponse {
     pub fn of(model: store::Model, engine: &Engine) -> Self {
         let versions = model.versions.into_iter();
         Self {
             name: model.name,
             aliases: model.aliases,
-            versions: versions.map(|v| ModelVersion::of(v, engine)).collect(),
+            versions: versions
+                .map(|v| ModelVersionResponse::of(v, engine))
+                .collect(),
         }
     }
 }

@@ -5,7 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::{Binary, ModelVersion, download};
+use super::{Binary, ModelVersionResponse, download};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
@@ -14,13 +14,13 @@ use crate::store;
 /// One version of a model.
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", operation_id = "get_model_version", tag = "models", summary = "Get a model version",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
-    responses((status = 200, description = "The version", body = ModelVersion)))]
+    responses((status = 200, description = "The version", body = ModelVersionResponse)))]
 pub async fn get(
     State(app): State<AppState>,
     Path((model, version)): Path<(String, String)>,
-) -> Result<Json<ModelVersion>> {
+) -> Result<Json<ModelVersionResponse>> {
     let found = find(&app, model, &version).await?;
-    Ok(Json(ModelVersion::of(found, &app.engine)))
+    Ok(Json(ModelVersionResponse::of(found, &app.engine)))
 }
 
 /// Deletes one version; refused while an alias points at it.

@@ -17,12 +17,13 @@ use crate::jobs::{Selector, parse_ref};
 
 #[derive(Serialize, ToSchema)]
 pub struct ModelStatisticsList {
-    model_stats: Vec<ModelStatistics>,
+    model_stats: Vec<ModelStatisticsResponse>,
 }
 
 /// What a version did.
 #[derive(Serialize, ToSchema)]
-pub struct ModelStatistics {
+#[schema(as = ModelStatistics)]
+pub struct ModelStatisticsResponse {
     name: String,
     version: String,
     /// Milliseconds since 1970; 0 for never.
@@ -115,7 +116,7 @@ pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelSta
     model(app, named).await
 }
 
-fn of(app: &AppState, name: String, version: i64) -> ModelStatistics {
+fn of(app: &AppState, name: String, version: i64) -> ModelStatisticsResponse {
     let did = app.engine.statistics(&name, version);
     let at = did
         .last_inference
@@ -126,7 +127,7 @@ fn of(app: &AppState, name: String, version: i64) -> ModelStatistics {
         compute_infer: tally.into(),
         compute_output: unmeasured(tally),
     };
-    ModelStatistics {
+    ModelStatisticsResponse {
         name,
         version: version.to_string(),
         last_inference: at.map_or(0, |at| u64::try_from(at.as_millis()).unwrap_or(u64::MAX)),

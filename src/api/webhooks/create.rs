@@ -7,16 +7,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::Webhook;
+use super::WebhookResponse;
 use crate::api::extract::Json;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::clock::now_ms;
 use crate::document::{FieldError, Rules};
 use crate::jobs::{WebhookEvent, webhook_id};
 use crate::spec::job::check_metadata;
 use crate::store;
 use crate::webhooks::{MOST_WEBHOOKS, Reach, Secret, check};
-use crate::worker::now_ms;
 
 /// Where to send what.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
@@ -39,7 +39,7 @@ pub struct WebhookRequest {
 #[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook", tag = "webhooks", summary = "Register a webhook",
     request_body = WebhookRequest,
     responses(
-        (status = 201, description = "Registered", body = Webhook, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Registered", body = WebhookResponse, headers(("location" = String, description = "Its path"))),
         (status = 409, description = "There are as many as are kept"),
         (status = 422, description = "A field is invalid, or the URL is an address that this server does not send to"),
     ))]
@@ -51,7 +51,7 @@ pub async fn create(
     app.store.insert_webhook(&webhook, MOST_WEBHOOKS).await?;
     let location = HeaderValue::from_str(&format!("/v1/webhooks/{}", webhook.id))
         .map_err(|e| Problem::internal(&e))?;
-    let mut shown = Webhook::of(webhook);
+    let mut shown = WebhookResponse::of(webhook);
     shown.secret = Some(secret.text());
     let body = axum::Json(shown);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())

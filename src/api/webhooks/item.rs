@@ -4,19 +4,21 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 
-use super::Webhook;
+use super::WebhookResponse;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 /// One webhook, without its secret.
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook", tag = "webhooks", summary = "Get a webhook",
     params(("webhook" = String, Path, description = "Id")),
-    responses((status = 200, description = "The webhook", body = Webhook)))]
+    responses((status = 200, description = "The webhook", body = WebhookResponse)))]
 pub async fn get(
     State(app): State<AppState>,
     Path(webhook): Path<String>,
-) -> Result<Json<Webhook>> {
-    Ok(Json(Webhook::of(app.store.webhook(&webhook).await?)))
+) -> Result<Json<WebhookResponse>> {
+    Ok(Json(WebhookResponse::of(
+        app.store.webhook(&webhook).await?,
+    )))
 }
 
 /// Deletes a webhook with its log of deliveries. What still waited to be sent is not sent.

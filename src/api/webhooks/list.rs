@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 
-use super::Webhook;
+use super::WebhookResponse;
 use crate::api::extract::Query;
 use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
@@ -12,18 +12,16 @@ use crate::api::state::AppState;
 /// Lists webhooks, newest first.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", summary = "List webhooks",
     params(PageQuery),
-    responses((status = 200, description = "A page", body = List<Webhook>)))]
+    responses((status = 200, description = "A page", body = List<WebhookResponse>)))]
 pub async fn list(
     State(app): State<AppState>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<Webhook>>> {
+) -> Result<Json<List<WebhookResponse>>> {
     let limit = page_limit(query.limit, 200)?;
     let page = app
         .store
         .list_webhooks(limit, query.after.as_deref())
         .await?;
-    let data = page.items.into_iter().map(Webhook::of).collect();
-    Ok(Json(List::of(data, page.has_more, |w: &Webhook| {
-        w.id.clone()
-    })))
+    let data = page.items.into_iter().map(WebhookResponse::of).collect();
+    Ok(Json(List::of(data, page.has_more, |w| w.id.clone())))
 }

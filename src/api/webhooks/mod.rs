@@ -17,7 +17,8 @@ use crate::store;
 
 /// A receiver that is told of jobs, in the form of Standard Webhooks.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct Webhook {
+#[schema(as = Webhook)]
+pub struct WebhookResponse {
     pub id: String,
     pub url: String,
     pub events: Vec<WebhookEvent>,
@@ -33,7 +34,7 @@ pub struct Webhook {
     pub disabled_at: Option<String>,
 }
 
-impl Webhook {
+impl WebhookResponse {
     /// Without the secret.
     fn of(webhook: store::Webhook) -> Self {
         Self {

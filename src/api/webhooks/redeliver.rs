@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::WebhookDelivery;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
-use crate::worker::now_ms;
+use crate::clock::now_ms;
 
 /// Sends a message again, now, whatever came of it: the same id and the same body, and all its attempts
 /// before it again.

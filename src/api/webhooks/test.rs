@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::WebhookDelivery;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
-use crate::worker::now_ms;
+use crate::clock::now_ms;
 
 /// Sends the receiver a `webhook.test`, signed and retried like any other message.
 #[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook", tag = "webhooks", summary = "Try a webhook out",

@@ -1,15 +1,17 @@
-//! Who works on what: claims, heartbeats, and what happens to the jobs of workers that were lost.
+//! Leases: a worker claims a job, keeps it by its heartbeat, and loses it when it is gone.
 
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::moves::{Outcome, Standing, announce, exactly_one, read_standing, shift};
+use super::moves::{JobOutcome, announce, shift};
 use super::rows;
-use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, Wish, apply};
+use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
 use crate::store::columns::status;
+use crate::store::db::{Conn, DbRow};
 use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::lease::{JobSnapshot, exactly_one};
 use crate::store::{Result, Store, StoreError};
+use crate::train::Directive;
 
 /// A job whose worker was lost, and what became of it: `running` waits for another worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +22,9 @@ pub struct Expired {
     pub deaths: i64,
 }
 
-/// The job that a worker holds, as its supervisor sees it.
+/// The lease that a worker holds, as its supervisor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holding {
+pub struct LeaseStatus {
     pub status: Status,
     /// Whether its lease has run out.
     pub lapsed: bool,
@@ -44,14 +46,14 @@ impl Store {
         expire_lapsed(&mut tx, policy, now).await?;
         let claimed = match next_claimable(&mut tx, policy).await? {
             None => None,
-            Some(standing) => Some(take(&mut tx, &standing, owner, policy, now).await?),
+            Some(job) => Some(take(&mut tx, &job, owner, policy, now).await?),
         };
         tx.commit().await?;
         Ok(claimed)
     }
 
     /// Says that the worker lives, and learns what the client wants of it.
-    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Wish> {
+    pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Directive> {
         let row = sqlx::query(
             "UPDATE jobs SET lease_until = $1
              WHERE id = $2 AND lease_owner = $3 AND lease_token = $4
@@ -64,7 +66,7 @@ impl Store {
         .fetch_optional(self.writer())
         .await?;
         let row = row.ok_or(StoreError::LeaseLost)?;
-        Ok(Wish::of(status(&row)?, row.try_get("stop_requested")?))
+        Ok(status(&row)?.directive(row.try_get("stop_requested")?))
     }
 
     /// The supervisor saw this worker's process end: its job need not wait for the lease to run
@@ -85,7 +87,7 @@ impl Store {
         .await?;
         let mut expired = Vec::new();
         for row in &rows {
-            expired.push(expire(&mut tx, &read_standing(row)?, policy, now).await?);
+            expired.push(expire(&mut tx, &JobSnapshot::read(row)?, policy, now).await?);
         }
         tx.commit().await?;
         Ok(expired)
@@ -114,13 +116,13 @@ impl Store {
     }
 
     /// What the supervisor has to know of a worker it started; `None` if it holds no job.
-    pub async fn holding(&self, owner: &str, now: i64) -> Result<Option<Holding>> {
+    pub async fn lease_status(&self, owner: &str, now: i64) -> Result<Option<LeaseStatus>> {
         let row = sqlx::query("SELECT status, lease_until FROM jobs WHERE lease_owner = $1")
             .bind(owner)
             .fetch_optional(self.reader())
             .await?;
-        let read = |row: SqliteRow| -> Result<Holding> {
-            Ok(Holding {
+        let read = |row: DbRow| -> Result<LeaseStatus> {
+            Ok(LeaseStatus {
                 status: status(&row)?,
                 lapsed: row.try_get::<i64, _>("lease_until")? < now,
             })
@@ -150,10 +152,7 @@ fn with_room(condition: &str) -> String {
 }
 
 /// A job that lost its worker, else the first in line whose device has room.
-async fn next_claimable(
-    conn: &mut SqliteConnection,
-    policy: LeasePolicy,
-) -> Result<Option<Standing>> {
+async fn next_claimable(conn: &mut Conn, policy: LeasePolicy) -> Result<Option<JobSnapshot>> {
     for query in [left_behind(), in_line()] {
         let found = sqlx::query(sqlx::AssertSqlSafe(query))
             .bind(policy.on_cpu)
@@ -161,23 +160,23 @@ async fn next_claimable(
             .fetch_optional(&mut *conn)
             .await?;
         if let Some(row) = found {
-            return read_standing(&row).map(Some);
+            return JobSnapshot::read(&row).map(Some);
         }
     }
     Ok(None)
 }
 
 async fn take(
-    conn: &mut SqliteConnection,
-    standing: &Standing,
+    conn: &mut Conn,
+    job: &JobSnapshot,
     owner: &str,
     policy: LeasePolicy,
     now: i64,
 ) -> Result<(Job, Lease)> {
-    let to = apply(standing.status, Move::Claim)?;
-    let again = standing.status == Status::Running;
-    let token = standing.token + 1;
-    let attempt = standing.attempt + i64::from(again);
+    let to = apply(job.status, Move::Claim)?;
+    let again = job.status == Status::Running;
+    let token = job.token + 1;
+    let attempt = job.attempt + i64::from(again);
     let claimed = sqlx::query(
         "UPDATE jobs
          SET status = $1, lease_owner = $2, lease_token = $3, lease_until = $4, attempt = $5,
@@ -190,16 +189,16 @@ async fn take(
     .bind(now.saturating_add(policy.lease_ms))
     .bind(attempt)
     .bind(now)
-    .bind(&standing.id)
-    .bind(standing.status.as_str())
-    .bind(standing.token)
+    .bind(&job.id)
+    .bind(job.status.as_str())
+    .bind(job.token)
     .execute(&mut *conn)
     .await?;
     exactly_one(claimed.rows_affected())?;
     if !again {
         announce(
             conn,
-            &standing.id,
+            &job.id,
             to,
             json!({ "status": to, "attempt": attempt }),
             now,
@@ -207,18 +206,14 @@ async fn take(
         .await?;
     }
     let lease = Lease {
-        job_id: standing.id.clone(),
+        job_id: job.id.clone(),
         owner: owner.to_owned(),
         token,
     };
-    Ok((rows::load(conn, &standing.id).await?, lease))
+    Ok((rows::load(conn, &job.id).await?, lease))
 }
 
-async fn expire_lapsed(
-    conn: &mut SqliteConnection,
-    policy: LeasePolicy,
-    now: i64,
-) -> Result<Vec<Expired>> {
+async fn expire_lapsed(conn: &mut Conn, policy: LeasePolicy, now: i64) -> Result<Vec<Expired>> {
     let rows = sqlx::query(
         "SELECT * FROM jobs WHERE status IN ('running', 'pausing', 'canceling')
                               AND lease_until < $1",
@@ -228,7 +223,7 @@ async fn expire_lapsed(
     .await?;
     let mut expired = Vec::new();
     for row in &rows {
-        expired.push(expire(conn, &read_standing(row)?, policy, now).await?);
+        expired.push(expire(conn, &JobSnapshot::read(row)?, policy, now).await?);
     }
     Ok(expired)
 }
@@ -236,52 +231,47 @@ async fn expire_lapsed(
 /// Takes the lease from a lost worker. A job that has lost too many in a row is what kills them,
 /// and fails.
 async fn expire(
-    conn: &mut SqliteConnection,
-    standing: &Standing,
+    conn: &mut Conn,
+    job: &JobSnapshot,
     policy: LeasePolicy,
     now: i64,
 ) -> Result<Expired> {
-    let deaths = standing.deaths + 1;
-    let status = match apply(standing.status, Move::Expire)? {
+    let deaths = job.deaths + 1;
+    let status = match apply(job.status, Move::Expire)? {
         Status::Running if deaths < policy.max_deaths => {
-            free(conn, standing, deaths, now).await?;
+            free(conn, job, deaths, now).await?;
             Status::Running
         }
         Status::Running => {
             let detail =
                 format!("{deaths} workers died on this job, with no checkpoint in between");
             let error = JobError::new(WORKER_DIED.to_owned(), detail);
-            let outcome = Outcome {
+            let outcome = JobOutcome {
                 error: Some(&error),
                 result: None,
             };
-            shift(conn, standing, Move::Fail, outcome, now).await?
+            shift(conn, job, Move::Fail, outcome, now).await?
         }
-        _ => shift(conn, standing, Move::Expire, Outcome::default(), now).await?,
+        _ => shift(conn, job, Move::Expire, JobOutcome::default(), now).await?,
     };
     Ok(Expired {
-        job_id: standing.id.clone(),
+        job_id: job.id.clone(),
         status,
         deaths,
     })
 }
 
 /// Leaves the job `running` with no worker, for the next claim.
-async fn free(
-    conn: &mut SqliteConnection,
-    standing: &Standing,
-    deaths: i64,
-    now: i64,
-) -> Result<()> {
+async fn free(conn: &mut Conn, job: &JobSnapshot, deaths: i64, now: i64) -> Result<()> {
     let freed = sqlx::query(
         "UPDATE jobs
          SET lease_owner = NULL, lease_until = NULL, phase = NULL, eta_seconds = NULL, deaths = $1
          WHERE id = $2 AND status = 'running' AND lease_token = $3 AND lease_owner = $4",
     )
     .bind(deaths)
-    .bind(&standing.id)
-    .bind(standing.token)
-    .bind(&standing.owner)
+    .bind(&job.id)
+    .bind(job.token)
+    .bind(&job.owner)
     .execute(&mut *conn)
     .await?;
     exactly_one(freed.rows_affected())?;
@@ -289,7 +279,7 @@ async fn free(
     let data = json!({ "level": "warn", "message": message, "deaths": deaths });
     events::append(
         conn,
-        &standing.id,
+        &job.id,
         &[NewEvent {
             kind: EventKind::Log,
             data,

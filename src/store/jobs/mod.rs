@@ -9,18 +9,19 @@ mod rows;
 
 use std::collections::BTreeMap;
 
-use sqlx::{QueryBuilder, Row, Sqlite};
+use sqlx::Row;
 
 use super::page::{Page, rows_for};
-use super::{Result, Store, StoreError, columns};
+use super::{Result, Store, columns};
 use crate::jobs::{Job, Status};
+use crate::store::db::QueryBuilder;
 
-pub use admission::{Admitted, Idempotency};
-pub use leases::{Expired, Holding};
+pub use admission::Admitted;
+pub use leases::{Expired, LeaseStatus};
 #[cfg(test)]
 pub(super) use leases::{in_line, left_behind};
-pub(super) use moves::hold;
-pub use reports::Report;
+pub use reports::JobReport;
+pub use rows::Idempotency;
 
 /// Which jobs to list; `None` is any.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl Store {
 }
 
 /// Each filter has an index that ends in `seq`, so a page costs no sort.
-pub(super) fn list_query(filter: &JobFilter, limit: u32, before: i64) -> QueryBuilder<Sqlite> {
+pub(super) fn list_query(filter: &JobFilter, limit: u32, before: i64) -> QueryBuilder {
     let mut query = QueryBuilder::new("SELECT * FROM jobs WHERE seq < ");
     query.push_bind(before);
     if let Some(status) = filter.status {
@@ -111,8 +112,4 @@ pub(super) fn list_query(filter: &JobFilter, limit: u32, before: i64) -> QueryBu
         .push(" ORDER BY seq DESC LIMIT ")
         .push_bind(rows_for(limit));
     query
-}
-
-fn no_job(id: &str) -> StoreError {
-    StoreError::no("job", id)
 }

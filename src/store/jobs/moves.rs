@@ -1,35 +1,20 @@
-//! The guarded moves: read where the job stands, ask the table of moves, and change exactly that
-//! row or nothing.
+//! The moves of a job. Each reads the job's status, looks the move up in `jobs::moves`, and changes exactly
+//! that row or nothing.
 
 use serde_json::{Map, Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
 
-use super::{no_job, rows};
-use crate::jobs::{Job, JobError, Lease, Move, Status, Task, WebhookEvent, apply, message, told};
-use crate::store::columns::{status, to_json_opt};
+use super::rows::{self, no_job};
+use crate::jobs::{Job, JobError, Lease, Move, Status, WebhookEvent, apply, message, payload};
+use crate::store::columns::to_json_opt;
+use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::lease::{JobSnapshot, exactly_one, hold};
 use crate::store::models::{self, NewVersion};
 use crate::store::{Result, Store, StoreError, deliveries, transitions, webhooks};
 
-/// What a move needs to know of a job, read under the write lock.
-#[derive(Clone, Debug)]
-pub(in crate::store) struct Standing {
-    pub id: String,
-    pub status: Status,
-    pub attempt: i64,
-    pub deaths: i64,
-    pub owner: Option<String>,
-    pub token: i64,
-    pub stop: bool,
-    pub evaluates: bool,
-    /// The number of its last checkpoint; 0 before the first.
-    pub last_checkpoint: i64,
-}
-
-/// What a job ends with.
+/// What a move writes beside the status: the end of the job.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Outcome<'a> {
+pub(super) struct JobOutcome<'a> {
     pub error: Option<&'a JobError>,
     pub result: Option<&'a Value>,
 }
@@ -57,23 +42,23 @@ impl Store {
 
     async fn shift_for_client(&self, id: &str, mv: Move, now: i64) -> Result<Job> {
         let mut tx = self.write().await?;
-        let mut standing = standing(&mut tx, id).await?;
-        let to = apply(standing.status, mv)?;
+        let mut job = snapshot(&mut tx, id).await?;
+        let to = apply(job.status, mv)?;
         if mv == Move::Stop {
-            require_something_to_keep(&standing)?;
+            require_something_to_keep(&job)?;
             sqlx::query("UPDATE jobs SET stop_requested = 1 WHERE id = $1")
                 .bind(id)
                 .execute(&mut *tx)
                 .await?;
         }
         // Asked for twice: nothing to tell.
-        if to != standing.status {
-            standing.status = shift(&mut tx, &standing, mv, Outcome::default(), now).await?;
+        if to != job.status {
+            job.status = shift(&mut tx, &job, mv, JobOutcome::default(), now).await?;
         }
         // No worker holds it, who would have to obey.
-        let waits_for_a_worker = matches!(standing.status, Status::Canceling | Status::Pausing);
-        if waits_for_a_worker && standing.owner.is_none() {
-            shift(&mut tx, &standing, Move::Expire, Outcome::default(), now).await?;
+        let waits_for_a_worker = matches!(job.status, Status::Canceling | Status::Pausing);
+        if waits_for_a_worker && job.owner.is_none() {
+            shift(&mut tx, &job, Move::Expire, JobOutcome::default(), now).await?;
         }
         let job = rows::load(&mut tx, id).await?;
         tx.commit().await?;
@@ -83,20 +68,20 @@ impl Store {
     /// The worker leaves, its checkpoint written: the job goes back to its place in the queue, is
     /// paused if it was to be, or ends if it was to be canceled.
     pub async fn release(&self, lease: &Lease, now: i64) -> Result<Status> {
-        self.shift_held(lease, Move::Release, Outcome::default(), now)
+        self.shift_held(lease, Move::Release, JobOutcome::default(), now)
             .await
     }
 
     /// The worker has stopped a job that was to be canceled.
     pub async fn finish_cancel(&self, lease: &Lease, now: i64) -> Result<()> {
-        self.shift_held(lease, Move::FinishCancel, Outcome::default(), now)
+        self.shift_held(lease, Move::FinishCancel, JobOutcome::default(), now)
             .await
             .map(drop)
     }
 
     /// `failed`, or `canceled` if a client wanted that anyway.
     pub async fn fail(&self, lease: &Lease, error: &JobError, now: i64) -> Result<Status> {
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: Some(error),
             result: None,
         };
@@ -116,18 +101,18 @@ impl Store {
         now: i64,
     ) -> Result<i64> {
         let mut tx = self.write().await?;
-        let standing = hold(&mut tx, lease).await?;
-        apply(standing.status, Move::Succeed)?;
-        let published = models::publish(&mut tx, &standing.id, new, now).await?;
+        let job = hold(&mut tx, lease).await?;
+        apply(job.status, Move::Succeed)?;
+        let published = models::publish(&mut tx, &job.id, new, now).await?;
         let mut result = Map::new();
         result.insert("model".to_owned(), published.name.into());
         result.insert("version".to_owned(), published.version.into());
         result.extend(notes.clone());
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: None,
             result: Some(&Value::Object(result)),
         };
-        shift(&mut tx, &standing, Move::Succeed, outcome, now).await?;
+        shift(&mut tx, &job, Move::Succeed, outcome, now).await?;
         tx.commit().await?;
         Ok(published.version)
     }
@@ -142,16 +127,16 @@ impl Store {
         now: i64,
     ) -> Result<()> {
         let mut tx = self.write().await?;
-        let standing = hold(&mut tx, lease).await?;
-        apply(standing.status, Move::Succeed)?;
+        let job = hold(&mut tx, lease).await?;
+        apply(job.status, Move::Succeed)?;
         models::add_metrics(&mut tx, version, figures).await?;
         let (model, number) = version;
         let result = json!({ "model": model, "version": number, "metrics": figures });
-        let outcome = Outcome {
+        let outcome = JobOutcome {
             error: None,
             result: Some(&result),
         };
-        shift(&mut tx, &standing, Move::Succeed, outcome, now).await?;
+        shift(&mut tx, &job, Move::Succeed, outcome, now).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -159,7 +144,7 @@ impl Store {
     /// Publishes what a checkpoint of the job holds, whatever the job does meanwhile: its name and number.
     pub async fn promote(&self, id: &str, new: &NewVersion, now: i64) -> Result<(String, i64)> {
         let mut tx = self.write().await?;
-        standing(&mut tx, id).await?;
+        snapshot(&mut tx, id).await?;
         let published = models::publish(&mut tx, id, new, now).await?;
         tx.commit().await?;
         Ok((published.name, published.version))
@@ -169,21 +154,21 @@ impl Store {
         &self,
         lease: &Lease,
         mv: Move,
-        outcome: Outcome<'_>,
+        outcome: JobOutcome<'_>,
         now: i64,
     ) -> Result<Status> {
         let mut tx = self.write().await?;
-        let standing = hold(&mut tx, lease).await?;
-        let to = shift(&mut tx, &standing, mv, outcome, now).await?;
+        let job = hold(&mut tx, lease).await?;
+        let to = shift(&mut tx, &job, mv, outcome, now).await?;
         tx.commit().await?;
         Ok(to)
     }
 }
 
-fn require_something_to_keep(standing: &Standing) -> Result<()> {
-    let refusal = match standing.status {
-        _ if standing.evaluates => "an evaluation has nothing to keep before its end",
-        Status::Queued | Status::Paused if standing.last_checkpoint == 0 => {
+fn require_something_to_keep(job: &JobSnapshot) -> Result<()> {
+    let refusal = match job.status {
+        _ if job.evaluates => "an evaluation has nothing to keep before its end",
+        Status::Queued | Status::Paused if job.last_checkpoint == 0 => {
             "nothing is trained yet that could be kept"
         }
         _ => return Ok(()),
@@ -193,51 +178,24 @@ fn require_something_to_keep(standing: &Standing) -> Result<()> {
     )))
 }
 
-/// The fence. Under the write lock, so what it says stays true until the transaction ends.
-pub(in crate::store) async fn hold(conn: &mut SqliteConnection, lease: &Lease) -> Result<Standing> {
-    let row =
-        sqlx::query("SELECT * FROM jobs WHERE id = $1 AND lease_owner = $2 AND lease_token = $3")
-            .bind(&lease.job_id)
-            .bind(&lease.owner)
-            .bind(lease.token)
-            .fetch_optional(conn)
-            .await?;
-    read_standing(&row.ok_or(StoreError::LeaseLost)?)
-}
-
-async fn standing(conn: &mut SqliteConnection, id: &str) -> Result<Standing> {
+async fn snapshot(conn: &mut Conn, id: &str) -> Result<JobSnapshot> {
     let row = sqlx::query("SELECT * FROM jobs WHERE id = $1")
         .bind(id)
         .fetch_optional(conn)
         .await?;
-    read_standing(&row.ok_or_else(|| no_job(id))?)
+    JobSnapshot::read(&row.ok_or_else(|| no_job(id))?)
 }
 
-pub(super) fn read_standing(row: &SqliteRow) -> Result<Standing> {
-    Ok(Standing {
-        id: row.try_get("id")?,
-        status: status(row)?,
-        attempt: row.try_get("attempt")?,
-        deaths: row.try_get("deaths")?,
-        owner: row.try_get("lease_owner")?,
-        token: row.try_get("lease_token")?,
-        stop: row.try_get("stop_requested")?,
-        evaluates: row.try_get::<&str, _>("task")? == Task::Evaluate.as_str(),
-        last_checkpoint: row.try_get("last_checkpoint")?,
-    })
-}
-
-/// Makes a move, and tells the watchers. The worker keeps its lease as long as it has to hear of the
-/// job: whatever else the job becomes, that worker is done with it. (A claim, which gives a lease, is
-/// made in `leases`.)
+/// Makes a move, and tells the watchers. The lease survives moves to running, pausing and canceling; every
+/// other status releases it. (A claim, which gives a lease, is made in `leases`.)
 pub(super) async fn shift(
-    conn: &mut SqliteConnection,
-    standing: &Standing,
+    conn: &mut Conn,
+    job: &JobSnapshot,
     mv: Move,
-    outcome: Outcome<'_>,
+    outcome: JobOutcome<'_>,
     now: i64,
 ) -> Result<Status> {
-    let to = apply(standing.status, mv)?;
+    let to = apply(job.status, mv)?;
     let error = outcome.error.filter(|_| to == Status::Failed);
     let moved = sqlx::query(
         "UPDATE jobs
@@ -257,29 +215,29 @@ pub(super) async fn shift(
         to,
         Status::Running | Status::Pausing | Status::Canceling
     ))
-    .bind(&standing.id)
-    .bind(standing.status.as_str())
-    .bind(standing.token)
-    .bind(&standing.owner)
+    .bind(&job.id)
+    .bind(job.status.as_str())
+    .bind(job.token)
+    .bind(&job.owner)
     .execute(&mut *conn)
     .await?;
     exactly_one(moved.rows_affected())?;
-    if to != standing.status {
-        let mut data = json!({ "status": to, "attempt": standing.attempt });
+    if to != job.status {
+        let mut data = json!({ "status": to, "attempt": job.attempt });
         if let Some(error) = error {
             data["error"] = json!(error);
         }
         if let Some(result) = outcome.result {
             data["result"] = result.clone();
         }
-        announce(conn, &standing.id, to, data, now).await?;
+        announce(conn, &job.id, to, data, now).await?;
     }
     Ok(to)
 }
 
 /// A new status, for the record, the watchers and the webhooks; the last one is followed by `end`.
 pub(super) async fn announce(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     job_id: &str,
     to: Status,
     data: Value,
@@ -305,7 +263,7 @@ pub(super) async fn announce(
 
 /// Writes down what webhooks are to be told, in the transaction of the change itself: whatever happens
 /// after its commit, they will be told.
-async fn notify(conn: &mut SqliteConnection, job_id: &str, to: Status, at: i64) -> Result<()> {
+async fn notify(conn: &mut Conn, job_id: &str, to: Status, at: i64) -> Result<()> {
     let Some(event) = WebhookEvent::of(to) else {
         return Ok(());
     };
@@ -314,18 +272,9 @@ async fn notify(conn: &mut SqliteConnection, job_id: &str, to: Status, at: i64) 
         return Ok(());
     }
     let job = rows::load(conn, job_id).await?;
-    let body = message(event.as_str(), &told(&job), at);
+    let body = message(event.as_str(), &payload(&job), at);
     for webhook in &listeners {
         deliveries::queue(conn, webhook, (event.as_str(), Some(job_id)), &body, at).await?;
     }
     Ok(())
-}
-
-/// Of a guarded update: the row it was meant for, or the job is not this caller's to change.
-pub(super) fn exactly_one(rows: u64) -> Result<()> {
-    if rows == 1 {
-        Ok(())
-    } else {
-        Err(StoreError::LeaseLost)
-    }
 }

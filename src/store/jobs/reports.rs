@@ -1,21 +1,23 @@
-//! What a worker tells while it works, in one transaction a report: a commit is a sync of the disk.
+//! The reports of a worker, each in one transaction: a commit is a sync of the disk.
 
 use serde_json::{Map, Value, json};
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::moves::{exactly_one, hold};
-use crate::jobs::{Lease, Progress, Wish};
+use crate::jobs::{JobProgress, Lease};
 use crate::store::columns::{json as read_json, to_json, to_json_opt};
+use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::lease::{exactly_one, hold};
 use crate::store::metrics::{self, MetricPoint};
 use crate::store::{Result, Store};
+use crate::train::Directive;
 
 /// What is new since the last report. What is absent or empty stays as it was, except
 /// `eta_seconds`, which goes with `progress`.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Report {
+pub struct JobReport {
     pub phase: Option<String>,
-    pub progress: Option<Progress>,
+    pub progress: Option<JobProgress>,
     pub eta_seconds: Option<f64>,
     pub device: Option<String>,
     /// Replaces the job's latest values, key by key.
@@ -29,23 +31,23 @@ pub struct Report {
 impl Store {
     /// Writes a report, and its events: `phase` if it is another, `progress`, `metrics`. Tells the
     /// worker what the client wants of it, as a heartbeat does.
-    pub async fn report(&self, lease: &Lease, report: &Report, now: i64) -> Result<Wish> {
+    pub async fn report(&self, lease: &Lease, report: &JobReport, now: i64) -> Result<Directive> {
         let mut tx = self.write().await?;
-        let standing = hold(&mut tx, lease).await?;
+        let job = hold(&mut tx, lease).await?;
         let news = update(&mut tx, lease, report, now).await?;
         metrics::insert(&mut tx, &lease.job_id, &report.points).await?;
         events::append(&mut tx, &lease.job_id, &news).await?;
         events::append(&mut tx, &lease.job_id, &report.events).await?;
         tx.commit().await?;
-        Ok(Wish::of(standing.status, standing.stop))
+        Ok(job.status.directive(job.stop))
     }
 }
 
 /// Changes the job's row; what there is to tell of that.
 async fn update(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     lease: &Lease,
-    report: &Report,
+    report: &JobReport,
     now: i64,
 ) -> Result<Vec<NewEvent>> {
     let row = sqlx::query("SELECT phase, metrics FROM jobs WHERE id = $1")
@@ -101,7 +103,7 @@ async fn update(
 }
 
 /// A fraction of nothing is no number, which JSON could not keep.
-fn finite(mut progress: Progress) -> Progress {
+fn finite(mut progress: JobProgress) -> JobProgress {
     if !progress.fraction.is_finite() {
         progress.fraction = 0.0;
     }

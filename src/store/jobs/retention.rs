@@ -1,4 +1,4 @@
-//! How ended jobs go: the oldest first, with all that hangs on them.
+//! Deleting ended jobs: the oldest first, with everything that belongs to them.
 
 use crate::store::artifacts::unnamed;
 use crate::store::{Result, Store};

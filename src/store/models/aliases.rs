@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
-
-use super::versions::no_version;
+use crate::store::db::Conn;
 use crate::store::{Result, Store, StoreError};
 
 impl Store {
@@ -22,7 +20,7 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         if put.rows_affected() != 1 {
-            return Err(no_version(name, version));
+            return Err(StoreError::no("model", format_args!("{name}:{version}")));
         }
         note(&mut tx, name, alias, Some(version), now).await?;
         Ok(tx.commit().await?)
@@ -70,7 +68,7 @@ pub struct AliasMove {
 const KEPT: i64 = 100;
 
 async fn note(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     name: &str,
     alias: &str,
     version: Option<i64>,
@@ -96,7 +94,7 @@ async fn note(
     Ok(())
 }
 
-pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<BTreeMap<String, i64>> {
+pub(super) async fn of(conn: &mut Conn, name: &str) -> Result<BTreeMap<String, i64>> {
     let pairs: Vec<(String, i64)> =
         sqlx::query_as("SELECT alias, version FROM model_aliases WHERE name = $1")
             .bind(name)
@@ -107,7 +105,7 @@ pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<BTreeM
 
 /// An alias that names this version, if there is one.
 pub(super) async fn pointing_at(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     name: &str,
     version: i64,
 ) -> Result<Option<String>> {

@@ -1,11 +1,9 @@
 //! The table `models`: one row per name ever published, which remembers the next version's number.
 //! A name whose versions are all deleted is no longer listed, yet its numbers are not used again.
 
-use sqlx::SqliteConnection;
-
-use super::Model;
-use super::{aliases, versions};
+use super::{Model, aliases, versions};
 use crate::store::artifacts::unnamed;
+use crate::store::db::Conn;
 use crate::store::page::{Page, rows_for};
 use crate::store::{Result, Store, StoreError};
 
@@ -71,19 +69,7 @@ impl Store {
     }
 }
 
-/// Hands out the next version's number: 1, 2, 3, and never one of them again.
-pub(super) async fn next_version(conn: &mut SqliteConnection, name: &str) -> Result<i64> {
-    Ok(sqlx::query_scalar(
-        "INSERT INTO models (name, next_version) VALUES ($1, 2)
-         ON CONFLICT (name) DO UPDATE SET next_version = models.next_version + 1
-         RETURNING next_version - 1",
-    )
-    .bind(name)
-    .fetch_one(conn)
-    .await?)
-}
-
-async fn load(conn: &mut SqliteConnection, name: String) -> Result<Model> {
+async fn load(conn: &mut Conn, name: String) -> Result<Model> {
     let versions = versions::of(conn, &name).await?;
     let aliases = aliases::of(conn, &name).await?;
     Ok(Model {
@@ -93,7 +79,7 @@ async fn load(conn: &mut SqliteConnection, name: String) -> Result<Model> {
     })
 }
 
-async fn seq(conn: &mut SqliteConnection, name: &str) -> Result<i64> {
+async fn seq(conn: &mut Conn, name: &str) -> Result<i64> {
     let seq = sqlx::query_scalar("SELECT seq FROM models WHERE name = $1")
         .bind(name)
         .fetch_optional(conn)

@@ -1,13 +1,13 @@
-//! The table `model_versions`.
+//! The table `model_versions`, and the number of the next version, which the table `models` keeps.
 
 use serde_json::{Map, Value};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
 
-use super::{ModelVersion, NewVersion, Published, aliases, names};
+use super::{ModelVersion, NewVersion, Published, aliases};
 use crate::jobs::{ModelRef, Selector};
 use crate::store::artifacts::unnamed;
 use crate::store::columns::{json, json_opt, to_json, to_json_opt};
+use crate::store::db::{Conn, DbRow};
 use crate::store::{Result, Store, StoreError};
 
 const NEWEST: &str = "SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC LIMIT 1";
@@ -37,7 +37,7 @@ impl Store {
         now: i64,
     ) -> Result<i64> {
         let mut tx = self.write().await?;
-        let version = names::next_version(&mut tx, name).await?;
+        let version = next_version(&mut tx, name).await?;
         sqlx::query(
             "INSERT INTO model_versions (name, version, kind, spec, input_shape, code_shape,
                                          parameters, capabilities, metrics, data, sha256, bytes,
@@ -84,7 +84,7 @@ impl Store {
         .fetch_all(&mut *tx)
         .await?;
         if dropped.is_empty() {
-            return Err(no_version(name, version));
+            return Err(StoreError::no("model", format_args!("{name}:{version}")));
         }
         let orphans = unnamed(&mut tx, dropped).await?;
         tx.commit().await?;
@@ -94,7 +94,7 @@ impl Store {
 
 /// Within the transaction that ends the job.
 pub(in crate::store) async fn publish(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     job_id: &str,
     new: &NewVersion,
     now: i64,
@@ -103,7 +103,7 @@ pub(in crate::store) async fn publish(
         .bind(job_id)
         .fetch_one(&mut *conn)
         .await?;
-    let version = names::next_version(conn, &name).await?;
+    let version = next_version(conn, &name).await?;
     sqlx::query(
         "INSERT INTO model_versions (name, version, kind, spec, job_id, dataset, input_shape,
                                      code_shape, parameters, capabilities, metrics, data,
@@ -128,9 +128,21 @@ pub(in crate::store) async fn publish(
     Ok(Published { name, version })
 }
 
+/// Hands out the next version's number: 1, 2, 3, and never one of them again.
+async fn next_version(conn: &mut Conn, name: &str) -> Result<i64> {
+    Ok(sqlx::query_scalar(
+        "INSERT INTO models (name, next_version) VALUES ($1, 2)
+         ON CONFLICT (name) DO UPDATE SET next_version = models.next_version + 1
+         RETURNING next_version - 1",
+    )
+    .bind(name)
+    .fetch_one(conn)
+    .await?)
+}
+
 /// Figures of an evaluation, beside those that the version has. Nothing if it was deleted.
 pub(in crate::store) async fn add_metrics(
-    conn: &mut SqliteConnection,
+    conn: &mut Conn,
     (name, version): (&str, i64),
     figures: &Map<String, Value>,
 ) -> Result<()> {
@@ -154,7 +166,7 @@ pub(in crate::store) async fn add_metrics(
 }
 
 /// All versions of a name, newest first.
-pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<Vec<ModelVersion>> {
+pub(super) async fn of(conn: &mut Conn, name: &str) -> Result<Vec<ModelVersion>> {
     let rows = sqlx::query("SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC")
         .bind(name)
         .fetch_all(conn)
@@ -162,11 +174,7 @@ pub(super) async fn of(conn: &mut SqliteConnection, name: &str) -> Result<Vec<Mo
     rows.iter().map(read).collect()
 }
 
-pub(super) fn no_version(name: &str, version: i64) -> StoreError {
-    StoreError::no("model", format_args!("{name}:{version}"))
-}
-
-fn read(row: &SqliteRow) -> Result<ModelVersion> {
+fn read(row: &DbRow) -> Result<ModelVersion> {
     Ok(ModelVersion {
         name: row.try_get("name")?,
         version: row.try_get("version")?,

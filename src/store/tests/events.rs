@@ -3,26 +3,27 @@
 use serde_json::{Map, json};
 
 use super::{Fixture, checkpoint, version};
-use crate::jobs::{Progress, Wish};
-use crate::store::{EventKind, NewEvent, Report};
+use crate::jobs::JobProgress;
+use crate::store::{EventKind, JobReport, NewEvent};
+use crate::train::Directive;
 
 #[tokio::test]
 async fn the_events_of_a_life_in_order() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
-    let progress = Progress {
+    let progress = JobProgress {
         epoch: 1,
         epochs: 2,
         step: 10,
         fraction: f64::NAN,
-        ..Progress::default()
+        ..JobProgress::default()
     };
     let log = NewEvent {
         kind: EventKind::Log,
         data: json!({ "message": "hello" }),
         at: 20,
     };
-    let report = Report {
+    let report = JobReport {
         phase: Some("training".into()),
         progress: Some(progress),
         eta_seconds: Some(3.5),
@@ -33,7 +34,7 @@ async fn the_events_of_a_life_in_order() {
     };
     assert_eq!(
         f.store.report(&lease, &report, 20).await.expect("reports"),
-        Wish::GoOn
+        Directive::Continue
     );
     f.store
         .append_events(&lease, &[log.clone(), log])
@@ -75,21 +76,21 @@ async fn a_report_changes_what_it_names() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     let latest = |key: &str, value: f64| Map::from_iter([(key.to_owned(), json!(value))]);
-    let first = Report {
+    let first = JobReport {
         phase: Some("loading".into()),
-        progress: Some(Progress {
+        progress: Some(JobProgress {
             step: 1,
-            ..Progress::default()
+            ..JobProgress::default()
         }),
         eta_seconds: Some(9.0),
         device: Some("cpu".into()),
         latest: latest("a", 1.0),
-        ..Report::default()
+        ..JobReport::default()
     };
-    let second = Report {
+    let second = JobReport {
         phase: Some("loading".into()),
         latest: latest("b", 2.0),
-        ..Report::default()
+        ..JobReport::default()
     };
     f.store.report(&lease, &first, 20).await.expect("reports");
     f.store.report(&lease, &second, 30).await.expect("reports");
@@ -120,10 +121,10 @@ async fn a_report_changes_what_it_names() {
     f.store.cancel(&job.id, 40).await.expect("cancels");
     let told = f
         .store
-        .report(&lease, &Report::default(), 50)
+        .report(&lease, &JobReport::default(), 50)
         .await
         .expect("reports");
-    assert_eq!(told, Wish::Cancel);
+    assert_eq!(told, Directive::Cancel);
 }
 
 #[tokio::test]

@@ -3,8 +3,9 @@
 use serde_json::Map;
 
 use super::{Fixture, POLICY, checkpoint, version};
-use crate::jobs::{JobError, LeasePolicy, Status, WORKER_DIED, Wish};
-use crate::store::{Expired, Report, StoreError};
+use crate::jobs::{JobError, LeasePolicy, Status, WORKER_DIED};
+use crate::store::{Expired, JobReport, StoreError};
+use crate::train::Directive;
 
 #[tokio::test]
 async fn two_claimers_race_and_one_wins() {
@@ -48,13 +49,13 @@ async fn a_heartbeat_extends_the_lease_and_tells_of_a_cancel() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     let beat = async |now| f.store.heartbeat(&lease, 1000, now).await.expect("beats");
-    assert_eq!(beat(1000).await, Wish::GoOn);
+    assert_eq!(beat(1000).await, Directive::Continue);
     assert!(
         f.claim("w2", 1500).await.is_none(),
         "it would have run out at 1010"
     );
     f.store.cancel(&job.id, 1600).await.expect("cancels");
-    assert_eq!(beat(1700).await, Wish::Cancel);
+    assert_eq!(beat(1700).await, Directive::Cancel);
     f.store.finish_cancel(&lease, 1800).await.expect("finishes");
     let late = f.store.heartbeat(&lease, 1000, 1900).await;
     assert!(matches!(late, Err(StoreError::LeaseLost)));
@@ -80,9 +81,9 @@ async fn a_lapsed_lease_goes_to_another_and_the_late_worker_changes_nothing() {
         .len();
 
     let error = JobError::new("x", "x");
-    let report = Report {
+    let report = JobReport {
         phase: Some("late".into()),
-        ..Report::default()
+        ..JobReport::default()
     };
     let late = [
         f.store.heartbeat(&old, 1000, 1020).await.map(drop),

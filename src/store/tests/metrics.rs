@@ -4,7 +4,7 @@ use super::Fixture;
 use super::scale::plan;
 use crate::jobs::Lease;
 use crate::store::metrics::thinned;
-use crate::store::{MetricPoint, Report, Series};
+use crate::store::{JobReport, MetricPoint, Series};
 
 fn point(key: &str, step: i64, value: f64) -> MetricPoint {
     MetricPoint {
@@ -17,9 +17,9 @@ fn point(key: &str, step: i64, value: f64) -> MetricPoint {
 }
 
 async fn write(f: &Fixture, lease: &Lease, points: Vec<MetricPoint>) {
-    let report = Report {
+    let report = JobReport {
         points,
-        ..Report::default()
+        ..JobReport::default()
     };
     f.store.report(lease, &report, 20).await.expect("reports");
 }

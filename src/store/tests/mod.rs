@@ -17,7 +17,7 @@ use serde_json::{Map, json};
 use tempfile::TempDir;
 
 use super::{Dataset, NewCheckpoint, NewVersion, Split, Splits, Store};
-use crate::jobs::{Job, Lease, LeasePolicy, NewJob, Progress, Status, Task, dataset_id};
+use crate::jobs::{Job, JobPlan, Lease, LeasePolicy, Status, dataset_id};
 
 pub(super) const POLICY: LeasePolicy = LeasePolicy {
     lease_ms: 1000,
@@ -56,26 +56,17 @@ impl Fixture {
             .expect("opens again")
     }
 
-    pub fn new_job(&self, name: &str) -> NewJob {
-        NewJob {
+    pub fn new_job(&self, name: &str) -> JobPlan {
+        JobPlan {
             name: name.to_owned(),
-            task: Task::Train,
             kind: "rbm".to_owned(),
-            retry_of: None,
-            traceparent: None,
-            priority: 0,
-            place: "cpu".to_owned(),
+            device_slot: "cpu".to_owned(),
             dataset_id: self.dataset.id.clone(),
             dataset_name: self.dataset.name.clone(),
             model: json!({ "kind": "rbm", "hidden": 16 }),
             training: json!({ "epochs": 2 }),
-            init_from: None,
-            evaluation: None,
             metadata: json!({}),
-            progress: Progress {
-                epochs: 2,
-                ..Progress::default()
-            },
+            ..JobPlan::default()
         }
     }
 

@@ -3,8 +3,9 @@
 use serde_json::Map;
 
 use super::{Fixture, POLICY, ROOM, checkpoint, version};
-use crate::jobs::{LeasePolicy, Status, Task, Wish};
-use crate::store::{Report, StoreError};
+use crate::jobs::{LeasePolicy, Status, Task};
+use crate::store::{JobReport, StoreError};
+use crate::train::Directive;
 
 #[tokio::test]
 async fn a_running_job_is_paused_by_its_worker_and_resumed_by_another() {
@@ -19,8 +20,8 @@ async fn a_running_job_is_paused_by_its_worker_and_resumed_by_another() {
         f.store.pause(&job.id, 21).await.expect("pauses").status,
         Status::Pausing
     );
-    let told = f.store.report(&lease, &Report::default(), 22).await;
-    assert_eq!(told.expect("reports"), Wish::Leave);
+    let told = f.store.report(&lease, &JobReport::default(), 22).await;
+    assert_eq!(told.expect("reports"), Directive::Release);
     assert_eq!(
         f.store.release(&lease, 23).await.expect("leaves"),
         Status::Paused
@@ -120,7 +121,7 @@ async fn a_stop_reaches_the_worker_and_whoever_takes_the_job_up() {
     assert_eq!((stopped.status, stopped.stop), (Status::Running, true));
     assert_eq!(
         f.store.heartbeat(&lease, 1000, 21).await.expect("beats"),
-        Wish::Stop
+        Directive::Stop
     );
     f.store
         .expire_owner("w1", POLICY, 30)
@@ -190,7 +191,7 @@ async fn the_higher_priority_goes_first_and_the_older_of_equals() {
     assert_eq!(positions, [Some(3), Some(1), Some(4), Some(2)]);
     for expected in ["b", "d", "a", "c"] {
         let (job, _) = f.claim(&format!("w-{expected}"), 10).await.expect("a job");
-        assert_eq!(job.name, expected);
+        assert_eq!(job.plan.name, expected);
     }
 }
 
@@ -204,7 +205,7 @@ async fn a_full_device_is_passed_over() {
         ("d", "cpu"),
     ] {
         let mut new = f.new_job(name);
-        new.place = place.to_owned();
+        new.device_slot = place.to_owned();
         f.store
             .insert_job(&new, None, None, ROOM, 1)
             .await
@@ -217,7 +218,7 @@ async fn a_full_device_is_passed_over() {
     let mut taken = Vec::new();
     for worker in ["w1", "w2", "w3", "w4"] {
         let claimed = f.store.claim(worker, policy, 10).await.expect("claims");
-        taken.push(claimed.map(|(job, _)| job.name));
+        taken.push(claimed.map(|(job, _)| job.plan.name));
     }
     let name = |text: &str| Some(text.to_owned());
     assert_eq!(taken, [name("a"), name("c"), name("d"), None]);
@@ -239,7 +240,7 @@ async fn a_full_device_is_passed_over() {
         .expect("claims")
         .expect("a");
     assert_eq!(
-        back.name, "a",
+        back.plan.name, "a",
         "one that lost its worker goes before the queue"
     );
     f.store.release(&lease, 22).await.expect("leaves");
@@ -250,7 +251,7 @@ async fn a_full_device_is_passed_over() {
         .await
         .expect("claims")
         .expect("b");
-    assert_eq!(next.name, "b");
+    assert_eq!(next.plan.name, "b");
 }
 
 #[tokio::test]
@@ -258,7 +259,7 @@ async fn the_supervisor_sees_what_its_worker_holds() {
     let f = Fixture::new().await;
     let (job, lease) = f.running("a").await;
     f.store.cancel(&job.id, 20).await.expect("cancels");
-    let holding = async |now| f.store.holding("w1", now).await.expect("looks");
+    let holding = async |now| f.store.lease_status("w1", now).await.expect("looks");
     let held = holding(1010).await.expect("held");
     assert_eq!((held.status, held.lapsed), (Status::Canceling, false));
     assert!(holding(1011).await.expect("held").lapsed);

@@ -13,11 +13,7 @@ async fn a_queued_job_reads_back_as_it_was_asked_for() {
         (job.status, job.attempt, job.created_at),
         (Status::Queued, 1, 1)
     );
-    assert_eq!((&job.model, &job.training), (&new.model, &new.training));
-    assert_eq!(
-        (&job.progress, &job.metadata),
-        (&new.progress, &new.metadata)
-    );
+    assert_eq!((&job.plan, job.progress.epochs), (&new, 2));
     assert_eq!(
         (job.started_at, job.finished_at, &job.error),
         (None, None, &None)
@@ -158,7 +154,7 @@ async fn lists_go_page_by_page_newest_first() {
             .list_jobs(&any, 2, after.as_deref())
             .await
             .expect("lists");
-        names.extend(page.items.iter().map(|job| job.name.clone()));
+        names.extend(page.items.iter().map(|job| job.plan.name.clone()));
         after = page.items.last().map(|job| job.id.clone());
         f.queued("later").await; // what arrives meanwhile moves no page
         if !page.has_more {
@@ -184,7 +180,11 @@ async fn lists_are_filtered() {
     };
     let page = f.store.list_jobs(&canceled, 10, None).await.expect("lists");
     assert_eq!(
-        (page.items.len(), page.items[0].name.as_str(), page.has_more),
+        (
+            page.items.len(),
+            page.items[0].plan.name.as_str(),
+            page.has_more
+        ),
         (1, "a", false)
     );
     assert_eq!(page.items[0].transitions.len(), 2);

@@ -6,7 +6,7 @@ use tempfile::TempDir;
 use super::{Fixture, POLICY, checkpoint, version};
 use crate::jobs::Status;
 use crate::store::jobs::{in_line, left_behind, list_query};
-use crate::store::{JobFilter, Report, Store};
+use crate::store::{JobFilter, JobReport, Store};
 
 const MANY: i64 = 100_000;
 
@@ -86,7 +86,7 @@ async fn a_page_of_many_jobs_is_read_from_an_index() {
             "{sql}: {plan}"
         );
     }
-    assert_eq!(f.claim("w1", 10).await.expect("claims").0.name, "a");
+    assert_eq!(f.claim("w1", 10).await.expect("claims").0.plan.name, "a");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -148,7 +148,7 @@ async fn the_futures_can_be_spawned() {
         store.list_models(9, None).await?;
         store.list_datasets(9, None).await?;
         store.series(&job.id, None, 9).await?;
-        store.report(&lease, &Report::default(), 20).await?;
+        store.report(&lease, &JobReport::default(), 20).await?;
         store
             .record_checkpoint(&lease, &checkpoint(1, "c1", true), 1, 20)
             .await?;

@@ -4,11 +4,13 @@
 use tch::Device;
 
 use super::adopt::{Adopted, Start, adopt};
-use super::cursor::{Cursor, Means};
+use super::cursor::Cursor;
+use super::directive::Directive;
 use super::forecast::PlannedPhase;
 use super::hold_out::divide;
 use super::learner::{Learner, Phase, StepContext};
-use super::observer::{Halt, Observer, Progress, Request, Snapshot};
+use super::means::Means;
+use super::observer::{Halt, Observer, Progress, Snapshot};
 use super::settings::Training;
 use crate::data::split::Split;
 use crate::nn::rng::Rng;
@@ -26,9 +28,9 @@ pub mod stream {
 /// Rows a batch when only evaluating: large, since nothing is learnt from the batch's noise.
 const EVALUATION_BATCH: usize = 1000;
 
-/// Looks at the model in its last phase, at most, beside those at its first epochs, when most changes.
-const LOOKS: u32 = 100;
-const FIRST_LOOKS: u32 = 10;
+/// Previews of the model in its last phase, at most, beside those of its first epochs, when most changes.
+const PREVIEWS: u32 = 100;
+const FIRST_PREVIEWS: u32 = 10;
 
 /// How a run ended.
 #[derive(Debug, PartialEq)]
@@ -37,7 +39,7 @@ pub enum Outcome {
     Finished {
         /// Of the test split, if there is one.
         metrics: Vec<(String, f64)>,
-        /// Whether a `Request::Stop` ended it before its last epoch.
+        /// Whether a `Directive::Stop` ended it before its last epoch.
         stopped: bool,
         /// What it started with of another model.
         adopted: Adopted,
@@ -183,16 +185,16 @@ impl Fit<'_> {
         let order = self.shuffled(place);
         let batch_size = self.run.training.batch_size as usize;
         for step in self.run.cursor.step..self.steps_per_epoch {
-            match observer.request() {
-                Request::Continue => {}
+            match observer.directive() {
+                Directive::Continue => {}
                 // A run that has learnt nothing yet takes one step first.
-                Request::Stop if self.run.cursor.total_step == 0 => {}
-                Request::Stop => {
+                Directive::Stop if self.run.cursor.total_step == 0 => {}
+                Directive::Stop => {
                     self.break_off(observer)?;
                     return Ok(Flow::Ended);
                 }
-                Request::Cancel => return Ok(Flow::Leave(Outcome::Canceled)),
-                Request::Release => {
+                Directive::Cancel | Directive::Lost => return Ok(Flow::Leave(Outcome::Canceled)),
+                Directive::Release => {
                     self.checkpoint(false, observer)?;
                     return Ok(Flow::Leave(Outcome::Released));
                 }
@@ -281,7 +283,7 @@ impl Fit<'_> {
             metrics.extend(prefixed("validation", self.run.learner.summary(&means)));
         }
         observer.epoch(self.progress(), &metrics);
-        self.show(phase, observer);
+        self.preview(phase, observer);
         // Early phases, such as pretraining, measure other things; the last one decides.
         let watched = self.run.cursor.phase + 1 == self.phases.len();
         let best = watched && self.judge(&metrics)?;
@@ -301,15 +303,15 @@ impl Fit<'_> {
         Ok(if stop { Flow::Stopped } else { Flow::On })
     }
 
-    /// A look at the model, so often that a phase has some hundred of them.
-    fn show(&self, phase: &Phase, observer: &mut dyn Observer) {
+    /// Previews the model, so often that a phase has some hundred of them.
+    fn preview(&self, phase: &Phase, observer: &mut dyn Observer) {
         let Cursor {
             phase: at, epoch, ..
         } = self.run.cursor;
-        let every = phase.epochs.div_ceil(LOOKS).max(1);
-        let due = epoch <= FIRST_LOOKS || epoch.is_multiple_of(every) || epoch == phase.epochs;
+        let every = phase.epochs.div_ceil(PREVIEWS).max(1);
+        let due = epoch <= FIRST_PREVIEWS || epoch.is_multiple_of(every) || epoch == phase.epochs;
         if at + 1 == self.phases.len() && due {
-            observer.look(self.progress().epoch, self.run.learner.model());
+            observer.preview(self.progress().epoch, self.run.learner.model());
         }
     }
 

@@ -2,7 +2,7 @@
 //! that holds everything the next step depends on.
 
 use super::adopt::{Adopted, copy_agreeing};
-use super::cursor::Means;
+use super::means::{Means, Report};
 use crate::data::Batch;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::rng::Rng;
@@ -48,10 +48,6 @@ pub struct StepContext {
     /// Epochs since the phase began, the part of the one under way included.
     pub time: f64,
 }
-
-/// Means over a batch, by metric name.
-#[derive(Debug, Clone, Default)]
-pub struct Report(pub Vec<(&'static str, f64)>);
 
 /// The rows of a run, batch after batch, in their order on disk.
 pub type BatchSource<'a> = dyn Iterator<Item = std::io::Result<Batch>> + 'a;

@@ -4,19 +4,25 @@
 
 pub mod adopt;
 pub mod cursor;
+pub mod directive;
 pub mod epoch_loop;
 pub mod forecast;
 mod hold_out;
 pub mod learner;
+pub mod means;
 pub mod observer;
 pub mod regression;
+pub mod resume;
 pub mod settings;
 pub mod trial;
 
 pub use adopt::{Adopted, Freeze, Start};
-pub use cursor::{Cursor, Means, take_up};
+pub use cursor::Cursor;
+pub use directive::{Directive, StopSignal};
 pub use epoch_loop::{Outcome, Run, fit};
-pub use learner::{Learner, Phase, Report, StepContext};
-pub use observer::{Halt, Observer, Progress, Request, Snapshot};
+pub use learner::{Learner, Phase, StepContext};
+pub use means::{Means, Report};
+pub use observer::{Halt, Observer, Progress, Snapshot};
 pub use regression::Regression;
+pub use resume::resume;
 pub use settings::Training;

@@ -1,24 +1,13 @@
 //! The outside of a run: what it is told, what it asks, and why it may end.
 
-use super::Report;
 use super::adopt::Adopted;
 use super::cursor::Cursor;
+use super::directive::Directive;
 use super::forecast::PlannedPhase;
+use super::means::Report;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::verbs::Model;
-
-/// What the world outside wants of a run; asked before every step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Request {
-    Continue,
-    /// End now, as if this were the last step.
-    Stop,
-    /// Stop and throw away.
-    Cancel,
-    /// Write a checkpoint now and leave, to be taken up later.
-    Release,
-}
 
 /// Why a run cannot go on.
 #[derive(Debug, thiserror::Error)]
@@ -69,14 +58,15 @@ pub struct Snapshot<'a> {
 pub trait Observer {
     /// Once, before the first step.
     fn plan(&mut self, _phases: Vec<PlannedPhase>) {}
-    fn request(&mut self) -> Request;
+    /// Asked before every step.
+    fn directive(&mut self) -> Directive;
     fn phase(&mut self, name: &str);
     /// What was taken over from another model at the start.
     fn adopted(&mut self, _adopted: &Adopted) {}
     /// After every step; cheap, called often.
     fn step(&mut self, progress: Progress, rows: u64, report: &Report);
-    /// The model after some epochs of the last phase, to look at.
-    fn look(&mut self, _epoch: u32, _model: &dyn Model) {}
+    /// The model after some epochs of the last phase, for a preview of it.
+    fn preview(&mut self, _epoch: u32, _model: &dyn Model) {}
     /// After every epoch, with its means.
     fn epoch(&mut self, progress: Progress, metrics: &[(String, f64)]);
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt>;

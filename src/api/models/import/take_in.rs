@@ -6,20 +6,20 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::upload::{Parts, Received};
+use super::upload::{Parts, ReceivedVersion};
 use crate::api::models::find_version;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::Artifacts;
 use crate::artifacts::bundle;
 use crate::artifacts::inspect::{InspectError, Inspected, inspect};
+use crate::clock::now_ms;
 use crate::data::ImportError;
 use crate::document;
 use crate::inference::{ModelSource, Trial};
 use crate::spec::Manifest;
 use crate::spec::manifest::Incoming;
 use crate::store::{ModelVersion, NewVersion};
-use crate::worker::now_ms;
 
 /// What may be published, once its weights have made a model.
 struct Checked {
@@ -28,9 +28,9 @@ struct Checked {
     inspected: Inspected,
 }
 
-pub async fn publish(app: &AppState, received: Received) -> Result<ModelVersion> {
+pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelVersion> {
     let limit = app.limits.upload_bytes;
-    let Received {
+    let ReceivedVersion {
         folder,
         parts,
         name,

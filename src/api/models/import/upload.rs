@@ -11,7 +11,7 @@ use crate::artifacts::bundle::MOST_MANIFEST;
 use crate::jobs::check_name;
 
 /// What came, still as it came.
-pub struct Received {
+pub struct ReceivedVersion {
     pub folder: Incoming,
     pub parts: Parts,
     pub name: Option<String>,
@@ -22,7 +22,7 @@ pub enum Parts {
     Apart { weights: PathBuf, manifest: PathBuf },
 }
 
-pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
+pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVersion> {
     let beside = app.layout.artifacts();
     let folder = Incoming::create(&beside).map_err(|e| Problem::internal(&e))?;
     let mut room = app.limits.upload_bytes;
@@ -66,7 +66,7 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         *file = Some(path);
     }
     let parts = together(bundle, weights, manifest)?;
-    Ok(Received {
+    Ok(ReceivedVersion {
         folder,
         parts,
         name,

@@ -19,8 +19,8 @@ use crate::families::Family;
 use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
 use crate::train::{
-    Cursor, Halt, Learner, Observer, Outcome, Progress, Report, Request, Run, Snapshot, Start,
-    Training, fit, take_up,
+    Cursor, Directive, Halt, Learner, Observer, Outcome, Progress, Report, Run, Snapshot, Start,
+    Training, fit, resume,
 };
 use crate::verbs::Model;
 
@@ -184,7 +184,7 @@ impl<'a> Trial<'a> {
         let (cursor, bytes) = left.left.ok_or("no checkpoint")?;
         let (state, _): (Tensors, String) = weights::decode(&bytes)?;
         let mut learner = self.learner()?;
-        take_up(learner.as_mut(), &cursor, &state)?;
+        resume(learner.as_mut(), &cursor, &state)?;
         self.fit(learner.as_mut(), cursor, None)?;
         Ok(bytes_of(learner.model())?)
     }
@@ -200,11 +200,11 @@ pub struct Watcher {
 }
 
 impl Observer for Watcher {
-    fn request(&mut self) -> Request {
+    fn directive(&mut self) -> Directive {
         if self.leave.is_some_and(|leave| self.step >= leave) {
-            Request::Release
+            Directive::Release
         } else {
-            Request::Continue
+            Directive::Continue
         }
     }
     fn phase(&mut self, name: &str) {

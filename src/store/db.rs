@@ -1,15 +1,21 @@
-//! Opening the database, and the two ways into it: many readers, one writer.
+//! The database: its types under names that the rest of the store uses, how it is opened, and the two ways
+//! into it, many readers and one writer. What is `SQLite`'s own stands here and in `migrations/`.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::Sqlite;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
-use sqlx::{Sqlite, Transaction};
 use tokio::time::sleep;
 
 use super::Result;
+
+pub(super) use sqlx::SqliteConnection as Conn;
+pub(super) use sqlx::sqlite::SqliteRow as DbRow;
+pub(super) type QueryBuilder = sqlx::QueryBuilder<Sqlite>;
+type Transaction = sqlx::Transaction<'static, Sqlite>;
 
 /// How long to wait for another process's write. Writes take milliseconds, so running into this
 /// means real trouble.
@@ -69,13 +75,13 @@ impl Store {
     }
 
     /// Several reads of one moment.
-    pub(super) async fn read(&self) -> Result<Transaction<'static, Sqlite>> {
+    pub(super) async fn read(&self) -> Result<Transaction> {
         Ok(self.readers.begin().await?)
     }
 
     /// Takes the write lock now: a deferred transaction that reads first and writes later fails at
     /// once, whatever the busy timeout, if another process wrote in between.
-    pub(super) async fn write(&self) -> Result<Transaction<'static, Sqlite>> {
+    pub(super) async fn write(&self) -> Result<Transaction> {
         Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
     }
 }

@@ -1,4 +1,9 @@
-//! Times as clients read them.
+//! The time of day, as the database keeps it and as clients read it.
+
+/// Milliseconds since 1970.
+pub fn now_ms() -> i64 {
+    jiff::Timestamp::now().as_millisecond()
+}
 
 /// Epoch milliseconds as RFC 3339, UTC.
 pub fn rfc3339(epoch_ms: i64) -> String {

@@ -1,10 +1,11 @@
-//! What is told of a job to those outside who asked: which changes, and in which words.
+//! The events that webhooks receive: which changes of a job there are, and the body of a message.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
-use super::{Job, Status, rfc3339};
+use super::{Job, Status};
+use crate::clock::rfc3339;
 
 /// A change of a job that a webhook may be told of.
 #[derive(
@@ -32,7 +33,7 @@ impl WebhookEvent {
         Self::Canceled,
     ];
 
-    /// What a webhook hears that names no events: that a job has ended.
+    /// What a webhook receives that names no events: the end of a job.
     pub const ENDS: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
 
     pub const fn as_str(self) -> &'static str {
@@ -93,21 +94,21 @@ pub fn message(event: &str, data: &Value, at: i64) -> Value {
     json!({ "type": event, "timestamp": rfc3339(at), "data": data })
 }
 
-/// A job as a message tells of it: what became of it, without what was asked for.
-pub fn told(job: &Job) -> Value {
+/// The `data` of a job's message: what became of the job, without its settings.
+pub fn payload(job: &Job) -> Value {
     json!({
         "id": job.id,
-        "name": job.name,
-        "task": job.task,
-        "kind": job.kind,
+        "name": job.plan.name,
+        "task": job.plan.task,
+        "kind": job.plan.kind,
         "status": job.status,
         "attempt": job.attempt,
-        "retry_of": job.retry_of,
-        "dataset": job.dataset_name,
+        "retry_of": job.plan.retry_of,
+        "dataset": job.plan.dataset_name,
         "metrics": job.metrics,
         "result": job.result,
         "error": job.error,
-        "metadata": job.metadata,
+        "metadata": job.plan.metadata,
         "created_at": rfc3339(job.created_at),
         "started_at": job.started_at.map(rfc3339),
         "finished_at": job.finished_at.map(rfc3339),

@@ -1,4 +1,4 @@
-//! A picture of what a model makes, for those who watch it learn.
+//! Preview pictures of a model while it trains: samples, or rows beside their reconstructions.
 
 use tch::{Device, Kind, Tensor};
 
@@ -17,7 +17,7 @@ const COLUMNS: usize = 8;
 const RECONSTRUCTED: u32 = 32;
 
 /// What the pictures of one run show.
-pub struct Gallery {
+pub struct Preview {
     facts: DataFacts,
     seed: u64,
     device: Device,
@@ -26,7 +26,7 @@ pub struct Gallery {
     labels: Option<Tensor>,
 }
 
-impl Gallery {
+impl Preview {
     /// `None` where rows are no images.
     pub fn open(
         facts: &DataFacts,
