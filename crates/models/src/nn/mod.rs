@@ -3,26 +3,23 @@
 //! Nothing here knows a data set, a job, SQL or HTTP.
 
 pub mod activation;
-pub mod ais;
 pub mod augment;
 pub mod average;
 pub mod bernoulli;
 pub mod binarize;
 pub mod block;
+pub mod boltzmann;
 pub mod cancellation;
 pub mod categorical;
 pub mod chain;
-pub mod contrastive;
 pub mod conv;
 pub mod corruption;
 pub mod frozen;
-pub mod gibbs;
 #[cfg(test)]
 pub mod golden;
 pub mod graph;
 pub mod latent;
 pub mod loss;
-pub mod machine;
 pub mod mixture;
 pub mod model;
 pub mod moments;
@@ -31,11 +28,8 @@ pub mod norm;
 pub mod optimizer;
 pub mod packed;
 pub mod penalty;
-pub mod pretrain;
 pub mod rng;
 pub mod standardize;
-pub mod tempered;
-pub mod tempering;
 mod thread_pool;
 pub mod tied;
 pub mod unroll;

@@ -8,12 +8,15 @@ use super::model::Autoencoder;
 use super::objective::Objective;
 use super::spec::{Corruption, Pretraining, PretrainingKind, Spec};
 use crate::nn::activation::Activation;
+use crate::nn::boltzmann::chains::{Chains, Reconstruction};
+use crate::nn::boltzmann::machine::{Machine, MachineConfig};
+use crate::nn::boltzmann::pretraining::Pretraining as MachineTraining;
+use crate::nn::boltzmann::units::{Layer, Units};
 use crate::nn::corruption::CorruptionKind;
 use crate::nn::frozen::Frozen;
 use crate::nn::loss;
 use crate::nn::net::Pass;
 use crate::nn::optimizer::Optimizer;
-use crate::nn::pretrain::{HiddenUnits, RbmLayer};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
@@ -25,6 +28,13 @@ use crate::verbs::Model;
 /// Learning rate of the machines (Hinton and Salakhutdinov, 2006, supporting material).
 const RBM_RATE: f64 = 0.1;
 
+/// The machines' momentum and penalty on the weights, as in the paper's own program.
+const RBM_MOMENTUM: f64 = 0.9;
+const RBM_WEIGHT_DECAY: f64 = 2e-4;
+
+/// Before the names of a machine's part of a checkpoint.
+const MACHINE: &str = "machine.";
+
 /// The layer of the encoder that is trained, from 0, and what trains it.
 pub struct LayerTraining {
     layer: usize,
@@ -32,7 +42,7 @@ pub struct LayerTraining {
 }
 
 enum Trainer {
-    Machine(RbmLayer),
+    Machine(Machine, MachineTraining),
     Denoising(Corruption, Optimizer),
 }
 
@@ -59,11 +69,11 @@ pub fn phases(spec: &Spec, pretraining: &Pretraining, layers: &[usize]) -> Vec<P
 }
 
 /// Hidden units of the machine below a layer's outputs.
-fn units(spec: &Spec, layer: usize) -> HiddenUnits {
+fn units(spec: &Spec, layer: usize) -> Units {
     if layer + 1 == spec.depth() && spec.code_activation == Activation::Linear {
-        HiddenUnits::Gaussian
+        Units::Gaussian
     } else {
-        HiddenUnits::Bernoulli
+        Units::Bernoulli
     }
 }
 
@@ -89,14 +99,24 @@ impl LayerTraining {
                 let weight = net.encoder_net().blocks()[layer].weight();
                 let (hidden, visible) = (weight.size()[0], weight.size()[1]);
                 let mut rng = Rng::at(training.seed, &[stream::INIT, 1 + layer as u64]);
-                let machine = RbmLayer::init(
-                    [visible, hidden],
-                    units(spec, layer),
+                let config = MachineConfig {
+                    visible: Layer::bernoulli(visible),
+                    classes: 0,
+                    hidden: Layer {
+                        units: units(spec, layer),
+                        width: hidden,
+                    },
+                    compute: training.compute_kind(),
+                };
+                let machine = config.init(&mut rng, weight.device());
+                let learning = MachineTraining::new(
+                    &machine,
+                    Chains::FromData(Reconstruction::Means),
                     pretraining.gibbs_steps(),
-                    &mut rng,
-                    weight.device(),
+                    RBM_MOMENTUM,
+                    RBM_WEIGHT_DECAY,
                 );
-                Trainer::Machine(machine.computing_in(training.compute_kind()))
+                Trainer::Machine(machine, learning)
             }
             PretrainingKind::Denoising => Trainer::Denoising(
                 pretraining.corruption(),
@@ -117,8 +137,9 @@ impl LayerTraining {
         let below = self.below(net, x);
         let rate = context.learning_rate;
         match &mut self.trainer {
-            Trainer::Machine(machine) => {
-                let error = machine.step(&below, rate, &mut context.rng);
+            Trainer::Machine(machine, learning) => {
+                let rng = &mut context.rng;
+                let error = learning.step_with_error(machine, &below, rate, rng);
                 Report(vec![("layer_mse", error)])
             }
             Trainer::Denoising(corruption, optimizer) => {
@@ -146,7 +167,7 @@ impl LayerTraining {
     pub fn error(&self, net: &Autoencoder, x: &Tensor) -> f64 {
         let below = self.below(net, x);
         let output = match &self.trainer {
-            Trainer::Machine(machine) => machine.reconstruct(&below),
+            Trainer::Machine(machine, _) => machine.reconstruction(&below),
             Trainer::Denoising(..) if self.layer == 0 => net.squash(through(net, &below, 0)),
             Trainer::Denoising(..) => through(net, &below, self.layer),
         };
@@ -158,11 +179,11 @@ impl LayerTraining {
     pub fn start_from(&mut self, net: &Autoencoder, adopted: &Adopted) {
         let Adopted { copied, frozen } = adopted;
         let layer = self.layer;
-        let machine = match &mut self.trainer {
-            Trainer::Machine(machine) => machine,
+        let (machine, learning) = match &mut self.trainer {
+            Trainer::Machine(machine, learning) => (machine, learning),
             Trainer::Denoising(_, optimizer) => return optimizer.freeze(frozen),
         };
-        let parts = machine.pair().tensors();
+        let parts = machine.tensors();
         let mut parts_frozen = Vec::new();
         for (name, tensor) in parameters(net, layer) {
             let Some(origin) = Origin::of(&name, "encoder", net.depth()) else {
@@ -176,17 +197,17 @@ impl LayerTraining {
                 parts_frozen.push(origin.part.to_owned());
             }
         }
-        machine.freeze(&parts_frozen.into_iter().collect());
+        learning.freeze(&parts_frozen.into_iter().collect());
     }
 
     /// Writes what a machine has learnt into the two layers that it is unrolled to, but for what is
     /// frozen: its weights, and the hidden biases on the way down, the visible ones on the way up.
     /// Denoising trains the net's own tensors.
     pub fn unroll(&self, net: &Autoencoder, frozen: &Frozen) {
-        let Trainer::Machine(machine) = &self.trainer else {
+        let Trainer::Machine(machine, _) = &self.trainer else {
             return;
         };
-        let parts = machine.pair().tensors();
+        let parts = machine.tensors();
         for (name, mut tensor) in parameters(net, self.layer) {
             let origin = Origin::of(&name, "encoder", net.depth());
             if let Some(origin) = origin.filter(|_| !frozen.holds(&name)) {
@@ -198,14 +219,28 @@ impl LayerTraining {
 
     pub fn state(&self) -> Tensors {
         match &self.trainer {
-            Trainer::Machine(machine) => machine.state("machine"),
+            Trainer::Machine(machine, learning) => {
+                let mut state = machine.tensors();
+                state.extend(learning.state());
+                let named = state.into_iter();
+                named
+                    .map(|(name, tensor)| (format!("{MACHINE}{name}"), tensor))
+                    .collect()
+            }
             Trainer::Denoising(_, optimizer) => optimizer.state("optimizer"),
         }
     }
 
     pub fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
         match &mut self.trainer {
-            Trainer::Machine(machine) => machine.restore("machine", state),
+            Trainer::Machine(machine, learning) => {
+                machine.load(MACHINE, state)?;
+                let own = state.iter().filter_map(|(name, tensor)| {
+                    let name = name.strip_prefix(MACHINE)?.to_owned();
+                    Some((name, tensor.shallow_clone()))
+                });
+                learning.restore(&own.collect())
+            }
             Trainer::Denoising(_, optimizer) => optimizer.restore("optimizer", state),
         }
     }

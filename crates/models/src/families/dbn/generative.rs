@@ -34,7 +34,7 @@ impl Model for Stack {
         self.named_tensors()
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
-        Some(vec![self.top().hidden_units()])
+        Some(vec![self.top().hidden()])
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     fn predictor(&self) -> Option<&dyn Predictor> {
@@ -44,7 +44,7 @@ impl Model for Stack {
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.features(),
-            code: self.top().hidden_units(),
+            code: self.top().hidden(),
         };
         if verb != GraphVerb::Predict {
             return there_and_back(
@@ -74,10 +74,10 @@ impl Stack {
     fn settle(&self, x: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let steps = chain::checked_steps(steps, 0)?;
         let (top, below) = (self.top(), self.depth() - 1);
-        let mut h = top.hidden(&top.with_likely_labels(&self.up(x, below)));
+        let mut h = top.hidden_mean(&top.with_likely_labels(&self.up(x, below)));
         for _ in chain::steps(steps) {
-            let p = top.visible(&top.sample_hidden(&h, rng));
-            h = top.hidden(&top.sample_visible(&p, rng));
+            let p = top.visible_mean(&top.sample_hidden(&h, rng));
+            h = top.hidden_mean(&top.sample_visible(&p, rng));
         }
         Ok(self.down(&h, self.depth()))
     }
@@ -150,20 +150,22 @@ impl Sampler for Stack {
         rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
         let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
-        let top = self.top().tempered(options.temperature.unwrap_or(1.0));
-        let bias = &top.pair.visible_bias;
+        let top = self
+            .top()
+            .at_temperature(options.temperature.unwrap_or(1.0));
+        let bias = &top.visible_bias;
         let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));
         let mut v = top.with_labels(&rng.bernoulli(&marginal.contiguous()), labels);
         for _ in chain::steps(steps) {
-            let h = top.sample_hidden(&top.hidden(&v), rng);
-            let p = top.visible(&h);
+            let h = top.sample_hidden(&top.hidden_mean(&v), rng);
+            let p = top.visible_mean(&h);
             v = if labels.is_some() {
                 top.with_labels(&rng.bernoulli(&top.unit_part(&p)), labels)
             } else {
                 top.sample_visible(&p, rng)
             };
         }
-        let mean = top.unit_part(&top.visible(&top.hidden(&v)));
+        let mean = top.unit_part(&top.visible_mean(&top.hidden_mean(&v)));
         Ok(self.down(&mean.contiguous(), self.depth() - 1))
     }
 
@@ -202,8 +204,8 @@ impl Inpainter for Stack {
         let mut p = x.shallow_clone();
         for _ in chain::steps(steps) {
             let v = top.with_drawn_labels(&self.sample_up(&x, below, rng), rng);
-            let h = top.sample_hidden(&top.hidden(&v), rng);
-            p = top.unit_part(&top.visible(&h));
+            let h = top.sample_hidden(&top.hidden_mean(&v), rng);
+            p = top.unit_part(&top.visible_mean(&h));
             if below > 0 {
                 p = self.sample_down(&rng.bernoulli(&p), below, rng);
             }
@@ -245,8 +247,7 @@ impl Predictor for Stack {
 impl Filters for Stack {
     fn filters(&self) -> Tensor {
         let machine = &self.machines[0];
-        let weights = &machine.pair.weights;
-        let visible = weights.size()[0] - machine.classes();
-        weights.narrow(0, 0, visible).transpose(0, 1).contiguous()
+        let weights = machine.weights.narrow(0, 0, machine.units());
+        weights.transpose(0, 1).contiguous()
     }
 }

@@ -3,16 +3,16 @@
 use tch::{Device, Kind, Tensor};
 
 use super::labeled::{Choice, Labeled};
-use super::spec::{Head, Spec};
+use super::spec::{Algorithm, Head, Spec};
 use super::stack::Stack;
 use super::start::StackStart;
 use super::tuning::Tuner;
 use crate::data::Batch;
 use crate::nn::binarize::Binarize;
-use crate::nn::contrastive::{Contrastive, ContrastiveConfig};
+use crate::nn::boltzmann::chains::{Chains, Reconstruction};
+use crate::nn::boltzmann::pretraining::Pretraining;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, error_per_row};
-use crate::nn::optimizer::{OptimizerConfig, Rule};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Columns;
 use crate::nn::{TensorMismatch, Tensors};
@@ -33,7 +33,7 @@ pub struct DbnLearner {
     stack: Stack,
     tuner: Option<Tuner>,
     /// The RBM that is being trained, and how; none while fine-tuning.
-    pretraining: Option<(usize, Contrastive)>,
+    pretraining: Option<(usize, Pretraining)>,
     /// The only rows whose labels or targets are learnt from, if they are few.
     labeled: Option<Labeled>,
     /// Of the data's labels.
@@ -79,23 +79,20 @@ impl DbnLearner {
             .collect()
     }
 
-    fn contrastive(&self, layer: usize) -> Contrastive {
+    fn pretraining(&self, layer: usize) -> Pretraining {
         let p = &self.spec.pretraining;
-        let config = ContrastiveConfig {
-            algorithm: self.spec.algorithm(layer),
-            gibbs_steps: p.gibbs_steps,
-            chains: i64::from(self.training.batch_size),
-            optimizer: OptimizerConfig {
-                rule: Rule::Momentum,
-                momentum: p.momentum,
-                decay: 0.0,
-                weight_decay: p.weight_decay,
-            },
-        };
+        let machine = &self.stack.machines[layer];
         let mut rng = Rng::at(self.training.seed, &[stream::INIT, 1 + layer as u64]);
-        let mut contrastive = config.init(&self.stack.machines[layer], &mut rng, self.device);
-        contrastive.freeze(&self.start.frozen.under(&format!("layers.{layer}.")));
-        contrastive
+        let chains = match self.spec.algorithm(layer) {
+            Algorithm::Cd => Chains::FromData(Reconstruction::SamplesThenMeans),
+            Algorithm::Pcd => {
+                Chains::persistent(machine, i64::from(self.training.batch_size), &mut rng)
+            }
+        };
+        let mut pretraining =
+            Pretraining::new(machine, chains, p.gibbs_steps, p.momentum, p.weight_decay);
+        pretraining.freeze(&self.start.frozen.under(&format!("layers.{layer}.")));
+        pretraining
     }
 
     /// Puts the stack's weights into the net, so that a checkpoint is a whole model in any phase. What the
@@ -128,8 +125,8 @@ impl DbnLearner {
         }
         let machine = &self.stack.machines[layer];
         let v = machine.with_labels(&units, batch.labels());
-        if let Some((_, contrastive)) = &mut self.pretraining {
-            contrastive.step(machine, &v, context.learning_rate, &mut context.rng);
+        if let Some((_, pretraining)) = &mut self.pretraining {
+            pretraining.step(machine, &v, context.learning_rate, &mut context.rng);
         }
         if context.step.is_multiple_of(LOOK_EVERY) {
             self.look(layer, &x)
@@ -148,7 +145,7 @@ impl DbnLearner {
                 target.narrow(0, 0, units).copy_(&bias);
             }
         };
-        let visible_bias = &self.stack.machines[layer].pair.visible_bias;
+        let visible_bias = &self.stack.machines[layer].visible_bias;
         set(&format!("layers.{layer}.visible_bias"), visible_bias);
         if layer + 1 == self.stack.depth() {
             set("base_bias", &self.stack.base_bias);
@@ -246,7 +243,7 @@ impl Learner for DbnLearner {
             self.unroll();
         }
         let layer = pretrained.get(phase);
-        self.pretraining = layer.map(|&layer| (layer, self.contrastive(layer)));
+        self.pretraining = layer.map(|&layer| (layer, self.pretraining(layer)));
     }
 
     fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
@@ -304,9 +301,9 @@ impl Learner for DbnLearner {
             Some(tuner) => tuner.net.tensors(),
             None => Tensors::new(),
         };
-        if let Some((_, contrastive)) = &self.pretraining {
+        if let Some((_, pretraining)) = &self.pretraining {
             state.extend(self.stack.named_tensors());
-            state.extend(contrastive.state());
+            state.extend(pretraining.state());
         }
         if let Some(labeled) = &self.labeled {
             labeled.name_tensors(&mut state);
@@ -315,9 +312,9 @@ impl Learner for DbnLearner {
     }
 
     fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
-        if let Some((_, contrastive)) = &mut self.pretraining {
+        if let Some((_, pretraining)) = &mut self.pretraining {
             self.stack.load(state)?;
-            contrastive.restore(state)?;
+            pretraining.restore(state)?;
             if let Some(tuner) = &mut self.tuner {
                 tuner.net.load(state)?;
             }

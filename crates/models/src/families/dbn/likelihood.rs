@@ -10,11 +10,11 @@ use std::cell::Cell;
 use tch::{Kind, Tensor};
 
 use super::stack::Stack;
-use crate::nn::ais::LogPartition;
+use crate::nn::boltzmann::partition::LogPartition;
+use crate::nn::boltzmann::path::AnnealingPath;
 use crate::nn::loss::cross_entropy_per_row;
 use crate::nn::model::{Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows};
 use crate::nn::rng::Rng;
-use crate::nn::tempered::Tempered;
 
 /// Importance samples of the hidden layers for each row.
 const DRAWS: u32 = 100;
@@ -29,10 +29,9 @@ impl Likelihood for Stack {
         effort: LikelihoodEffort,
         rng: &mut Rng,
     ) -> Box<dyn LikelihoodEstimator + 'a> {
-        let top = Tempered {
-            pair: &self.top().pair,
+        let top = AnnealingPath {
+            machine: self.top(),
             base_bias: &self.base_bias,
-            classes: self.top().classes(),
         };
         Box::new(Estimator {
             stack: self,
@@ -98,7 +97,7 @@ impl Stack {
 mod tests {
     use super::*;
     use crate::families::dbn::spec::Spec;
-    use crate::nn::gibbs::states;
+    use crate::nn::boltzmann::partition::states;
     use crate::nn::model::DataFacts;
     use serde_json::json;
     use tch::Device;
@@ -115,8 +114,8 @@ mod tests {
         let mut rng = Rng::at(8, &[]);
         let mut stack = Stack::init(&spec, &facts, Kind::Float, &mut rng, Device::Cpu);
         for machine in &mut stack.machines {
-            machine.pair.weights *= 60.0;
-            machine.pair.hidden_bias = rng.normal(&[machine.hidden_units()], Device::Cpu);
+            machine.weights *= 60.0;
+            machine.hidden_bias = rng.normal(&[machine.hidden()], Device::Cpu);
         }
         stack
     }

@@ -7,7 +7,6 @@ use super::DeepBelief;
 use crate::document::Rules;
 use crate::families::{Define, require_width};
 use crate::nn::binarize::Binarize;
-use crate::nn::contrastive::Algorithm;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
@@ -42,6 +41,16 @@ pub enum CodeActivation {
     /// Any number; its RBM has Gaussian hidden units of unit variance.
     Linear,
     Sigmoid,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = DbnAlgorithm)]
+pub enum Algorithm {
+    /// Contrastive divergence: the chain starts at the data.
+    Cd,
+    /// Persistent contrastive divergence: the chains go on from step to step.
+    Pcd,
 }
 
 /// How the RBMs are trained, one after the other, each on the hidden probabilities of the one below.

@@ -4,8 +4,9 @@ use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
 use super::widths;
+use crate::nn::boltzmann::machine::{Machine, MachineConfig};
+use crate::nn::boltzmann::units::Layer;
 use crate::nn::loss::cross_entropy_per_row;
-use crate::nn::machine::{Machine, MachineConfig};
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
@@ -27,14 +28,17 @@ impl Stack {
             .windows(2)
             .enumerate()
             .map(|(i, pair)| MachineConfig {
-                units: pair[0],
+                visible: Layer::bernoulli(pair[0]),
                 classes: if i == top {
                     spec.joint_classes(data)
                 } else {
                     0
                 },
-                hidden: pair[1],
-                linear_hidden: i == top && spec.linear_code(),
+                hidden: if i == top && spec.linear_code() {
+                    Layer::gaussian(pair[1])
+                } else {
+                    Layer::bernoulli(pair[1])
+                },
                 compute,
             })
             .collect()
@@ -52,7 +56,7 @@ impl Stack {
             .map(|config| config.init(rng, device))
             .collect();
         let top = &machines[machines.len() - 1];
-        let base_bias = top.pair.visible_bias.zeros_like();
+        let base_bias = top.visible_bias.zeros_like();
         Self {
             machines,
             base_bias,
@@ -73,7 +77,7 @@ impl Stack {
         self.machines[..depth]
             .iter()
             .fold(x.shallow_clone(), |v, machine| {
-                machine.hidden(&machine.with_likely_labels(&v))
+                machine.hidden_mean(&machine.with_likely_labels(&v))
             })
     }
 
@@ -83,7 +87,7 @@ impl Stack {
             .iter()
             .rev()
             .fold(v.shallow_clone(), |h, machine| {
-                machine.unit_part(&machine.visible(&h))
+                machine.unit_part(&machine.visible_mean(&h))
             })
     }
 
@@ -121,7 +125,7 @@ impl Stack {
         self.machines[..depth]
             .iter()
             .fold(x.shallow_clone(), |v, machine| {
-                machine.sample_hidden(&machine.hidden(&v), rng)
+                machine.sample_hidden(&machine.hidden_mean(&v), rng)
             })
     }
 
@@ -129,7 +133,7 @@ impl Stack {
     pub fn sample_down(&self, v: &Tensor, depth: usize, rng: &mut Rng) -> Tensor {
         let mut h = v.shallow_clone();
         for (i, machine) in self.machines[..depth].iter().enumerate().rev() {
-            let p = machine.visible(&h);
+            let p = machine.visible_mean(&h);
             h = if i > 0 { rng.bernoulli(&p) } else { p };
         }
         h
@@ -157,7 +161,7 @@ impl Stack {
     pub fn named_tensors(&self) -> Tensors {
         let mut named = Tensors::from([("base_bias".to_owned(), self.base_bias.shallow_clone())]);
         for (i, machine) in self.machines.iter().enumerate() {
-            for (name, tensor) in machine.pair.tensors() {
+            for (name, tensor) in machine.tensors() {
                 named.insert(format!("{}{name}", prefix(i)), tensor);
             }
         }

@@ -5,12 +5,12 @@ use tch::{Device, Kind, Tensor};
 
 use super::labeled::Choice;
 use super::learner::DbnLearner;
+use super::spec::Algorithm;
 use super::{DeepBelief, Spec};
 use crate::data::{Batch, Role};
 use crate::document::Rules;
 use crate::families::Define;
-use crate::nn::contrastive::Algorithm;
-use crate::nn::gibbs::BernoulliPair;
+use crate::nn::boltzmann::machine::MachineConfig;
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::train::{Learner, StepContext, Training};
@@ -100,11 +100,8 @@ fn one_layer_without_labels_scores_as_the_rbm_it_is() {
     let mut dbn = learner(json!({"hidden": [5], "joint_labels": false}));
     steps(&mut dbn, 30, 0.1, Tensor::shallow_clone);
     let tensors = dbn.model().tensors();
-    let pair = BernoulliPair {
-        weights: tensors["layers.0.weights"].shallow_clone(),
-        visible_bias: tensors["layers.0.visible_bias"].shallow_clone(),
-        hidden_bias: tensors["layers.0.hidden_bias"].shallow_clone(),
-    };
+    let mut machine = MachineConfig::bernoulli(4, 5).init(&mut Rng::at(0, &[]), Device::Cpu);
+    machine.load("layers.0.", &tensors).expect("its tensors");
     let x = Rng::at(4, &[]).uniform(&[7, 4], Device::Cpu);
     let scorer = dbn.model().scorer().expect("it scores");
     let score = scorer.score(
@@ -115,7 +112,7 @@ fn one_layer_without_labels_scores_as_the_rbm_it_is() {
         &crate::verbs::ScoreOptions::default(),
         &mut Rng::at(0, &[]),
     );
-    assert!(score.allclose(&pair.free_energy(&x), 1e-5, 1e-5, false));
+    assert!(score.allclose(&machine.free_energy(&x), 1e-5, 1e-5, false));
 }
 
 #[test]

@@ -2,15 +2,15 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::gradient::{Gradient, Offsets, Phase as Statistics, column_means};
 use super::model::Rbm;
-use super::negative::Chains;
-use super::spec::{Sparsity, Spec};
+use super::spec::{Algorithm, Sparsity, Spec};
 use crate::data::Batch;
 use crate::nn::average::WeightAverage;
 use crate::nn::binarize::Binarize;
+use crate::nn::boltzmann::centring::Offsets;
+use crate::nn::boltzmann::chains::{Chains, Reconstruction};
+use crate::nn::boltzmann::gradient::{Gradient, Statistics, column_means};
 use crate::nn::frozen::CannotFreeze;
-use crate::nn::gibbs::BernoulliPair;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
@@ -55,8 +55,8 @@ impl RbmLearner {
         let rbm = Rbm::init(data.features(), spec.hidden, &mut rng, device);
         let halves = |size: i64| Tensor::full([size], 0.5, (Kind::Float, device));
         Self {
-            optimizer: Optimizer::new(training.optimizer_config(), rbm.pair.tensors()),
-            chains: Chains::init(spec, training, &mut rng, device),
+            optimizer: Optimizer::new(training.optimizer_config(), rbm.machine.tensors()),
+            chains: chains(spec, training, &rbm, &mut rng),
             offsets: spec.centring.then(|| Offsets {
                 visible: halves(data.features()),
                 hidden: halves(spec.hidden),
@@ -64,7 +64,7 @@ impl RbmLearner {
             activity: spec.sparsity.map(|_| halves(spec.hidden)),
             average: spec.averaging.map(|averaging| {
                 let rbm = rbm.copy();
-                let average = WeightAverage::new(averaging.decay, rbm.pair.tensors());
+                let average = WeightAverage::new(averaging.decay, rbm.machine.tensors());
                 Averaged { rbm, average }
             }),
             rbm,
@@ -72,14 +72,6 @@ impl RbmLearner {
             epochs: training.epochs,
             last_step_cost: spec.last_step_cost(training),
             compute: training.compute_kind(),
-        }
-    }
-
-    /// The machine as it stands, with products in the kind asked for.
-    fn computing(&self) -> Rbm {
-        Rbm {
-            pair: self.rbm.pair.computing_in(self.compute),
-            base_bias: self.rbm.base_bias.shallow_clone(),
         }
     }
 
@@ -115,14 +107,14 @@ impl RbmLearner {
         if let (Some(averaged), Some(averaging)) = (&mut self.average, self.spec.averaging)
             && time >= averaging.from * f64::from(self.epochs)
         {
-            averaged.average.add(&self.rbm.pair.tensors());
+            averaged.average.add(&self.rbm.machine.tensors());
         }
     }
 
     fn look(&self, rbm: &Rbm, x: &Tensor, rng: &mut Rng) -> Report {
         let v = self.spec.binarize.apply(x, rng);
-        let h = rbm.pair.hidden_given_visible(&v);
-        let error = (&v - rbm.pair.visible_given_hidden(&h)).square();
+        let h = rbm.machine.hidden_mean(&v);
+        let error = (&v - rbm.machine.visible_mean(&h)).square();
         // The pseudo-likelihood flips bits, so it needs bits.
         let bits = match self.spec.binarize {
             Binarize::None => rng.bernoulli(x),
@@ -132,13 +124,26 @@ impl RbmLearner {
         Report(vec![
             ("reconstruction_mse", mean(&error)),
             ("psnr", mean(&(per_row.log10() * -10.0))),
-            ("free_energy", mean(&rbm.pair.free_energy(&v))),
+            ("free_energy", mean(&rbm.machine.free_energy(&v))),
             (
                 "pseudo_likelihood",
-                mean(&rbm.pair.pseudo_likelihood(&bits, rng)),
+                mean(&rbm.machine.pseudo_likelihood(&bits, rng)),
             ),
             ("hidden_activity", mean(&h)),
         ])
+    }
+}
+
+/// Where the states that stand for the model come from.
+fn chains(spec: &Spec, training: &Training, rbm: &Rbm, rng: &mut Rng) -> Chains {
+    let Rbm { machine, base_bias } = rbm;
+    let chains = spec.chains(training);
+    match spec.algorithm {
+        Algorithm::Cd => Chains::FromData(Reconstruction::Samples),
+        Algorithm::Pcd => Chains::persistent(machine, chains, rng),
+        Algorithm::Tempering => {
+            Chains::tempered(machine, base_bias, spec.temperatures(), chains, rng)
+        }
     }
 }
 
@@ -172,7 +177,7 @@ impl Learner for RbmLearner {
         // Half a row of each value keeps units that never change finite.
         let p = (sum + 0.5) / (rows as f64 + 1.0);
         self.rbm.base_bias.copy_(&p.logit(None::<f64>));
-        self.rbm.pair.visible_bias.copy_(&self.rbm.base_bias);
+        self.rbm.machine.visible_bias.copy_(&self.rbm.base_bias);
         if let Some(offsets) = &mut self.offsets {
             offsets.visible.copy_(&p);
         }
@@ -186,11 +191,11 @@ impl Learner for RbmLearner {
         let _guard = tch::no_grad_guard();
         let rng = &mut context.rng;
         let v = self.spec.binarize.apply(batch.rows(), rng);
-        let rbm = self.computing();
-        let h = rbm.pair.hidden_given_visible(&v);
+        let machine = self.rbm.machine.computing_in(self.compute);
+        let data = Statistics::of_data(&machine, &v);
         let steps = self.spec.gibbs_steps_at(context.time, self.epochs);
-        let model = self.chains.advance(&rbm, &h, steps, rng);
-        let gradient = self.gradient(&model, &Statistics { v, h });
+        let model = self.chains.advance(&machine, &data.h, steps, rng);
+        let gradient = self.gradient(&model, &data);
         self.optimizer
             .step(&gradient.in_name_order(), context.learning_rate, None);
         self.update_average(context.time);
@@ -220,7 +225,7 @@ impl Learner for RbmLearner {
             state.insert("activity".to_owned(), activity.shallow_clone());
         }
         if let Some(averaged) = &self.average {
-            let learning = self.rbm.pair.tensors().into_iter();
+            let learning = self.rbm.machine.tensors().into_iter();
             state.extend(learning.map(|(name, tensor)| (format!("learning.{name}"), tensor)));
             state.extend(averaged.average.state("average"));
         }
@@ -240,14 +245,7 @@ impl Learner for RbmLearner {
         if let Some(averaged) = &mut self.average {
             averaged.rbm.restore(state)?;
             averaged.average.restore("average", state)?;
-            let BernoulliPair {
-                weights,
-                visible_bias,
-                hidden_bias,
-            } = &mut self.rbm.pair;
-            copy_named(state, "learning.weights", weights)?;
-            copy_named(state, "learning.visible_bias", visible_bias)?;
-            copy_named(state, "learning.hidden_bias", hidden_bias)?;
+            self.rbm.machine.load("learning.", state)?;
         }
         Ok(())
     }

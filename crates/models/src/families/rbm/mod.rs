@@ -5,16 +5,15 @@
 //! `E(v, h) = -v·b - h·c - v W h`. Visible values in [0, 1] are read as probabilities unless
 //! `binarize` turns them into 0s and 1s. The code is `p(h = 1 | v)`, `[hidden]`.
 
-mod gradient;
 mod learner;
 mod model;
-mod negative;
 mod spec;
 
 use tch::Device;
 
 use super::{Define, Signature};
 use crate::document::Rules;
+use crate::nn::boltzmann::machine::MachineConfig;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
@@ -49,11 +48,7 @@ impl Define for Rbm {
     }
 
     fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let (visible, hidden) = (
-            u128::from(data.features().unsigned_abs()),
-            u128::from(spec.hidden.unsigned_abs()),
-        );
-        visible * hidden + visible + hidden
+        MachineConfig::bernoulli(data.features(), spec.hidden).parameters()
     }
 
     fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {

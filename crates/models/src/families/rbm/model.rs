@@ -2,15 +2,15 @@
 
 use tch::{Device, Tensor};
 
-use crate::nn::ais::LogPartition;
+use crate::nn::boltzmann::machine::{Machine, MachineConfig};
+use crate::nn::boltzmann::partition::LogPartition;
+use crate::nn::boltzmann::path::AnnealingPath;
 use crate::nn::chain;
-use crate::nn::gibbs::BernoulliPair;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
     Answer, BadOption, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows,
 };
 use crate::nn::rng::Rng;
-use crate::nn::tempered::Tempered;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
 use crate::verbs::generate::PREVIEW_STEPS;
@@ -22,7 +22,7 @@ use crate::verbs::{
 };
 
 pub struct Rbm {
-    pub pair: BernoulliPair,
+    pub machine: Machine,
     /// Log-odds of each visible unit over the training rows, `[visible]`: the machine without weights
     /// that generation, tempering and estimates of `ln Z` start from.
     pub base_bias: Tensor,
@@ -30,72 +30,56 @@ pub struct Rbm {
 
 impl Rbm {
     pub fn init(visible: i64, hidden: i64, rng: &mut Rng, device: Device) -> Self {
-        let pair = BernoulliPair::init(visible, hidden, rng, device);
-        let base_bias = pair.visible_bias.zeros_like();
-        Self { pair, base_bias }
+        let machine = MachineConfig::bernoulli(visible, hidden).init(rng, device);
+        let base_bias = machine.visible_bias.zeros_like();
+        Self { machine, base_bias }
     }
 
     /// The same machine in storage of its own.
     #[must_use]
     pub fn copy(&self) -> Self {
         Self {
-            pair: BernoulliPair {
-                weights: self.pair.weights.copy(),
-                visible_bias: self.pair.visible_bias.copy(),
-                hidden_bias: self.pair.hidden_bias.copy(),
-            },
+            machine: self.machine.copy(),
             base_bias: self.base_bias.copy(),
         }
     }
 
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        self.pair.load(tensors)?;
+        self.machine.load("", tensors)?;
         copy_named(tensors, "base_bias", &mut self.base_bias)
-    }
-
-    /// `p(v = 1 | h)` with `h = p(h = 1 | v)`: one mean-field pass up and down.
-    pub fn reconstruction(&self, v: &Tensor) -> Tensor {
-        self.pair
-            .visible_given_hidden(&self.pair.hidden_given_visible(v))
     }
 
     /// `steps` of Gibbs sampling from `v`, then one mean-field pass up and down.
     fn settle(&self, v: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
         let steps = chain::checked_steps(steps, 0)?;
-        let mut h = self.pair.hidden_given_visible(v);
+        let mut h = self.machine.hidden_mean(v);
         for _ in chain::steps(steps) {
-            (_, _, h) = self.pair.gibbs_step(&rng.bernoulli(&h), rng);
+            (_, _, h) = self.machine.gibbs_step(&rng.bernoulli(&h), rng);
         }
-        Ok(self.pair.visible_given_hidden(&h))
+        Ok(self.machine.visible_mean(&h))
     }
 }
 
 impl Model for Rbm {
     fn tensors(&self) -> Tensors {
-        let mut tensors = self.pair.tensors();
+        let mut tensors = self.machine.tensors();
         tensors.insert("base_bias".to_owned(), self.base_bias.shallow_clone());
         tensors
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
-        Some(vec![self.pair.hidden()])
+        Some(vec![self.machine.hidden()])
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
-            row: self.pair.visible(),
-            code: self.pair.hidden(),
+            row: self.machine.units(),
+            code: self.machine.hidden(),
         };
         there_and_back(
             verb,
             widths,
-            |graph, v| {
-                let input = self.pair.write_hidden_input(graph, "", v);
-                graph.map("Sigmoid", &input)
-            },
-            |graph, h| {
-                let input = self.pair.write_visible_input(graph, "", h);
-                graph.map("Sigmoid", &input)
-            },
+            |graph, v| self.machine.write_hidden(graph, "", v),
+            |graph, h| self.machine.write_units(graph, "", h),
         )
     }
     fn likelihood(&self) -> Option<&dyn Likelihood> {
@@ -116,14 +100,14 @@ impl Encoder for Rbm {
                 "an rbm has one hidden layer, number 0",
             ));
         }
-        let p = self.pair.hidden_given_visible(&rows.x);
+        let p = self.machine.hidden_mean(&rows.x);
         Ok(if options.sample { rng.bernoulli(&p) } else { p }.into())
     }
 }
 
 impl Decoder for Rbm {
     fn decode(&self, codes: &Rows) -> Tensor {
-        self.pair.visible_given_hidden(&codes.x)
+        self.machine.visible_mean(&codes.x)
     }
 }
 
@@ -165,15 +149,10 @@ impl Sampler for Rbm {
     ) -> Result<Tensor, BadOption> {
         let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
         let temperature = options.temperature.unwrap_or(1.0);
-        // Dividing the energy by T divides every parameter by T.
-        let tempered = BernoulliPair {
-            weights: &self.pair.weights / temperature,
-            visible_bias: &self.pair.visible_bias / temperature,
-            hidden_bias: &self.pair.hidden_bias / temperature,
-        };
+        let tempered = self.machine.at_temperature(temperature);
         let rates = self.base_bias.sigmoid();
-        let mut visible = rates.expand([n, tempered.visible()], false);
-        let mut p = tempered.hidden_given_visible(&rng.bernoulli(&visible));
+        let mut visible = rates.expand([n, tempered.units()], false);
+        let mut p = tempered.hidden_mean(&rng.bernoulli(&visible));
         for _ in chain::steps(steps) {
             (visible, _, p) = tempered.gibbs_step(&rng.bernoulli(&p), rng);
         }
@@ -194,7 +173,7 @@ impl Scorer for Rbm {
         "free_energy"
     }
     fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        self.pair.free_energy(&rows.x)
+        self.machine.free_energy(&rows.x)
     }
 }
 
@@ -213,8 +192,8 @@ impl Inpainter for Rbm {
         let mut v = fill_in(&rows.x, missing, &noise);
         let mut p = v.shallow_clone();
         for _ in chain::steps(steps) {
-            let h = rng.bernoulli(&self.pair.hidden_given_visible(&v));
-            p = self.pair.visible_given_hidden(&h);
+            let h = rng.bernoulli(&self.machine.hidden_mean(&v));
+            p = self.machine.visible_mean(&h);
             v = fill_in(&rows.x, missing, &rng.bernoulli(&p));
         }
         Ok(fill_in(&rows.x, missing, &p))
@@ -223,7 +202,7 @@ impl Inpainter for Rbm {
 
 impl Filters for Rbm {
     fn filters(&self) -> Tensor {
-        self.pair.weights.transpose(0, 1).contiguous()
+        self.machine.weights.transpose(0, 1).contiguous()
     }
 }
 
@@ -233,7 +212,7 @@ impl Likelihood for Rbm {
     }
 
     fn pseudo_likelihood(&self, rows: &Rows, rng: &mut Rng) -> Option<Tensor> {
-        Some(self.pair.pseudo_likelihood(&rows.x, rng))
+        Some(self.machine.pseudo_likelihood(&rows.x, rng))
     }
 
     /// `ln p(v) = -F(v) - ln Z` is the logarithm of a probability only where `v` holds 0s and 1s: the
@@ -243,10 +222,9 @@ impl Likelihood for Rbm {
         effort: LikelihoodEffort,
         rng: &mut Rng,
     ) -> Box<dyn LikelihoodEstimator + 'a> {
-        let path = Tempered {
-            pair: &self.pair,
+        let path = AnnealingPath {
+            machine: &self.machine,
             base_bias: &self.base_bias,
-            classes: 0,
         };
         Box::new(Estimator {
             rbm: self,
@@ -264,7 +242,7 @@ impl LikelihoodEstimator for Estimator<'_> {
     /// By the forward estimate of `ln Z`, as is the custom; with the reverse one every row's figure is
     /// lower by `log_z_reverse - log_z`.
     fn log_likelihood(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
-        -self.rbm.pair.free_energy(&rows.x) - self.partition.log_z
+        -self.rbm.machine.free_energy(&rows.x) - self.partition.log_z
     }
 
     fn notes(&self) -> Vec<(&'static str, f64)> {
@@ -275,13 +253,13 @@ impl LikelihoodEstimator for Estimator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::gibbs::states;
+    use crate::nn::boltzmann::partition::states;
 
     #[test]
     fn the_probabilities_of_all_rows_sum_to_one() {
         let mut rng = Rng::at(8, &[]);
         let mut rbm = Rbm::init(6, 40, &mut rng, Device::Cpu);
-        rbm.pair.weights *= 50.0;
+        rbm.machine.weights *= 50.0;
         let effort = LikelihoodEffort {
             samples: 10,
             temperatures: 10,

@@ -4,9 +4,11 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::rng::Rng;
-use super::tempered::Tempered;
-use super::{TensorMismatch, Tensors, copy_named};
+use super::gradient::Statistics;
+use super::machine::Machine;
+use super::path::AnnealingPath;
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors, copy_named};
 
 pub struct Replicas {
     /// Hidden states, `[temperatures * chains, hidden]`; the chains at β = 1 come first.
@@ -22,13 +24,8 @@ pub struct Replicas {
 
 impl Replicas {
     /// At least two temperatures; every chain starts at fair coins.
-    pub fn init(
-        temperatures: i64,
-        chains: i64,
-        hidden: i64,
-        rng: &mut Rng,
-        device: Device,
-    ) -> Self {
+    pub fn init(temperatures: i64, chains: i64, machine: &Machine, rng: &mut Rng) -> Self {
+        let device = machine.device();
         let last = (temperatures - 1).max(1) as f64;
         let betas: Vec<f64> = (0..temperatures).map(|i| 1.0 - i as f64 / last).collect();
         let column = Tensor::from_slice(&betas)
@@ -37,7 +34,8 @@ impl Replicas {
             .view([-1, 1, 1])
             .expand([temperatures, chains, 1], false)
             .reshape([-1, 1]);
-        let coins = Tensor::full([temperatures * chains, hidden], 0.5, (Kind::Float, device));
+        let states = [temperatures * chains, machine.hidden()];
+        let coins = Tensor::full(states, 0.5, (Kind::Float, device));
         Self {
             hidden: rng.bernoulli(&coins),
             betas,
@@ -50,15 +48,17 @@ impl Replicas {
     /// One Gibbs step of every chain, then swaps between neighbouring temperatures from the hottest
     /// pair to the coldest, so that a state can travel all the way in one step. Returns what stands
     /// for the model: visible samples and hidden probabilities at β = 1, `[chains, …]`.
-    pub fn step(&mut self, path: &Tempered<'_>, rng: &mut Rng) -> (Tensor, Tensor) {
+    pub fn step(&mut self, path: &AnnealingPath<'_>, rng: &mut Rng) -> Statistics {
         let v = path.sample_visible(&self.hidden, &self.column, rng);
-        let input = path.pair.hidden_input(&v);
+        let input = path.machine.hidden_input(&v);
         let h = rng.bernoulli(&(&input * &self.column).sigmoid_());
         let order = self.swaps(&path.slope(&v, &h, &input), rng);
         self.hidden = h.index_select(0, &order);
         let cold = order.narrow(0, 0, self.chains);
-        let p = input.index_select(0, &cold).sigmoid_();
-        (v.index_select(0, &cold), p)
+        Statistics {
+            v: v.index_select(0, &cold),
+            h: input.index_select(0, &cold).sigmoid_(),
+        }
     }
 
     /// Which row's state each row goes on with. Two neighbours swap with probability
@@ -98,5 +98,35 @@ impl Replicas {
 
     pub fn restore(&mut self, name: &str, state: &Tensors) -> Result<(), TensorMismatch> {
         copy_named(state, name, &mut self.hidden)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::nn::boltzmann::machine::MachineConfig;
+
+    #[test]
+    fn tempered_chains_at_beta_one_visit_states_as_often_as_the_model_says() {
+        // Deep wells: plain Gibbs sampling from coins would stay where it starts.
+        let mut machine = MachineConfig::bernoulli(4, 3).random(&mut Rng::at(5, &[]));
+        machine.weights *= 4.0;
+        machine.hidden_bias = -0.5 * machine.weights.sum_dim_intlist(0, false, Kind::Float);
+        machine.visible_bias = -0.5 * machine.weights.sum_dim_intlist(1, false, Kind::Float);
+        let base_bias = Tensor::from_slice(&[0.5_f32, -0.5, 0.0, 1.0]);
+        let path = AnnealingPath {
+            machine: &machine,
+            base_bias: &base_bias,
+        };
+        let mut rng = Rng::at(4, &[]);
+        let mut replicas = Replicas::init(6, 5000, &machine, &mut rng);
+        let mut v = Tensor::new();
+        for _ in 0..60 {
+            v = replicas.step(&path, &mut rng).v;
+        }
+        let worst = machine.worst_rate(&v);
+        assert!(worst < 0.025, "worst difference in probability {worst}");
+        let accepted = replicas.accepted();
+        assert!((0.2..1.0).contains(&accepted), "{accepted} accepted");
     }
 }

@@ -3,12 +3,11 @@
 //! directions. The forward estimate is on average too low and the reverse one, from samples of the
 //! machine, too high (Burda, Grosse and Salakhutdinov, 2015), so that they bracket the truth.
 
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::gibbs::states;
-use super::model::LikelihoodEffort;
-use super::rng::Rng;
-use super::tempered::Tempered;
+use super::path::AnnealingPath;
+use crate::nn::model::LikelihoodEffort;
+use crate::nn::rng::Rng;
 
 /// The widest layer whose states are all written down: a million rows.
 const ENUMERABLE: i64 = 20;
@@ -32,8 +31,8 @@ pub struct LogPartition {
 
 impl LogPartition {
     /// Of the machine at the end of `path`.
-    pub fn of(path: &Tempered<'_>, effort: LikelihoodEffort, rng: &mut Rng) -> Self {
-        if path.units().min(path.pair.hidden()) <= ENUMERABLE {
+    pub fn of(path: &AnnealingPath<'_>, effort: LikelihoodEffort, rng: &mut Rng) -> Self {
+        if path.machine.units().min(path.machine.hidden()) <= ENUMERABLE {
             let log_z = enumerate(path);
             return Self {
                 log_z,
@@ -59,10 +58,10 @@ impl LogPartition {
 }
 
 /// `ln Z` by every state of the narrower layer, the other one summed out.
-pub fn enumerate(path: &Tempered<'_>) -> f64 {
-    let by_hidden = path.pair.hidden() < path.units();
+pub fn enumerate(path: &AnnealingPath<'_>) -> f64 {
+    let by_hidden = path.machine.hidden() < path.machine.units();
     let (width, device) = (
-        path.pair.hidden().min(path.units()),
+        path.machine.hidden().min(path.machine.units()),
         path.base_bias.device(),
     );
     let total = 1_i64 << width;
@@ -82,14 +81,14 @@ pub fn enumerate(path: &Tempered<'_>) -> f64 {
 }
 
 struct Annealing<'a> {
-    path: &'a Tempered<'a>,
+    path: &'a AnnealingPath<'a>,
     /// From 0 up to 1.
     betas: Vec<f64>,
     chains: i64,
 }
 
 impl<'a> Annealing<'a> {
-    fn new(path: &'a Tempered<'a>, effort: LikelihoodEffort) -> Self {
+    fn new(path: &'a AnnealingPath<'a>, effort: LikelihoodEffort) -> Self {
         Self {
             path,
             betas: ladder(effort.temperatures.max(1)),
@@ -118,7 +117,7 @@ impl<'a> Annealing<'a> {
         let mut v = self.path.base_sample(self.chains, rng);
         let mut log_weights = self.zeros();
         for pair in self.betas.windows(2) {
-            let input = self.path.pair.hidden_input(&v);
+            let input = self.path.machine.hidden_input(&v);
             log_weights += self.path.log_ratio(&v, &input, pair[0], pair[1]);
             v = self.transition(&input, pair[1], rng);
         }
@@ -130,7 +129,7 @@ impl<'a> Annealing<'a> {
     fn reverse(&self, mut v: Tensor, rng: &mut Rng) -> Vec<f64> {
         let mut log_weights = self.zeros();
         for pair in self.betas.windows(2).rev() {
-            let input = self.path.pair.hidden_input(&v);
+            let input = self.path.machine.hidden_input(&v);
             log_weights += self.path.log_ratio(&v, &input, pair[0], pair[1]);
             v = self.transition(&input, pair[0], rng);
         }
@@ -145,7 +144,7 @@ impl<'a> Annealing<'a> {
         let drawn = Tensor::from_slice(&drawn).to_device(ends.device());
         let mut v = ends.index_select(0, &drawn);
         for _ in 0..self.betas.len().div_ceil(10) {
-            v = self.transition(&self.path.pair.hidden_input(&v), 1.0, rng);
+            v = self.transition(&self.path.machine.hidden_input(&v), 1.0, rng);
         }
         v
     }
@@ -225,53 +224,53 @@ fn resample(logs: &[f64], rng: &mut Rng) -> Vec<i64> {
     drawn
 }
 
+/// The 0/1 rows that write out the numbers of `range`, lowest bit first: `[range, width]`.
+pub fn states(range: std::ops::Range<i64>, width: i64, device: Device) -> Tensor {
+    let numbers = Tensor::arange_start(range.start, range.end, (Kind::Int64, device));
+    numbers
+        .unsqueeze(1)
+        .bitwise_right_shift(&Tensor::arange(width, (Kind::Int64, device)))
+        .bitwise_and(1)
+        .to_kind(Kind::Float)
+}
+
 fn numbers(x: &Tensor) -> Vec<f64> {
-    Vec::try_from(&x.to_device(tch::Device::Cpu)).unwrap_or_default()
+    Vec::try_from(&x.to_device(Device::Cpu)).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::gibbs::BernoulliPair;
-    use tch::Device;
+    use crate::nn::boltzmann::machine::{Machine, MachineConfig};
 
-    fn random(visible: i64, hidden: i64, scale: f64) -> (BernoulliPair, Tensor) {
+    fn random(config: MachineConfig, scale: f64) -> (Machine, Tensor) {
         let mut rng = Rng::at(11, &[]);
-        let pair = BernoulliPair {
-            weights: rng.normal(&[visible, hidden], Device::Cpu) * scale,
-            visible_bias: rng.normal(&[visible], Device::Cpu),
-            hidden_bias: rng.normal(&[hidden], Device::Cpu),
-        };
-        let base_bias = rng.normal(&[visible], Device::Cpu) * 0.5;
-        (pair, base_bias)
+        let mut machine = config.random(&mut rng);
+        machine.weights *= scale;
+        let base_bias = rng.normal(&machine.visible_bias.size(), Device::Cpu) * 0.5;
+        (machine, base_bias)
     }
 
-    fn path<'a>(pair: &'a BernoulliPair, base_bias: &'a Tensor, classes: i64) -> Tempered<'a> {
-        Tempered {
-            pair,
-            base_bias,
-            classes,
-        }
+    fn path<'a>(machine: &'a Machine, base_bias: &'a Tensor) -> AnnealingPath<'a> {
+        AnnealingPath { machine, base_bias }
     }
 
-    fn annealed(path: &Tempered<'_>, effort: LikelihoodEffort) -> LogPartition {
+    fn annealed(path: &AnnealingPath<'_>, effort: LikelihoodEffort) -> LogPartition {
         Annealing::new(path, effort).estimate(&mut Rng::at(3, &[]))
     }
 
     #[test]
     fn enumeration_of_either_layer_is_the_sum_over_both() {
         for (visible, hidden) in [(4, 3), (3, 4)] {
-            let (pair, base_bias) = random(visible, hidden, 1.0);
+            let (machine, base_bias) = random(MachineConfig::bernoulli(visible, hidden), 1.0);
             let v = states(0..1 << visible, visible, Device::Cpu);
             let h = states(0..1 << hidden, hidden, Device::Cpu);
-            let minus_energy = v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
-                + v.mv(&pair.visible_bias).unsqueeze(1)
-                + h.mv(&pair.hidden_bias).unsqueeze(0);
-            let expected = minus_energy
+            let expected = machine
+                .negative_energies(&v, &h)
                 .view([-1])
                 .logsumexp(0, false)
                 .double_value(&[]);
-            let found = enumerate(&path(&pair, &base_bias, 0));
+            let found = enumerate(&path(&machine, &base_bias));
             assert!((found - expected).abs() < 1e-4);
         }
     }
@@ -284,8 +283,8 @@ mod tests {
         };
         // Weak and strong couplings, and more hidden than visible units.
         for (visible, hidden, scale) in [(14, 10, 0.3), (14, 10, 1.0), (6, 30, 0.7)] {
-            let (pair, base_bias) = random(visible, hidden, scale);
-            let path = path(&pair, &base_bias, 0);
+            let (machine, base_bias) = random(MachineConfig::bernoulli(visible, hidden), scale);
+            let path = path(&machine, &base_bias);
             let exact = enumerate(&path);
             let found = annealed(&path, effort);
             assert!(
@@ -311,22 +310,23 @@ mod tests {
         };
         // Enumerated by the units and by the hidden layer.
         for (units, hidden) in [(5, 7), (7, 5)] {
-            let (pair, base_bias) = random(units + 3, hidden, 0.8);
+            let config = MachineConfig {
+                classes: 3,
+                ..MachineConfig::bernoulli(units, hidden)
+            };
+            let (machine, base_bias) = random(config, 0.8);
             let v = states(0..1 << units, units, Device::Cpu);
             let h = states(0..1 << hidden, hidden, Device::Cpu);
             let terms: Vec<Tensor> = (0..3)
                 .map(|l| {
-                    let label = Tensor::zeros([v.size()[0], 3], (Kind::Float, Device::Cpu));
-                    let _ = label.select(1, l).fill_(1.0);
-                    let v = Tensor::cat(&[&v, &label], 1);
-                    v.matmul(&pair.weights).matmul(&h.transpose(0, 1))
-                        + v.mv(&pair.visible_bias).unsqueeze(1)
-                        + h.mv(&pair.hidden_bias).unsqueeze(0)
+                    let labels = Tensor::full([v.size()[0]], l, (Kind::Int64, Device::Cpu));
+                    let v = machine.with_labels(&v, Some(&labels));
+                    machine.negative_energies(&v, &h)
                 })
                 .collect();
             let all = Tensor::cat(&terms, 0).view([-1]).logsumexp(0, false);
             let exact = all.double_value(&[]);
-            let path = path(&pair, &base_bias, 3);
+            let path = path(&machine, &base_bias);
             assert!((enumerate(&path) - exact).abs() < 1e-4);
             let found = annealed(&path, effort);
             assert!((found.log_z - exact).abs() < 0.1, "{found:?}, {exact}");
@@ -336,8 +336,8 @@ mod tests {
 
     #[test]
     fn too_few_temperatures_are_low_forward_and_high_in_reverse() {
-        let (pair, base_bias) = random(16, 12, 1.2);
-        let path = path(&pair, &base_bias, 0);
+        let (machine, base_bias) = random(MachineConfig::bernoulli(16, 12), 1.2);
+        let path = path(&machine, &base_bias);
         let exact = enumerate(&path);
         let effort = LikelihoodEffort {
             samples: 20,
@@ -361,23 +361,24 @@ mod tests {
 
     #[test]
     fn without_weights_the_closed_form_is_found_exactly() {
-        let (mut pair, _) = random(40, 30, 0.0);
+        let (mut machine, _) = random(MachineConfig::bernoulli(40, 30), 0.0);
         let closed = |bias: &Tensor| bias.to_kind(Kind::Double).softplus().sum(Kind::Double);
-        let exact = (closed(&pair.visible_bias) + closed(&pair.hidden_bias)).double_value(&[]);
+        let exact =
+            (closed(&machine.visible_bias) + closed(&machine.hidden_bias)).double_value(&[]);
         let effort = LikelihoodEffort {
             samples: 5,
             temperatures: 7,
         };
-        let base_bias = pair.visible_bias.copy();
-        let found = annealed(&path(&pair, &base_bias, 0), effort);
+        let base_bias = machine.visible_bias.copy();
+        let found = annealed(&path(&machine, &base_bias), effort);
         assert!(
             (found.log_z - exact).abs() < 1e-4,
             "{found:?}, exact {exact}"
         );
         assert!((found.reverse - exact).abs() < 1e-4 && found.error < 1e-4);
         // Nor does it matter which machine without hidden biases is the start of itself.
-        pair.hidden_bias = pair.hidden_bias.zeros_like();
-        let found = annealed(&path(&pair, &base_bias, 0), effort);
+        machine.hidden_bias = machine.hidden_bias.zeros_like();
+        let found = annealed(&path(&machine, &base_bias), effort);
         let exact = closed(&base_bias).double_value(&[]) + 30.0 * std::f64::consts::LN_2;
         assert!((found.log_z - exact).abs() < 1e-9);
     }
