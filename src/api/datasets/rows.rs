@@ -80,7 +80,7 @@ pub async fn rows(
         let mut shape = vec![slice.rows];
         shape.extend(
             dataset
-                .shape
+                .shape()
                 .iter()
                 .map(|&d| usize::try_from(d).unwrap_or(0)),
         );
@@ -94,10 +94,10 @@ pub async fn rows(
         .map(<[f32]>::to_vec)
         .collect();
     let body = Rows {
+        shape: dataset.shape().to_vec(),
         dataset: dataset.name,
         split: query.split,
         offset: query.offset,
-        shape: dataset.shape,
         rows,
         labels: slice.labels,
         targets: slice.targets,
