@@ -8,6 +8,7 @@ use super::jobs::admit::{self, find_dataset};
 use super::models::find_version;
 use super::problem::{Problem, Result};
 use super::state::AppState;
+use crate::data::Role;
 use crate::families::Family;
 use crate::jobs::{JobPlan, Task};
 use crate::nn::model::DataFacts;
@@ -36,8 +37,8 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     let dataset = find_dataset(&app, named).await?;
     let split = find_split(&dataset, wanted.request.split())?;
     let truth = Truth {
-        labels: split.labels,
-        targets: split.targets() > 0,
+        labels: split.has(Role::Labels),
+        targets: split.has(Role::Targets),
     };
     let learnt: DataFacts =
         serde_json::from_value(version.data.clone()).map_err(|e| Problem::internal(&e))?;
@@ -70,13 +71,8 @@ pub async fn create(State(app): State<AppState>, request: Request) -> Result<Res
     wanted.admit(&app, plan).await
 }
 
-fn find_split(dataset: &Dataset, split: &str) -> Result<Split> {
-    let found = match split {
-        "train" => Some(dataset.splits.train),
-        "test" => dataset.splits.test,
-        _ => None,
-    };
-    found.ok_or_else(|| {
+fn find_split<'a>(dataset: &'a Dataset, split: &str) -> Result<&'a Split> {
+    dataset.splits.get(split).ok_or_else(|| {
         Problem::field(
             "/split",
             format!("data set '{}' has no split '{split}'", dataset.name),

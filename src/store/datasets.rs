@@ -1,4 +1,4 @@
-//! The table `datasets`: what was uploaded. The rows' bytes are files in a folder named by the id.
+//! The tables `datasets` and `dataset_columns`: what was uploaded. The values are files in a folder named by the id.
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::SqliteRow;
@@ -7,6 +7,7 @@ use sqlx::{Row, SqliteConnection};
 use super::columns::{json, to_json};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
+use crate::data::{Column, Dtype, Role};
 use crate::nn::model::DataFacts;
 
 /// A dataset. `id` is from `jobs::dataset_id`, taken before its folder is written.
@@ -15,88 +16,106 @@ pub struct Dataset {
     pub id: String,
     pub name: String,
     pub kind: String,
-    pub shape: Vec<i64>,
-    pub dtype: String,
-    /// The least and the greatest value.
-    pub range: [f64; 2],
-    pub classes: Option<i64>,
+    /// One a role, that of the rows first; over all splits.
+    pub columns: Vec<Column>,
     pub splits: Splits,
     pub sha256: String,
     pub bytes: i64,
     pub created_at: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Splits {
     pub train: Split,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub test: Option<Split>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Split {
     pub rows: i64,
-    pub labels: bool,
-    /// The least and the greatest target, if every row has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub target_range: Option<[f64; 2]>,
+    /// What each row of the split has.
+    pub columns: Vec<Role>,
+}
+
+impl Splits {
+    pub fn get(&self, name: &str) -> Option<&Split> {
+        match name {
+            "train" => Some(&self.train),
+            "test" => self.test.as_ref(),
+            _ => None,
+        }
+    }
 }
 
 impl Split {
-    /// Numbers to regress on that each row has: 0 or 1.
-    pub fn targets(&self) -> i64 {
-        i64::from(self.target_range.is_some())
+    pub fn has(&self, role: Role) -> bool {
+        self.columns.contains(&role)
     }
 }
 
 impl Dataset {
+    pub fn column(&self, role: Role) -> Option<&Column> {
+        self.columns.iter().find(|column| column.role == role)
+    }
+
+    /// The columns that a split has.
+    pub fn columns_of<'a>(&'a self, split: &'a Split) -> impl Iterator<Item = &'a Column> {
+        self.columns.iter().filter(|column| split.has(column.role))
+    }
+
+    /// The shape of one row.
+    pub fn shape(&self) -> &[i64] {
+        self.column(Role::Rows).map_or(&[], |rows| &rows.shape)
+    }
+
+    /// The least and the greatest value of the rows.
+    pub fn range(&self) -> [f64; 2] {
+        let rows = self.column(Role::Rows);
+        rows.and_then(|rows| rows.range).unwrap_or_default()
+    }
+
     /// What a net must know of the rows.
     pub fn facts(&self) -> DataFacts {
         // Labels of the test rows alone teach nothing; nor do targets.
-        DataFacts::new(&self.shape, self.range.into())
-            .with_classes(self.classes.filter(|_| self.splits.train.labels))
-            .with_targets(self.splits.train.target_range.is_some())
-    }
-
-    /// The least and the greatest target over all splits.
-    pub fn target_range(&self) -> Option<[f64; 2]> {
-        let splits = std::iter::once(self.splits.train).chain(self.splits.test);
-        splits
-            .filter_map(|split| split.target_range)
-            .reduce(|a, b| [a[0].min(b[0]), a[1].max(b[1])])
+        let learnt = |role| {
+            let column = self.column(role)?;
+            self.splits.train.has(role).then_some(column)
+        };
+        DataFacts::new(self.shape(), self.range().into())
+            .with_classes(learnt(Role::Labels).and_then(|labels| labels.classes))
+            .with_targets(learnt(Role::Targets).is_some())
     }
 }
 
 impl Store {
     /// Adds a dataset whose files are complete. A name that is taken is a conflict.
     pub async fn insert_dataset(&self, dataset: &Dataset) -> Result<()> {
+        let mut tx = self.write().await?;
         let inserted = sqlx::query(
-            "INSERT INTO datasets (id, name, kind, shape, dtype, range_min, range_max,
-                                   classes, splits, sha256, bytes, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            "INSERT INTO datasets (id, name, kind, splits, sha256, bytes, created_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)
              ON CONFLICT (name) DO NOTHING",
         )
         .bind(&dataset.id)
         .bind(&dataset.name)
         .bind(&dataset.kind)
-        .bind(to_json(&dataset.shape)?)
-        .bind(&dataset.dtype)
-        .bind(dataset.range[0])
-        .bind(dataset.range[1])
-        .bind(dataset.classes)
         .bind(to_json(&dataset.splits)?)
         .bind(&dataset.sha256)
         .bind(dataset.bytes)
         .bind(dataset.created_at)
-        .execute(self.writer())
+        .execute(&mut *tx)
         .await?;
-        match inserted.rows_affected() {
-            1 => Ok(()),
-            _ => Err(StoreError::Conflict(format!(
+        if inserted.rows_affected() != 1 {
+            return Err(StoreError::Conflict(format!(
                 "a dataset named \"{}\" exists",
                 dataset.name
-            ))),
+            )));
         }
+        for column in &dataset.columns {
+            insert_column(&mut tx, &dataset.id, column).await?;
+        }
+        Ok(tx.commit().await?)
     }
 
     /// By id or name.
@@ -108,20 +127,16 @@ impl Store {
     /// Newest first; `after` is the id of the last one of the page before, which may be gone by
     /// now.
     pub async fn list_datasets(&self, limit: u32, after: Option<&str>) -> Result<Page<Dataset>> {
-        let query = match after {
-            None => sqlx::query("SELECT * FROM datasets ORDER BY id DESC LIMIT $1"),
-            Some(_) => {
-                sqlx::query("SELECT * FROM datasets WHERE id < $2 ORDER BY id DESC LIMIT $1")
-            }
-        };
-        let query = query.bind(rows_for(limit));
-        let query = match after {
-            None => query,
-            Some(id) => query.bind(id),
-        };
-        let rows = query.fetch_all(self.reader()).await?;
-        let datasets: Result<Vec<Dataset>> = rows.iter().map(read).collect();
-        Ok(Page::of(datasets?, limit))
+        let rows = sqlx::query(
+            "SELECT * FROM (SELECT * FROM datasets WHERE $2 IS NULL OR id < $2
+                            ORDER BY id DESC LIMIT $1)
+             JOIN dataset_columns ON dataset_id = id ORDER BY id DESC",
+        )
+        .bind(rows_for(limit))
+        .bind(after)
+        .fetch_all(self.reader())
+        .await?;
+        Ok(Page::of(read(&rows)?, limit))
     }
 
     /// Refused while a job that has not ended uses it. Returns the row, for the caller to remove
@@ -159,30 +174,73 @@ impl Store {
     }
 }
 
-/// An id wins over a name that looks like one.
-async fn find(conn: &mut SqliteConnection, reference: &str) -> Result<Dataset> {
-    let row = sqlx::query(
-        "SELECT * FROM datasets WHERE id = $1 OR name = $1
-         ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1",
+async fn insert_column(conn: &mut SqliteConnection, dataset: &str, column: &Column) -> Result<()> {
+    sqlx::query(
+        "INSERT INTO dataset_columns (dataset_id, role, dtype, shape, range_min, range_max, classes)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(reference)
-    .fetch_optional(conn)
+    .bind(dataset)
+    .bind(column.role.name())
+    .bind(column.dtype.as_str())
+    .bind(to_json(&column.shape)?)
+    .bind(column.range.map(|[min, _]| min))
+    .bind(column.range.map(|[_, max]| max))
+    .bind(column.classes)
+    .execute(conn)
     .await?;
-    read(&row.ok_or_else(|| StoreError::no("dataset", reference))?)
+    Ok(())
 }
 
-fn read(row: &SqliteRow) -> Result<Dataset> {
-    Ok(Dataset {
-        id: row.try_get("id")?,
-        name: row.try_get("name")?,
-        kind: row.try_get("kind")?,
+/// An id wins over a name that looks like one.
+async fn find(conn: &mut SqliteConnection, reference: &str) -> Result<Dataset> {
+    let rows = sqlx::query(
+        "SELECT * FROM (SELECT * FROM datasets WHERE id = $1 OR name = $1
+                        ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1)
+         JOIN dataset_columns ON dataset_id = id",
+    )
+    .bind(reference)
+    .fetch_all(conn)
+    .await?;
+    let found = read(&rows)?.pop();
+    found.ok_or_else(|| StoreError::no("dataset", reference))
+}
+
+/// The data sets of joined rows, each of which is of one column; those of a data set lie together.
+fn read(rows: &[SqliteRow]) -> Result<Vec<Dataset>> {
+    let mut datasets: Vec<Dataset> = Vec::new();
+    for row in rows {
+        let id: String = row.try_get("id")?;
+        let column = read_column(row)?;
+        match datasets.last_mut() {
+            Some(dataset) if dataset.id == id => dataset.columns.push(column),
+            _ => datasets.push(Dataset {
+                id,
+                name: row.try_get("name")?,
+                kind: row.try_get("kind")?,
+                columns: vec![column],
+                splits: json(row, "splits")?,
+                sha256: row.try_get("sha256")?,
+                bytes: row.try_get("bytes")?,
+                created_at: row.try_get("created_at")?,
+            }),
+        }
+    }
+    for dataset in &mut datasets {
+        dataset.columns.sort_by_key(|column| column.role);
+    }
+    Ok(datasets)
+}
+
+fn read_column(row: &SqliteRow) -> Result<Column> {
+    let (role, dtype): (&str, &str) = (row.try_get("role")?, row.try_get("dtype")?);
+    let (min, max): (Option<f64>, Option<f64>) =
+        (row.try_get("range_min")?, row.try_get("range_max")?);
+    let corrupt = |what, word| StoreError::Corrupt(format!("{what} {word:?}"));
+    Ok(Column {
+        role: Role::parse(role).ok_or_else(|| corrupt("role", role))?,
+        dtype: Dtype::parse(dtype).ok_or_else(|| corrupt("dtype", dtype))?,
         shape: json(row, "shape")?,
-        dtype: row.try_get("dtype")?,
-        range: [row.try_get("range_min")?, row.try_get("range_max")?],
+        range: min.zip(max).map(|(min, max)| [min, max]),
         classes: row.try_get("classes")?,
-        splits: json(row, "splits")?,
-        sha256: row.try_get("sha256")?,
-        bytes: row.try_get("bytes")?,
-        created_at: row.try_get("created_at")?,
     })
 }

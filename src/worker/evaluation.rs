@@ -47,11 +47,10 @@ pub fn run(
         observer,
         device,
     )?;
-    let folder = layout.dataset(&dataset.id);
-    let train = open_split(&folder, "train", dataset.splits.train)?;
-    let rows = match (evaluation.split.as_str(), dataset.splits.test) {
-        ("test", Some(split)) => open_split(&folder, "test", split)?,
-        _ => open_split(&folder, "train", dataset.splits.train)?,
+    let train = open_split(layout, dataset, "train")?;
+    let rows = match (evaluation.split.as_str(), &dataset.splits.test) {
+        ("test", Some(_)) => open_split(layout, dataset, "test")?,
+        _ => open_split(layout, dataset, "train")?,
     };
     observer.plan(vec![
         PlannedPhase {

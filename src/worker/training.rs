@@ -1,7 +1,6 @@
 //! A training job from its row to trained weights: data, learner, the newest checkpoint, the loop.
 
 use std::io;
-use std::path::Path;
 
 use serde_json::{Map, Value, json};
 use tch::Device;
@@ -130,13 +129,11 @@ pub fn run(
     let family =
         Family::find(&job.plan.kind).ok_or_else(|| TrainingError::Family(job.plan.kind.clone()))?;
     let facts = dataset.facts();
-    let folder = layout.dataset(&dataset.id);
-    let train = open_split(&folder, "train", dataset.splits.train)?;
-    let test = dataset
-        .splits
-        .test
-        .map(|split| open_split(&folder, "test", split))
-        .transpose()?;
+    let train = open_split(layout, dataset, "train")?;
+    let test = match dataset.splits.test {
+        Some(_) => Some(open_split(layout, dataset, "test")?),
+        None => None,
+    };
     let build = || (family.learner)(&job.plan.model, &training, &facts, device);
     let mut learner = build()?;
     let cursor = go_on(learner.as_mut(), observer)?;
@@ -231,9 +228,14 @@ fn notes(job: &Job, adopted: &Adopted, learner: &dyn Learner) -> Map<String, Val
     notes
 }
 
-pub(super) fn open_split(folder: &Path, name: &str, split: store::Split) -> io::Result<Split> {
-    let files = SplitFiles::of(folder, name);
-    Split::open(&files, split.labels, split.target_range.is_some())
+pub(super) fn open_split(
+    layout: &Layout,
+    dataset: &store::Dataset,
+    name: &str,
+) -> io::Result<Split> {
+    let split = dataset.splits.get(name);
+    let columns = split.into_iter().flat_map(|s| dataset.columns_of(s));
+    Split::open(&SplitFiles::of(&layout.dataset(&dataset.id), name), columns)
 }
 
 /// Puts the learner where the newest readable checkpoint left it; at the start if there is none.

@@ -30,6 +30,7 @@ mod targets;
 mod traces;
 mod training;
 mod tritonclient;
+mod upgrade;
 mod v2;
 mod watching;
 mod webhooks;

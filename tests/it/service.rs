@@ -47,6 +47,11 @@ impl Service {
         Self::start_in(1, flags, &[], None).await
     }
 
+    /// A service on a data directory of the caller's.
+    pub async fn start_on(flags: &[&str], data_dir: &Path) -> Self {
+        Self::start_in(1, flags, &[], Some(data_dir)).await
+    }
+
     /// As `with_digits`, while no other test trains.
     pub async fn with_digits_alone(flags: &[&str]) -> Self {
         Self::start_in(ALL_PLACES, flags, &[], None)

@@ -12,7 +12,7 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
-use crate::data::{ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, digits, import};
+use crate::data::{Column, ImportError, ImportOptions, Imported, Role, SplitFiles, digits, import};
 use crate::jobs::dataset_id;
 use crate::store::{Dataset, Split, Splits};
 
@@ -25,8 +25,7 @@ struct Converted {
 pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     let options = ImportOptions {
         shape: received.shape.as_deref().map(parse_shape).transpose()?,
-        label_column: received.label_column.clone(),
-        target_column: received.target_column.clone(),
+        columns: received.columns.clone(),
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
@@ -69,7 +68,7 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
         false => None,
     };
     if let Some(test) = &test {
-        require_same_rows(&train, test)?;
+        require_same_columns(&train, test)?;
     }
     for path in received.files.values() {
         fs::remove_file(path).map_err(|e| Problem::internal(&e))?;
@@ -81,63 +80,44 @@ fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> R
     let out = SplitFiles::of(received.folder.path(), split);
     let source = &received.files[split];
     let mut imported = import::import_rows(source, &out, options).map_err(|e| problem(e, split))?;
-    let rows = imported.rows.rows;
-    if let Some((part, source)) = beside(received, split, "labels", imported.labels.is_some())? {
-        let found = import::import_labels(source, &out.labels, options.max_bytes)
+    for role in Role::beside_rows() {
+        let part = role.in_split(split);
+        let Some(source) = received.files.get(&part) else {
+            continue;
+        };
+        if imported.column(role).is_some() {
+            let detail = format!("the part '{split}' holds {} already", role.name());
+            return Err(Problem::field(format!("/{part}"), detail));
+        }
+        let column = import::import_column(role, source, &out, options.max_bytes)
+            .and_then(|written| written.one_a_row(imported.rows))
             .map_err(|e| problem(e, &part))?;
-        require_one_a_row(&part, "labels", found.count, rows)?;
-        imported.labels = Some(found);
-    }
-    if let Some((part, source)) = beside(received, split, "targets", imported.targets.is_some())? {
-        let found = import::import_targets(source, &out.targets, options.max_bytes)
-            .map_err(|e| problem(e, &part))?;
-        require_one_a_row(&part, "targets", found.count, rows)?;
-        imported.targets = Some(found);
+        imported.columns.push(column);
     }
     Ok(imported)
 }
 
-/// The part `<split>_<what>` and its file, if it was sent; refused where the rows brought theirs along.
-fn beside<'a>(
-    received: &'a Received,
-    split: &str,
-    what: &str,
-    brought: bool,
-) -> Result<Option<(String, &'a Path)>> {
-    let part = format!("{split}_{what}");
-    match received.files.get(&part) {
-        None => Ok(None),
-        Some(_) if brought => Err(Problem::field(
-            format!("/{part}"),
-            format!("the part '{split}' holds {what} already"),
-        )),
-        Some(source) => Ok(Some((part, source))),
-    }
-}
-
-fn require_one_a_row(part: &str, what: &str, count: u64, rows: u64) -> Result<()> {
-    if count == rows {
-        return Ok(());
-    }
-    let detail = format!("has {count} {what} for {rows} rows");
-    Err(Problem::field(format!("/{part}"), detail))
-}
-
-fn require_same_rows(train: &Imported, test: &Imported) -> Result<()> {
-    if train.rows.shape != test.rows.shape {
-        let detail = format!(
-            "rows have shape {:?}, those of 'train' {:?}",
-            test.rows.shape, train.rows.shape
-        );
-        return Err(Problem::field("/test", detail));
-    }
-    if train.rows.dtype.as_str() != test.rows.dtype.as_str() {
-        let detail = format!(
-            "holds {} values, 'train' {}: both must have one type",
-            test.rows.dtype.as_str(),
-            train.rows.dtype.as_str()
-        );
-        return Err(Problem::field("/test", detail));
+fn require_same_columns(train: &Imported, test: &Imported) -> Result<()> {
+    for column in &test.columns {
+        let Some(other) = train.column(column.role) else {
+            continue;
+        };
+        let (name, part) = (column.role.name(), column.role.in_split("test"));
+        if column.shape != other.shape {
+            let detail = format!(
+                "{name} have shape {:?}, those of 'train' {:?}",
+                column.shape, other.shape
+            );
+            return Err(Problem::field(format!("/{part}"), detail));
+        }
+        if column.dtype != other.dtype {
+            let detail = format!(
+                "holds {} values, 'train' {}: both must have one type",
+                column.dtype.as_str(),
+                other.dtype.as_str()
+            );
+            return Err(Problem::field(format!("/{part}"), detail));
+        }
     }
     Ok(())
 }
@@ -183,29 +163,23 @@ async fn finish(
 
 fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u64) -> Dataset {
     let Converted { train, test } = converted;
-    let splits = || std::iter::once(train).chain(test);
     let split = |s: &Imported| Split {
-        rows: signed(s.rows.rows),
-        labels: s.labels.is_some(),
-        target_range: s.targets.as_ref().map(|t| [t.min, t.max]),
+        rows: signed(s.rows),
+        columns: s.columns.iter().map(|column| column.role).collect(),
     };
-    let classes = splits()
-        .filter_map(|s| s.labels.as_ref())
-        .map(|l: &LabelsInfo| signed(l.classes))
-        .max();
+    let mut columns: Vec<Column> = train.columns.clone();
+    for column in test.iter().flat_map(|test| &test.columns) {
+        match columns.iter_mut().find(|known| known.role == column.role) {
+            Some(known) => known.join(column),
+            None => columns.push(column.clone()),
+        }
+    }
+    columns.sort_by_key(|column| column.role);
     Dataset {
         id,
         name,
         kind: "dense".to_owned(),
-        shape: train.rows.shape.iter().map(|&d| signed(d as u64)).collect(),
-        dtype: train.rows.dtype.as_str().to_owned(),
-        range: [
-            splits().map(|s| s.rows.min).fold(f64::INFINITY, f64::min),
-            splits()
-                .map(|s| s.rows.max)
-                .fold(f64::NEG_INFINITY, f64::max),
-        ],
-        classes,
+        columns,
         splits: Splits {
             train: split(train),
             test: test.as_ref().map(split),

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
-use crate::data::SplitFiles;
-use crate::data::rows::{LabelFile, RowFile, TargetFile};
+use crate::data::split::Split;
+use crate::data::{Column, Role, SplitFiles};
 use crate::store;
 
 /// A data set.
@@ -58,26 +58,26 @@ pub struct DatasetSplit {
 
 impl From<store::Dataset> for DatasetResponse {
     fn from(d: store::Dataset) -> Self {
-        let split = |s: store::Split| DatasetSplit {
+        let split = |s: &store::Split| DatasetSplit {
             rows: s.rows,
-            labels: s.labels,
-            targets: s.targets(),
+            labels: s.has(Role::Labels),
+            targets: s.has(Role::Targets).into(),
         };
-        let target_range = d.target_range();
-        let mut splits = BTreeMap::from([("train".to_owned(), split(d.splits.train))]);
-        if let Some(test) = d.splits.test {
+        let mut splits = BTreeMap::from([("train".to_owned(), split(&d.splits.train))]);
+        if let Some(test) = &d.splits.test {
             splits.insert("test".to_owned(), split(test));
         }
+        let column = |role| d.column(role);
         Self {
+            shape: d.shape().to_vec(),
+            dtype: column(Role::Rows).map_or_else(String::new, |rows| rows.dtype.as_str().into()),
+            range: d.range(),
+            classes: column(Role::Labels).and_then(|labels| labels.classes),
+            target_range: column(Role::Targets).and_then(|targets| targets.range),
+            splits,
             id: d.id,
             name: d.name,
             kind: d.kind,
-            shape: d.shape,
-            dtype: d.dtype,
-            range: d.range,
-            classes: d.classes,
-            target_range,
-            splits,
             sha256: d.sha256,
             bytes: d.bytes,
             created_at: rfc3339(d.created_at),
@@ -102,11 +102,7 @@ pub async fn read_rows(
     limit: u64,
     pointer: &str,
 ) -> Result<Slice> {
-    let found = match split {
-        "train" => Some(dataset.splits.train),
-        "test" => dataset.splits.test,
-        _ => None,
-    };
+    let found = dataset.splits.get(split);
     let Some(found) = found else {
         return Err(Problem::field(
             format!("{pointer}split"),
@@ -122,22 +118,17 @@ pub async fn read_rows(
     }
     let end = offset.saturating_add(limit).min(rows);
     let files = SplitFiles::of(&app.layout.dataset(&dataset.id), split);
+    let columns: Vec<Column> = dataset.columns_of(found).cloned().collect();
     let read = move || -> std::io::Result<Slice> {
-        let file = RowFile::open(&files.rows)?;
+        let opened = Split::open(&files, &columns)?;
         let span =
             u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
         let indices: Vec<u32> = span.collect();
-        let mut values = vec![0.0; indices.len() * file.row_len()];
-        file.gather(&indices, &mut values)?;
-        let labels = found.labels.then(|| LabelFile::open(&files.labels));
-        let labels = labels.transpose()?;
-        let targets = found.target_range.map(|_| TargetFile::open(&files.targets));
-        let targets = targets.transpose()?;
         Ok(Slice {
-            values,
+            values: opened.rows(&indices)?,
             rows: indices.len(),
-            labels: labels.map(|file| picked(file.labels(), &indices)),
-            targets: targets.map(|file| picked(file.targets(), &indices)),
+            labels: opened.pick(Role::Labels, &indices)?,
+            targets: opened.pick(Role::Targets, &indices)?,
         })
     };
     tokio::task::spawn_blocking(read)
@@ -149,9 +140,4 @@ pub async fn read_rows(
             }
             _ => Problem::internal(&e),
         })
-}
-
-fn picked<T: Copy>(all: &[T], indices: &[u32]) -> Vec<T> {
-    let at = |&i: &u32| all.get(i as usize).copied();
-    indices.iter().filter_map(at).collect()
 }

@@ -52,7 +52,7 @@ pub async fn preview(
     }
     let dataset = app.store.dataset(&dataset).await?;
     let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;
-    let scale = Scale::of_range(dataset.range);
-    let png = grid(slice.values, &dataset.shape, None, scale).await?;
+    let scale = Scale::of_range(dataset.range());
+    let png = grid(slice.values, dataset.shape(), None, scale).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png))
 }

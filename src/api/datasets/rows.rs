@@ -81,7 +81,7 @@ pub async fn rows(
         let mut shape = vec![slice.rows];
         shape.extend(
             dataset
-                .shape
+                .shape()
                 .iter()
                 .map(|&d| usize::try_from(d).unwrap_or(0)),
         );
@@ -95,10 +95,10 @@ pub async fn rows(
         .map(<[f32]>::to_vec)
         .collect();
     let body = RowsResponse {
+        shape: dataset.shape().to_vec(),
         dataset: dataset.name,
         split: query.split,
         offset: query.offset,
-        shape: dataset.shape,
         rows,
         labels: slice.labels,
         targets: slice.targets,

@@ -13,17 +13,11 @@ use tokio::io::AsyncWriteExt;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::INCOMING;
+use crate::data::Role;
 use crate::jobs::check_name;
 
-const FILE_PARTS: [&str; 6] = [
-    "train",
-    "train_labels",
-    "train_targets",
-    "test",
-    "test_labels",
-    "test_targets",
-];
-const TEXT_PARTS: [&str; 5] = ["name", "shape", "label_column", "target_column", "kind"];
+const SPLITS: [&str; 2] = ["train", "test"];
+
 const TEXT_BYTES: usize = 4096;
 
 /// A folder that is removed when it is dropped, unless it was given a name that a row names.
@@ -71,14 +65,28 @@ pub struct Received {
     pub name: String,
     pub files: BTreeMap<String, PathBuf>,
     pub shape: Option<String>,
-    pub label_column: Option<String>,
-    pub target_column: Option<String>,
+    /// The column of a CSV file that each role is in, where one was named.
+    pub columns: BTreeMap<Role, String>,
+}
+
+/// Of each split a file a column: `train`, `train_labels`, …
+fn file_parts() -> Vec<String> {
+    let of_split = |split| Role::ALL.map(|role| role.in_split(split));
+    SPLITS.into_iter().flat_map(of_split).collect()
+}
+
+fn text_parts() -> Vec<&'static str> {
+    let mut parts = vec!["name", "shape"];
+    parts.extend(Role::beside_rows().map(Role::field));
+    parts.push("kind");
+    parts
 }
 
 pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
     let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
+    let (file_parts, text_parts) = (file_parts(), text_parts());
     let mut room = app.limits.upload_bytes;
     while let Some(field) = form.next_field().await.map_err(broken)? {
         let Some(part) = field.name().map(str::to_owned) else {
@@ -94,21 +102,18 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
                 "the form has two parts of this name",
             ));
         }
-        if FILE_PARTS.contains(&part.as_str()) {
+        if file_parts.contains(&part) {
             let path = folder.path().join(format!("{part}.upload"));
             room = save(field, &path, room, app.limits.upload_bytes, &pointer).await?;
             files.insert(part, path);
-        } else if TEXT_PARTS.contains(&part.as_str()) {
+        } else if text_parts.contains(&part.as_str()) {
             let text = read_text(field, &pointer).await?;
             check_text(app, &part, &text).await?;
             texts.insert(part, text);
         } else {
-            let known = FILE_PARTS
-                .iter()
-                .chain(&TEXT_PARTS)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
+            let files = file_parts.iter().map(String::as_str);
+            let known: Vec<&str> = files.chain(text_parts).collect();
+            let known = known.join(", ");
             return Err(Problem::field(
                 pointer,
                 format!("is not a part of this form; its parts are {known}"),
@@ -124,8 +129,8 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
             "is missing: a file of rows to train on",
         ));
     }
-    for part in ["test_labels", "test_targets"] {
-        if files.contains_key(part) && !files.contains_key("test") {
+    for part in Role::beside_rows().map(|role| role.in_split("test")) {
+        if files.contains_key(&part) && !files.contains_key("test") {
             return Err(Problem::field(
                 format!("/{part}"),
                 "is there without the part 'test'",
@@ -137,8 +142,9 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         name,
         files,
         shape: texts.remove("shape"),
-        label_column: texts.remove("label_column"),
-        target_column: texts.remove("target_column"),
+        columns: Role::beside_rows()
+            .filter_map(|role| Some((role, texts.remove(role.field())?)))
+            .collect(),
     })
 }
 

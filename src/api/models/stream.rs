@@ -95,11 +95,7 @@ pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Re
 /// The row after the last one.
 fn end(streamed: &Streamed) -> Result<u64> {
     let splits = &streamed.dataset.splits;
-    let split = match streamed.rows.split.as_str() {
-        "train" => Some(splits.train),
-        "test" => splits.test,
-        _ => None,
-    };
+    let split = splits.get(&streamed.rows.split);
     let rows = split.map_or(0, |split| u64::try_from(split.rows).unwrap_or(0));
     let RowsRef { offset, limit, .. } = &streamed.rows;
     if rows > 0 && *offset >= rows {

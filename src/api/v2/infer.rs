@@ -22,7 +22,7 @@ use crate::api::models::terms::TermsHeaders;
 use crate::api::models::verbs::MOST_AT_ONCE;
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
-use crate::data::rows::U8_SCALE;
+use crate::data::reader::U8_SCALE;
 use crate::inference::Input;
 use crate::verbs::tensors as known;
 

@@ -1,7 +1,22 @@
 //! Datasets, and the jobs that hold on to them.
 
+use sqlx::SqlitePool;
+use tempfile::TempDir;
+
+use super::imports::file_as_of;
 use super::{Fixture, ROOM, dataset};
-use crate::store::{Split, StoreError};
+use crate::data::{Column, Dtype, Role};
+use crate::store::{Dataset, Split, Store, StoreError};
+
+fn column(role: Role, dtype: Dtype, shape: &[i64]) -> Column {
+    Column {
+        role,
+        dtype,
+        shape: shape.to_vec(),
+        range: None,
+        classes: None,
+    }
+}
 
 #[tokio::test]
 async fn by_id_by_name_and_once_per_name() {
@@ -19,27 +34,117 @@ async fn by_id_by_name_and_once_per_name() {
 }
 
 #[tokio::test]
-async fn targets_are_told_of_and_what_was_stored_without_has_none() {
+async fn targets_are_told_of_and_those_of_the_test_rows_alone_teach_nothing() {
     let f = Fixture::new().await;
     let mut prices = dataset("prices");
-    prices.classes = None;
-    prices.splits.train.labels = false;
-    prices.splits.train.target_range = Some([-2.5, 1e6]);
+    prices.columns[1] = Column {
+        range: Some([-3.0, 1e6]),
+        ..column(Role::Targets, Dtype::F64, &[])
+    };
+    prices.splits.train.columns = vec![Role::Rows, Role::Targets];
     prices.splits.test = Some(Split {
         rows: 10,
-        labels: false,
-        target_range: Some([-3.0, 0.5]),
+        columns: vec![Role::Rows, Role::Targets],
     });
     f.store.insert_dataset(&prices).await.expect("inserts");
     let found = f.store.dataset("prices").await.expect("found");
     assert_eq!(found, prices);
-    assert_eq!(found.target_range(), Some([-3.0, 1e6]));
     assert!(found.facts().has_targets());
-    // Targets of the test rows alone teach nothing.
-    prices.splits.train.target_range = None;
+    assert_eq!(found.facts().classes(), None);
+    prices.splits.train.columns = vec![Role::Rows];
     assert!(!prices.facts().has_targets());
-    let older: Split = serde_json::from_str(r#"{"rows": 5, "labels": true}"#).expect("reads");
-    assert_eq!(older.targets(), 0);
+}
+
+/// As version 0.1.0 wrote it.
+async fn insert_old(pool: &SqlitePool, name: &str, classes: Option<i64>, splits: &str) {
+    sqlx::query(
+        "INSERT INTO datasets (id, name, kind, shape, dtype, range_min, range_max, classes,
+                               splits, sha256, bytes, created_at)
+         VALUES ($1, $1, 'dense', '[1,8,8]', 'f32', 0.1, 0.30000000000000004, $2, $3, 'd0', 100, 1)",
+    )
+    .bind(name)
+    .bind(classes)
+    .bind(splits)
+    .execute(pool)
+    .await
+    .expect("inserts");
+}
+
+/// Name, columns of the training rows, columns of the test rows, classes, and the range of the targets.
+type Told<'a> = (
+    &'a str,
+    &'a [Role],
+    &'a [Role],
+    Option<i64>,
+    Option<[f64; 2]>,
+);
+
+#[tokio::test]
+async fn what_was_stored_before_columns_has_them() {
+    let folder = TempDir::new().expect("a folder");
+    let pool = file_as_of(8, &folder).await;
+    for (name, classes, splits) in [
+        (
+            "digits",
+            Some(10),
+            r#"{"train":{"rows":9,"labels":true},"test":{"rows":5,"labels":true}}"#,
+        ),
+        ("plain", None, r#"{"train":{"rows":9,"labels":false}}"#),
+        (
+            "prices",
+            None,
+            r#"{"train":{"rows":9,"labels":false,"target_range":[-2.5,1000000.0]},
+                "test":{"rows":5,"labels":false,"target_range":[-3.0,0.30000000000000004]}}"#,
+        ),
+        (
+            "test",
+            Some(4),
+            r#"{"train":{"rows":9,"labels":false},
+                "test":{"rows":5,"labels":true,"target_range":[0.1,0.2]}}"#,
+        ),
+    ] {
+        insert_old(&pool, name, classes, splits).await;
+    }
+    pool.close().await;
+    let store = Store::open(&folder.path().join("latentd.db")).await;
+    let store = store.expect("migrates");
+    const ALL: &[Role] = &[Role::Rows, Role::Labels, Role::Targets];
+    const ROWS: &[Role] = &[Role::Rows];
+    const LABELLED: &[Role] = &[Role::Rows, Role::Labels];
+    const PRICED: &[Role] = &[Role::Rows, Role::Targets];
+    let cases: [Told<'_>; 4] = [
+        ("digits", LABELLED, LABELLED, Some(10), None),
+        ("plain", ROWS, &[], None, None),
+        ("prices", PRICED, PRICED, None, Some([-3.0, 1e6])),
+        ("test", ROWS, ALL, Some(4), Some([0.1, 0.2])),
+    ];
+    for (name, train, test, classes, targets) in cases {
+        let Dataset {
+            columns, splits, ..
+        } = store.dataset(name).await.expect("found");
+        assert_eq!(
+            (splits.train.rows, splits.train.columns),
+            (9, train.to_vec())
+        );
+        let of_test = splits.test.map(|split| (split.rows, split.columns));
+        assert_eq!(of_test, (!test.is_empty()).then(|| (5, test.to_vec())));
+        let mut expected = vec![Column {
+            range: Some([0.1, 0.300_000_000_000_000_04]),
+            ..column(Role::Rows, Dtype::F32, &[1, 8, 8])
+        }];
+        expected.extend(classes.map(|classes| Column {
+            classes: Some(classes),
+            ..column(Role::Labels, Dtype::I64, &[])
+        }));
+        expected.extend(targets.map(|range| Column {
+            range: Some(range),
+            ..column(Role::Targets, Dtype::F64, &[])
+        }));
+        assert_eq!(columns, expected, "{name}");
+    }
+    store.delete_dataset("digits").await.expect("deletes");
+    let left = store.list_datasets(10, None).await.expect("lists").items;
+    assert_eq!(left.len(), 3);
 }
 
 #[tokio::test]

@@ -43,7 +43,7 @@ async fn an_imported_version_is_the_next_of_its_name_and_has_no_job() {
 }
 
 /// Everything up to this migration, on a file of its own.
-async fn file_as_of(migration: i64, folder: &TempDir) -> SqlitePool {
+pub(super) async fn file_as_of(migration: i64, folder: &TempDir) -> SqlitePool {
     let all = Migrator::new(std::path::Path::new("./migrations")).await;
     let all = all.expect("migrations");
     let upto = all.iter().filter(|m| m.version <= migration).cloned();

@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 use tempfile::TempDir;
 
 use super::{Dataset, NewCheckpoint, NewVersion, Split, Splits, Store};
+use crate::data::{Column, Dtype, Role};
 use crate::jobs::{Job, JobPlan, Lease, LeasePolicy, Status, dataset_id};
 
 pub(super) const POLICY: LeasePolicy = LeasePolicy {
@@ -110,15 +111,26 @@ pub(super) fn dataset(name: &str) -> Dataset {
         id: dataset_id(),
         name: name.to_owned(),
         kind: "dense".to_owned(),
-        shape: vec![1, 8, 8],
-        dtype: "float32".to_owned(),
-        range: [0.0, 1.0],
-        classes: Some(10),
+        columns: vec![
+            Column {
+                role: Role::Rows,
+                dtype: Dtype::F32,
+                shape: vec![1, 8, 8],
+                range: Some([0.0, 1.0]),
+                classes: None,
+            },
+            Column {
+                role: Role::Labels,
+                dtype: Dtype::I64,
+                shape: Vec::new(),
+                range: None,
+                classes: Some(10),
+            },
+        ],
         splits: Splits {
             train: Split {
                 rows: 1437,
-                labels: true,
-                target_range: None,
+                columns: vec![Role::Rows, Role::Labels],
             },
             test: None,
         },

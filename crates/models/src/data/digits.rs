@@ -12,8 +12,8 @@ use std::path::Path;
 
 use flate2::read::GzDecoder;
 
-use super::import::sink::{ColumnSink, LabelSink, RowSink};
-use super::{Dtype, ImportError, Imported, SplitFiles};
+use super::import::sink::ColumnSink;
+use super::{Dtype, ImportError, Imported, Role, SplitFiles};
 
 const FILE: &[u8] = include_bytes!("digits.csv.gz");
 const TRAIN: usize = 1437;
@@ -49,16 +49,18 @@ pub fn write_digits(dir: &Path) -> Result<DigitsInfo, ImportError> {
 }
 
 struct Split {
-    rows: RowSink,
-    labels: LabelSink,
+    rows: ColumnSink,
+    labels: ColumnSink,
 }
 
 impl Split {
     fn create(dir: &Path, name: &str) -> Result<Self, ImportError> {
         let files = SplitFiles::of(dir, name);
-        let rows = RowSink::create(&files.rows, Dtype::F32, LIMIT)?;
-        let labels = LabelSink::create(&files.labels, LIMIT)?;
-        Ok(Self { rows, labels })
+        let create = |role, dtype| ColumnSink::create(&files.path(role), role, dtype, LIMIT);
+        Ok(Self {
+            rows: create(Role::Rows, Dtype::F32)?,
+            labels: create(Role::Labels, Dtype::I64)?,
+        })
     }
 
     fn push(&mut self, line: &str) -> Result<(), ImportError> {
@@ -74,43 +76,38 @@ impl Split {
             *value /= 16.0;
         }
         self.rows.push_f32(&row)?;
-        self.labels
-            .push(label.trim().parse().map_err(|_| broken())?)
+        let label: u8 = label.trim().parse().map_err(|_| broken())?;
+        self.labels.push(label.into())
     }
 
     fn finish(self) -> Result<Imported, ImportError> {
-        let rows = self.rows.finish(vec![1, 8, 8])?;
-        Ok(Imported {
-            rows,
-            labels: Some(self.labels.finish()?),
-            targets: None,
-        })
+        let mut imported = Imported::from(self.rows.finish(&[1, 8, 8])?);
+        imported.columns.push(self.labels.finish(&[])?.column);
+        Ok(imported)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::rows::{LabelFile, RowFile};
+    use super::super::reader::ColumnFile;
     use super::*;
 
     #[test]
     fn splits_are_whole_and_balanced() {
         let dir = tempfile::tempdir().unwrap();
         let info = write_digits(dir.path()).unwrap();
-        assert_eq!((info.train.rows.rows, info.test.rows.rows), (1437, 360));
-        assert_eq!((info.train.rows.min, info.train.rows.max), (0.0, 1.0));
-        assert_eq!(info.test.labels.unwrap().classes, 10);
+        assert_eq!((info.train.rows, info.test.rows), (1437, 360));
+        let column = |imported: &Imported, role| imported.column(role).cloned().unwrap();
+        assert_eq!(column(&info.train, Role::Rows).range, Some([0.0, 1.0]));
+        assert_eq!(column(&info.test, Role::Labels).classes, Some(10));
         for (name, least, most) in [("train", 141, 146), ("test", 33, 37)] {
-            let rows = RowFile::open(&dir.path().join(format!("{name}.npy"))).unwrap();
+            let rows = ColumnFile::open(&dir.path().join(format!("{name}.npy"))).unwrap();
             assert_eq!(rows.shape(), [1, 8, 8]);
-            let labels = LabelFile::open(&dir.path().join(format!("{name}_labels.npy"))).unwrap();
-            assert_eq!(labels.labels().len(), rows.rows());
+            let labels = ColumnFile::open(&dir.path().join(format!("{name}_labels.npy"))).unwrap();
+            let labels = labels.values::<i64>().unwrap();
+            assert_eq!(labels.len(), rows.rows());
             for digit in 0..10 {
-                let count = labels
-                    .labels()
-                    .iter()
-                    .filter(|&&label| label == digit)
-                    .count();
+                let count = labels.iter().filter(|&&label| label == digit).count();
                 assert!(
                     (least..=most).contains(&count),
                     "{name} has {count} of {digit}"

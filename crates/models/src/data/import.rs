@@ -30,17 +30,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use self::arrays::Array;
-use self::npz::Named;
-use self::sink::{LabelSink, TargetSink};
 use self::sniff::{Format, sniff};
 use self::source::{Input, Source, read_error};
 use super::npy;
-use super::{ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, TargetsInfo};
+use super::{ImportError, ImportOptions, Imported, Role, SplitFiles, Written};
 
-/// Imports a file of rows, with their labels and targets if the file has them.
+/// Imports a file of rows, with what the file has beside them.
 ///
-/// Of `out`, the files of labels and of targets are written only if the result
-/// has any.
+/// Of `out`, only the files of the columns in the result are written.
 pub fn import_rows(
     source: &Path,
     out: &SplitFiles,
@@ -48,21 +45,26 @@ pub fn import_rows(
 ) -> Result<Imported, ImportError> {
     let result = rows(source, out, options);
     if result.is_err() {
-        remove(&out.rows);
-        remove(&out.labels);
-        remove(&out.targets);
+        for role in Role::ALL {
+            remove(&out.path(role));
+        }
     }
     result
 }
 
-/// Imports a file of labels, one for each row.
-pub fn import_labels(source: &Path, out: &Path, limit: u64) -> Result<LabelsInfo, ImportError> {
-    column::<LabelSink>(source, out, limit)
-}
-
-/// Imports a file of targets, one for each row.
-pub fn import_targets(source: &Path, out: &Path, limit: u64) -> Result<TargetsInfo, ImportError> {
-    column::<TargetSink>(source, out, limit)
+/// Imports a file of the column of one role, a value for each row.
+pub fn import_column(
+    role: Role,
+    source: &Path,
+    out: &SplitFiles,
+    limit: u64,
+) -> Result<Written, ImportError> {
+    let out = out.path(role);
+    let result = one_column(role, source, &out, limit);
+    if result.is_err() {
+        remove(&out);
+    }
+    result
 }
 
 fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Imported, ImportError> {
@@ -74,42 +76,31 @@ fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Import
     match format {
         Format::Csv => table::import_rows(source.input, out, options),
         Format::Npz => {
-            let spool = Spool::of(source, path, &out.rows)?;
+            let spool = Spool::of(source, path, &out.path(Role::Rows))?;
             npz::import_rows(spool.path(), out, options)
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            Ok(Imported {
-                rows: arrays::copy_rows(&array, &mut input, options, &out.rows)?,
-                labels: None,
-                targets: None,
-            })
+            let out = out.path(Role::Rows);
+            Ok(arrays::copy_rows(&array, &mut input, options, &out)?.into())
         }
     }
 }
 
-fn column<S: Named>(path: &Path, out: &Path, limit: u64) -> Result<S::Info, ImportError> {
-    let result = one_column::<S>(path, out, limit);
-    if result.is_err() {
-        remove(out);
-    }
-    result
-}
-
-fn one_column<S: Named>(path: &Path, out: &Path, limit: u64) -> Result<S::Info, ImportError> {
+fn one_column(role: Role, path: &Path, out: &Path, limit: u64) -> Result<Written, ImportError> {
     let source = Source::open(path, limit)?;
     let format = sniff(&source.head)?;
     match format {
-        Format::Csv => table::import_column::<S>(source.input, out, limit),
+        Format::Csv => table::import_column(role, source.input, out, limit),
         Format::Npz => {
             let spool = Spool::of(source, path, out)?;
-            npz::import_column::<S>(spool.path(), out, limit)
+            npz::import_column(role, spool.path(), out, limit)
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            arrays::copy_column::<S>(&array, &mut input, limit, out)
+            arrays::copy_column(role, &array, &mut input, limit, out)
         }
     }
 }
@@ -124,14 +115,10 @@ fn header(format: Format, input: &mut Input) -> Result<Array, ImportError> {
 }
 
 fn refuse_columns(options: &ImportOptions) -> Result<(), ImportError> {
-    let named = [
-        ("label_column", &options.label_column),
-        ("target_column", &options.target_column),
-    ];
-    match named.into_iter().find(|(_, column)| column.is_some()) {
+    match options.columns.keys().next() {
         None => Ok(()),
-        Some((field, _)) => Err(ImportError::Option {
-            field,
+        Some(role) => Err(ImportError::Option {
+            field: role.field(),
             detail: "the file is not a CSV file, and only those have columns".to_owned(),
         }),
     }

@@ -1,12 +1,12 @@
 //! Data sets on disk: what a client may send, and the one form we keep.
 //!
 //! Whatever comes in (IDX, NPY, NPZ or CSV, each perhaps gzipped) is turned
-//! into one canonical NPY file of rows and, where there are any, one of
-//! labels and one of targets. Everything after the import reads only the
-//! canonical form.
+//! into one canonical NPY file a column: of rows and, where there are any, of
+//! labels, of targets. Everything after the import reads only the canonical
+//! form. `column` lists the roles that a column may have.
 //!
-//! Here live bytes and shapes. HTTP, the database and tensors may not be
-//! known in this folder.
+//! Here live bytes and shapes, and tensors in `split` and `batch` alone. HTTP
+//! and the database may not be known in this folder.
 
 mod array;
 mod batch;
@@ -15,111 +15,92 @@ pub mod digits;
 pub mod import;
 pub mod npy;
 pub mod picture;
-pub mod rows;
+pub mod reader;
 pub mod split;
 pub mod tensors;
 
 pub use batch::Batch;
-pub use column::Role;
+pub use column::{Column, Dtype, Role};
 
+use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
-
-/// How the values of a canonical rows file are stored.
-///
-/// A model always sees f32: u8 is divided by 255 on the way out (so pictures
-/// land in [0, 1]), f32 is handed over as it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Dtype {
-    U8,
-    F32,
-}
-
-impl Dtype {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::U8 => "u8",
-            Self::F32 => "f32",
-        }
-    }
-
-    /// Bytes that one stored value takes.
-    pub fn size(self) -> usize {
-        match self {
-            Self::U8 => 1,
-            Self::F32 => 4,
-        }
-    }
-}
 
 /// What the client may choose about an import.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
     /// The shape of one row, where the file's own does not say it.
     pub shape: Option<Vec<usize>>,
-    /// CSV only: the column that holds the labels, by name or index.
-    pub label_column: Option<String>,
-    /// CSV only: the column that holds the targets, likewise.
-    pub target_column: Option<String>,
+    /// CSV only: the column of a role, by name or index.
+    pub columns: BTreeMap<Role, String>,
     /// Bounds the bytes read after decompression, and the bytes written.
     pub max_bytes: u64,
 }
 
-/// What the rows of an imported file turned out to be.
+/// A column as one import wrote it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct RowsInfo {
-    pub rows: u64,
-    /// The shape of one row.
-    pub shape: Vec<usize>,
-    pub dtype: Dtype,
-    /// The smallest and largest value in the model's units (u8 over 255).
-    pub min: f64,
-    pub max: f64,
+pub struct Written {
+    pub column: Column,
+    /// Rows that it has a value for.
+    pub count: u64,
 }
 
-/// What the labels of an imported file turned out to be.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LabelsInfo {
-    pub count: u64,
-    /// The largest label plus one.
-    pub classes: u64,
-}
-
-/// What the targets of an imported file turned out to be: the numbers that a
-/// regressor is to learn, one for each row.
-#[derive(Clone, Debug, PartialEq)]
-pub struct TargetsInfo {
-    pub count: u64,
-    pub min: f64,
-    pub max: f64,
+impl Written {
+    /// The column, if each of so many rows has its value.
+    pub fn one_a_row(self, rows: u64) -> Result<Column, ImportError> {
+        if self.count == rows {
+            return Ok(self.column);
+        }
+        let name = self.column.role.name();
+        Err(invalid(format!(
+            "has {} {name} for {rows} rows",
+            self.count
+        )))
+    }
 }
 
 /// The outcome of one import.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
-    pub rows: RowsInfo,
-    pub labels: Option<LabelsInfo>,
-    pub targets: Option<TargetsInfo>,
+    pub rows: u64,
+    /// Of the rows first, then what was found beside them.
+    pub columns: Vec<Column>,
+}
+
+impl From<Written> for Imported {
+    fn from(rows: Written) -> Self {
+        Self {
+            rows: rows.count,
+            columns: vec![rows.column],
+        }
+    }
+}
+
+impl Imported {
+    pub fn column(&self, role: Role) -> Option<&Column> {
+        self.columns.iter().find(|column| column.role == role)
+    }
 }
 
 /// Where the canonical files of one split lie.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SplitFiles {
-    /// `|u1` or `<f4`, `[rows, *row shape]`.
-    pub rows: PathBuf,
-    /// `<i8`, `[rows]`; there only if the split has labels.
-    pub labels: PathBuf,
-    /// `<f8`, `[rows]`; there only if the split has targets.
-    pub targets: PathBuf,
+    folder: PathBuf,
+    split: String,
 }
 
 impl SplitFiles {
     pub fn of(folder: &Path, split: &str) -> Self {
         Self {
-            rows: folder.join(format!("{split}.npy")),
-            labels: folder.join(format!("{split}_labels.npy")),
-            targets: folder.join(format!("{split}_targets.npy")),
+            folder: folder.to_owned(),
+            split: split.to_owned(),
         }
+    }
+
+    /// Of the column of a role: little-endian, `[rows, *row shape]`.
+    pub fn path(&self, role: Role) -> PathBuf {
+        let name = role.in_split(&self.split);
+        self.folder.join(format!("{name}.npy"))
     }
 }
 

@@ -1,31 +1,35 @@
-//! A split of a data set as a net sees it: batches of f32 rows in model units.
+//! A split of a data set as a net sees it: batches of every column that it has.
 
 use std::io;
 
-use tch::kind::Element;
 use tch::{Device, Tensor};
 
-use super::rows::{LabelFile, RowFile, TargetFile};
-use super::{Batch, Role, SplitFiles};
+use super::reader::{ColumnFile, Stored};
+use super::{Batch, Column, Dtype, Role, SplitFiles};
 use crate::nn::rng::values_mut;
 
 pub struct Split {
-    rows: RowFile,
-    labels: Option<LabelFile>,
-    targets: Option<TargetFile>,
+    rows: ColumnFile,
+    /// What goes with the rows.
+    others: Vec<(Role, ColumnFile)>,
 }
 
 impl Split {
-    /// Opens the canonical files of a split that has labels, or targets, or neither.
-    pub fn open(files: &SplitFiles, labels: bool, targets: bool) -> io::Result<Self> {
-        let (label_file, target_file) = (&files.labels, &files.targets);
-        let labels = labels.then(|| LabelFile::open(label_file)).transpose()?;
-        let targets = targets.then(|| TargetFile::open(target_file)).transpose()?;
-        Ok(Self {
-            rows: RowFile::open(&files.rows)?,
-            labels,
-            targets,
-        })
+    /// Opens the canonical files of the columns that the split has.
+    pub fn open<'a>(
+        files: &SplitFiles,
+        columns: impl IntoIterator<Item = &'a Column>,
+    ) -> io::Result<Self> {
+        let (mut rows, mut others) = (None, Vec::new());
+        for column in columns {
+            let file = ColumnFile::open_as(&files.path(column.role), column)?;
+            match column.role {
+                Role::Rows => rows = Some(file),
+                role => others.push((role, file)),
+            }
+        }
+        let rows = rows.ok_or_else(|| io::Error::other("the split has no column of rows"))?;
+        Ok(Self { rows, others })
     }
 
     pub fn len(&self) -> u32 {
@@ -38,22 +42,50 @@ impl Split {
 
     /// The rows at `indices`, in that order, on `device`.
     pub fn batch(&self, indices: &[u32], device: Device) -> io::Result<Batch> {
-        let size = [indices.len() as i64, self.rows.row_len() as i64];
-        let mut x = Tensor::empty(size, (tch::Kind::Float, Device::Cpu));
-        self.rows.gather(indices, values_mut(&mut x))?;
-        let mut batch = Batch::new(x.to_device(device));
-        if let Some(file) = &self.labels {
-            batch = batch.with(Role::Labels, picked(file.labels(), indices, device));
-        }
-        if let Some(file) = &self.targets {
-            batch = batch.with(Role::Targets, picked(file.targets(), indices, device));
+        let mut batch = Batch::new(tensor(&self.rows, indices, device)?);
+        for (role, file) in &self.others {
+            batch = batch.with(*role, tensor(file, indices, device)?);
         }
         Ok(batch)
     }
+
+    /// The rows at `indices`, flat, in model units.
+    pub fn rows(&self, indices: &[u32]) -> io::Result<Vec<f32>> {
+        let mut values = vec![0.0; indices.len() * self.rows.row_len()];
+        self.rows.gather(indices, &mut values)?;
+        Ok(values)
+    }
+
+    /// What another column has at `indices`, as it is stored; none where the split does not have it.
+    pub fn pick<T: Stored>(&self, role: Role, indices: &[u32]) -> io::Result<Option<Vec<T>>> {
+        let mut others = self.others.iter();
+        let found = others.find(|(other, _)| *other == role);
+        Ok(found.map(|(_, file)| file.pick(indices)).transpose()?)
+    }
 }
 
-/// The values at `indices`: `[indices]`.
-fn picked<T: Copy + Element>(all: &[T], indices: &[u32], device: Device) -> Tensor {
-    let values: Vec<T> = indices.iter().map(|&i| all[i as usize]).collect();
-    Tensor::from_slice(&values).to_device(device)
+/// The rows of a column at `indices`: `[indices, row length]`, or `[indices]` of single values.
+fn tensor(file: &ColumnFile, indices: &[u32], device: Device) -> io::Result<Tensor> {
+    let mut size = vec![indices.len() as i64];
+    if !file.shape().is_empty() {
+        size.push(file.row_len() as i64);
+    }
+    let values = match file.dtype() {
+        Dtype::U8 | Dtype::F32 => {
+            let mut values = Tensor::empty(size, (tch::Kind::Float, Device::Cpu));
+            file.gather(indices, values_mut(&mut values))?;
+            values
+        }
+        Dtype::I64 => shaped(&file.pick::<i64>(indices)?, &size),
+        Dtype::F64 => shaped(&file.pick::<f64>(indices)?, &size),
+    };
+    Ok(values.to_device(device))
+}
+
+fn shaped<T: tch::kind::Element>(values: &[T], size: &[i64]) -> Tensor {
+    let flat = Tensor::from_slice(values);
+    match size {
+        [_] => flat,
+        _ => flat.view(size),
+    }
 }

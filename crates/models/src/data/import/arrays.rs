@@ -6,10 +6,10 @@
 
 use std::path::Path;
 
-use super::super::{Dtype, ImportError, ImportOptions, RowsInfo, invalid, show_dims};
+use super::super::{Dtype, ImportError, ImportOptions, Role, Written, invalid, show_dims};
 use super::element::{Element, Layout, finite_f32};
 use super::shape::{chosen_shape, row_shape};
-use super::sink::{ColumnSink, RowSink};
+use super::sink::{ColumnSink, checked};
 use super::source::{Input, fill};
 
 /// Bytes per step through the body; a multiple of every element's size.
@@ -59,17 +59,17 @@ pub(super) fn copy_rows(
     input: &mut Input,
     options: &ImportOptions,
     rows_out: &Path,
-) -> Result<RowsInfo, ImportError> {
+) -> Result<Written, ImportError> {
     let natural = row_shape(&array.dims)?;
     let plain = array.layout.element == Element::U8;
     let dtype = if plain { Dtype::U8 } else { Dtype::F32 };
     let bytes = array.body_len(input, dtype.size(), options.max_bytes)?;
     let row_len: usize = natural.iter().product();
     let shape = chosen_shape(options, row_len)?.unwrap_or(natural);
-    let mut sink = RowSink::create(rows_out, dtype, options.max_bytes)?;
+    let mut sink = ColumnSink::create(rows_out, Role::Rows, dtype, options.max_bytes)?;
     if plain {
         each_chunk(input, bytes, |chunk| sink.push_u8(chunk))?;
-        return sink.finish(shape);
+        return sink.finish(&shape);
     }
     let mut seen = 0u64;
     let mut floats = Vec::with_capacity(CHUNK);
@@ -86,35 +86,39 @@ pub(super) fn copy_rows(
         seen += floats.len() as u64;
         sink.push_f32(&floats)
     })?;
-    sink.finish(shape)
+    sink.finish(&shape)
 }
 
-/// Writes the array's values to `out`; one label, or one target, for each row.
-pub(super) fn copy_column<S: ColumnSink>(
+/// Writes the array's values to `out`, one of the role for each row.
+pub(super) fn copy_column(
+    role: Role,
     array: &Array,
     input: &mut Input,
     limit: u64,
     out: &Path,
-) -> Result<S::Info, ImportError> {
+) -> Result<Written, ImportError> {
+    let definition = role.definition();
     if !matches!(array.dims.as_slice(), [_] | [_, 1]) {
         return Err(invalid(format!(
-            "{name}s are an array of one dimension, one {name} for each row; this one is {}",
+            "{name} are an array of one dimension, one {one} for each row; this one is {}",
             show_dims(&array.dims),
-            name = S::NAME
+            name = definition.name,
+            one = definition.one
         )));
     }
-    let bytes = array.body_len(input, 8, limit)?;
-    let mut sink = S::create(out, limit)?;
+    let dtype = definition.dtype.unwrap_or(Dtype::F32);
+    let bytes = array.body_len(input, dtype.size(), limit)?;
+    let mut sink = ColumnSink::create(out, role, dtype, limit)?;
     let mut row = 0u64;
     each_chunk(input, bytes, |chunk| {
         array.layout.each(chunk, |value| {
-            let value =
-                S::value(value).map_err(|what| invalid(format!("row {row} (from 0): {what}")))?;
+            let value = checked(role, value)
+                .map_err(|what| invalid(format!("row {row} (from 0): {what}")))?;
             row += 1;
             sink.push(value)
         })
     })?;
-    sink.finish()
+    sink.finish(&[])
 }
 
 /// Hands the body over piece by piece; it must be exactly `bytes` long.

@@ -1,20 +1,20 @@
-//! Finds the columns of labels and of targets that the client named.
+//! Finds the columns of a table that the client named for a role.
 //!
 //! A name from the header line goes before an index, so that a column called
 //! "3" can be had.
 
 use csv::ByteRecord;
 
-use super::super::{ImportError, ImportOptions};
+use super::super::{ImportError, ImportOptions, Role};
 
 /// Column names shown in a refusal.
 const SHOWN: usize = 8;
 
 /// The columns of a table that are no values of its rows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Columns {
-    pub label: Option<usize>,
-    pub target: Option<usize>,
+    /// At most one of each role.
+    pub beside: Vec<(Role, usize)>,
     /// The values that are left for a row; at least one.
     pub row_len: usize,
 }
@@ -26,40 +26,33 @@ impl Columns {
         names: Option<&ByteRecord>,
         count: usize,
     ) -> Result<Self, ImportError> {
-        let find = |field, wanted: Option<&str>| {
-            wanted
-                .map(|wanted| find_column(field, wanted, names, count))
-                .transpose()
-        };
-        let label = find("label_column", options.label_column.as_deref())?;
-        let target = find("target_column", options.target_column.as_deref())?;
-        if target.is_some() && label == target {
-            return Err(ImportError::Option {
-                field: "target_column",
-                detail: "names the column that label_column names; a column holds \
-                         the labels or the targets"
-                    .to_owned(),
-            });
+        let mut beside: Vec<(Role, usize)> = Vec::new();
+        for (&role, wanted) in &options.columns {
+            let at = find_column(role.field(), wanted, names, count)?;
+            if let Some((other, _)) = beside.iter().find(|(_, taken)| *taken == at) {
+                return Err(ImportError::Option {
+                    field: role.field(),
+                    detail: format!(
+                        "names the column that {} names; a column holds the {} or the {}",
+                        other.field(),
+                        other.name(),
+                        role.name()
+                    ),
+                });
+            }
+            beside.push((role, at));
         }
-        let taken = usize::from(label.is_some()) + usize::from(target.is_some());
-        if taken < count {
-            return Ok(Self {
-                label,
-                target,
-                row_len: count - taken,
-            });
+        if beside.len() < count {
+            let row_len = count - beside.len();
+            return Ok(Self { beside, row_len });
         }
-        let few = if count == 1 {
-            "one column"
-        } else {
-            "two columns"
+        let few = match count {
+            1 => "one column".to_owned(),
+            2 => "two columns".to_owned(),
+            more => format!("{more} columns"),
         };
         Err(ImportError::Option {
-            field: if target.is_some() {
-                "target_column"
-            } else {
-                "label_column"
-            },
+            field: beside.last().map_or("", |(role, _)| role.field()),
             detail: format!("the file has {few} only, so no values are left for the rows"),
         })
     }
@@ -147,19 +140,18 @@ mod tests {
     fn labels_and_targets_are_two_columns_and_leave_some_for_the_rows() {
         let names = ByteRecord::from(vec!["a", "b", "c", "a"]);
         let find = |label: &str, target: &str, count: usize| {
+            let named = [(Role::Labels, label), (Role::Targets, target)];
+            let named = named.into_iter().filter(|(_, column)| !column.is_empty());
             let options = ImportOptions {
                 shape: None,
-                label_column: (!label.is_empty()).then(|| label.to_owned()),
-                target_column: Some(target.to_owned()),
+                columns: named.map(|(role, c)| (role, c.to_owned())).collect(),
                 max_bytes: 0,
             };
             Columns::find(&options, Some(&names).filter(|_| count == 4), count)
         };
         let found = find("b", "-2", 4).unwrap();
-        assert_eq!(
-            (found.label, found.target, found.row_len),
-            (Some(1), Some(2), 2)
-        );
+        let beside = vec![(Role::Labels, 1), (Role::Targets, 2)];
+        assert_eq!((found.beside, found.row_len), (beside, 2));
         assert_eq!(find("", "0", 2).unwrap().row_len, 1);
         for (label, target, count, said) in [
             ("b", "1", 4, "label_column names"),

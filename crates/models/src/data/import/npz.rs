@@ -1,5 +1,4 @@
-//! NPZ: which of the arrays in a ZIP file are the rows, the labels and the
-//! targets.
+//! NPZ: which of the arrays in a ZIP file is the column of which role.
 //!
 //! The ZIP format itself is read by `archive`, the arrays by `npy` and
 //! `arrays`.
@@ -8,36 +7,15 @@ use std::fs::File;
 use std::path::Path;
 
 use super::super::npy;
-use super::super::{ImportError, ImportOptions, Imported, RowsInfo, SplitFiles, invalid};
+use super::super::{
+    Column, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, invalid,
+};
 use super::archive::{self, Member};
 use super::arrays::{Array, copy_column, copy_rows};
 use super::shape::refuse_channels_last;
-use super::sink::{ColumnSink, LabelSink, TargetSink};
 use super::source::Input;
 
-/// Names under which rows are looked for, the first found wins.
-const ROWS: [&str; 6] = ["x", "x_train", "train", "images", "data", "features"];
-
-/// Values that an archive holds one of for each row.
-pub(super) trait Named: ColumnSink {
-    /// Names under which they are looked for beside rows.
-    const BESIDE_ROWS: &'static [&'static str];
-    /// Further names where only they are asked for.
-    const ALONE: &'static [&'static str];
-}
-
-impl Named for LabelSink {
-    const BESIDE_ROWS: &'static [&'static str] =
-        &["y", "y_train", "labels", "train_labels", "targets"];
-    const ALONE: &'static [&'static str] = &["y_test", "test_labels"];
-}
-
-impl Named for TargetSink {
-    const BESIDE_ROWS: &'static [&'static str] = &["train_targets", "test_targets"];
-    const ALONE: &'static [&'static str] = &["targets", "y", "y_train", "y_test"];
-}
-
-/// Imports the rows, and the labels and targets that the archive has.
+/// Imports the rows, and what the archive has beside them.
 pub(super) fn import_rows(
     path: &Path,
     out: &SplitFiles,
@@ -45,72 +23,63 @@ pub(super) fn import_rows(
 ) -> Result<Imported, ImportError> {
     let mut file = File::open(path)?;
     let mut arrays = arrays(&mut file)?;
-    let at = position(&arrays, &ROWS)
+    let names = Role::Rows.definition().arrays;
+    let at = position(&arrays, names)
         .or((arrays.len() == 1).then_some(0))
-        .ok_or_else(|| unknown(&arrays, "rows", &ROWS))?;
+        .ok_or_else(|| unknown(&arrays, Role::Rows))?;
     let member = arrays.remove(at);
     let (array, mut input) = open(&file, &member, options.max_bytes)?;
     refuse_channels_last(&array.dims)?;
-    let rows = copy_rows(&array, &mut input, options, &out.rows)?;
-    let archive = Archive {
-        file: &file,
-        others: &arrays,
-        limit: options.max_bytes,
-    };
-    Ok(Imported {
-        labels: archive.beside::<LabelSink>(&rows, &out.labels)?,
-        targets: archive.beside::<TargetSink>(&rows, &out.targets)?,
-        rows,
-    })
-}
-
-/// An archive, and its arrays that are not the rows.
-struct Archive<'a> {
-    file: &'a File,
-    others: &'a [Member],
-    limit: u64,
-}
-
-impl Archive<'_> {
-    /// Imports what goes with the rows, if it is there.
-    fn beside<S: Named>(
-        &self,
-        rows: &RowsInfo,
-        out: &Path,
-    ) -> Result<Option<S::Info>, ImportError> {
-        let Some(at) = position(self.others, S::BESIDE_ROWS) else {
-            return Ok(None);
-        };
-        let member = &self.others[at];
-        let (array, mut input) = open(self.file, member, self.limit)?;
-        let found = copy_column::<S>(&array, &mut input, self.limit, out)?;
-        let count = array.dims.first().copied().unwrap_or(0);
-        if count != rows.rows {
-            return Err(invalid(format!(
-                "the archive has {} rows but {count} {}s (in {:?})",
-                rows.rows,
-                S::NAME,
-                member.name
-            )));
+    let written = copy_rows(&array, &mut input, options, &out.path(Role::Rows))?;
+    let mut imported = Imported::from(written);
+    for role in Role::beside_rows() {
+        if let Some(at) = position(&arrays, role.definition().arrays) {
+            let (limit, out) = (options.max_bytes, out.path(role));
+            let column = beside(role, &file, &arrays[at], imported.rows, limit, &out)?;
+            imported.columns.push(column);
         }
-        Ok(Some(found))
     }
+    Ok(imported)
 }
 
-/// Imports only the labels, or only the targets.
-pub(super) fn import_column<S: Named>(
+/// Imports what goes with so many rows.
+fn beside(
+    role: Role,
+    file: &File,
+    member: &Member,
+    rows: u64,
+    limit: u64,
+    out: &Path,
+) -> Result<Column, ImportError> {
+    let (array, mut input) = open(file, member, limit)?;
+    let found = copy_column(role, &array, &mut input, limit, out)?;
+    if found.count == rows {
+        return Ok(found.column);
+    }
+    Err(invalid(format!(
+        "the archive has {rows} rows but {} {} (in {:?})",
+        found.count,
+        role.name(),
+        member.name
+    )))
+}
+
+/// Imports the column of one role alone.
+pub(super) fn import_column(
+    role: Role,
     path: &Path,
     out: &Path,
     limit: u64,
-) -> Result<S::Info, ImportError> {
+) -> Result<Written, ImportError> {
     let mut file = File::open(path)?;
     let arrays = arrays(&mut file)?;
-    let at = position(&arrays, S::BESIDE_ROWS)
-        .or_else(|| position(&arrays, S::ALONE))
+    let definition = role.definition();
+    let at = position(&arrays, definition.arrays)
+        .or_else(|| position(&arrays, definition.alone))
         .or((arrays.len() == 1).then_some(0))
-        .ok_or_else(|| unknown(&arrays, &format!("{}s", S::NAME), S::BESIDE_ROWS))?;
+        .ok_or_else(|| unknown(&arrays, role))?;
     let (array, mut input) = open(&file, &arrays[at], limit)?;
-    copy_column::<S>(&array, &mut input, limit, out)
+    copy_column(role, &array, &mut input, limit, out)
 }
 
 /// The members that are arrays.
@@ -137,7 +106,7 @@ fn position(arrays: &[Member], names: &[&str]) -> Option<usize> {
         .find_map(|name| arrays.iter().position(|m| is(m, name)))
 }
 
-fn unknown(arrays: &[Member], what: &str, names: &[&str]) -> ImportError {
+fn unknown(arrays: &[Member], role: Role) -> ImportError {
     let found: Vec<String> = arrays
         .iter()
         .filter_map(short_name)
@@ -145,11 +114,12 @@ fn unknown(arrays: &[Member], what: &str, names: &[&str]) -> ImportError {
         .map(|name| name.chars().take(40).collect())
         .collect();
     invalid(format!(
-        "the NPZ file has {} arrays and none is known to be the {what}; found {}; \
+        "the NPZ file has {} arrays and none is known to be the {}; found {}; \
          name it one of {}, or send one array alone",
         arrays.len(),
+        role.name(),
         found.join(", "),
-        names.join(", ")
+        role.definition().arrays.join(", ")
     ))
 }
 

@@ -104,13 +104,14 @@ fn product(shape: &[usize]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn wish(shape: &[usize]) -> ImportOptions {
         ImportOptions {
             shape: Some(shape.to_vec()),
-            label_column: None,
-            target_column: None,
+            columns: BTreeMap::new(),
             max_bytes: 0,
         }
     }

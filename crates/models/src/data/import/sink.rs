@@ -1,8 +1,8 @@
-//! Writers of the canonical files.
+//! The writer of the canonical files.
 //!
 //! The number of rows is often known only at the end, so a header of fixed
 //! size goes first, as a place-holder, and is written again at the close.
-//! What a label or a target may be is known here, and the size limit is kept
+//! What a value of each role may be is known here, and the size limit is kept
 //! here. That rows are finite is the caller's business; removing the file of a
 //! failed import is too.
 
@@ -11,7 +11,7 @@ use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::super::npy::{HEADER_LEN, header};
-use super::super::{Dtype, ImportError, LabelsInfo, RowsInfo, TargetsInfo, invalid};
+use super::super::{Column, Dtype, ImportError, Role, Written, invalid};
 use super::element::{finite_f32, label};
 
 /// A file under way, and the bytes in it so far.
@@ -52,10 +52,28 @@ impl Body {
     }
 }
 
-/// Writes rows: `|u1` or `<f4`, shape [rows, *row shape].
-pub(crate) struct RowSink {
-    body: Body,
+/// The value that a number stands for in a column, or what is wrong with it in a few words.
+pub(crate) fn checked(role: Role, number: f64) -> Result<f64, String> {
+    let definition = role.definition();
+    let (name, one) = (definition.name, definition.one);
+    if definition.dtype == Some(Dtype::I64) {
+        return label(number).map(f64::from).ok_or_else(|| {
+            format!(
+                "the {one} is {number}; {name} are whole numbers from 0 to 65535 \
+                 (numbers to regress on are targets, not {name})"
+            )
+        });
+    }
+    // Also of f64: predictions come as f32, so what does not fit one could never be answered.
+    finite_f32(number).map_err(|what| format!("as a {one}, {what}"))?;
+    Ok(number)
+}
+
+/// Writes one column: shape `[rows, *row shape]`.
+pub(crate) struct ColumnSink {
+    role: Role,
     dtype: Dtype,
+    body: Body,
     values: u64,
     min: f64,
     max: f64,
@@ -63,11 +81,17 @@ pub(crate) struct RowSink {
     bytes: Vec<u8>,
 }
 
-impl RowSink {
-    pub(crate) fn create(path: &Path, dtype: Dtype, limit: u64) -> Result<Self, ImportError> {
+impl ColumnSink {
+    pub(crate) fn create(
+        path: &Path,
+        role: Role,
+        dtype: Dtype,
+        limit: u64,
+    ) -> Result<Self, ImportError> {
         Ok(Self {
-            body: Body::create(path, limit)?,
+            role,
             dtype,
+            body: Body::create(path, limit)?,
             values: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
@@ -98,144 +122,54 @@ impl RowSink {
         self.body.write(&self.bytes)
     }
 
+    /// One value that is as `checked` allows.
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "codes are whole and small, and rounding to f32 is the point"
+    )]
+    pub(crate) fn push(&mut self, value: f64) -> Result<(), ImportError> {
+        match self.dtype {
+            Dtype::U8 => return self.push_u8(&[value as u8]),
+            Dtype::F32 => return self.push_f32(&[value as f32]),
+            Dtype::I64 => self.body.write(&(value as i64).to_le_bytes())?,
+            Dtype::F64 => self.body.write(&value.to_le_bytes())?,
+        }
+        self.values += 1;
+        self.min = self.min.min(value);
+        self.max = self.max.max(value);
+        Ok(())
+    }
+
     /// Writes the real header and makes the file durable.
-    pub(crate) fn finish(self, shape: Vec<usize>) -> Result<RowsInfo, ImportError> {
-        let row_len = shape.iter().map(|&d| d as u64).product::<u64>();
-        let rows = self.values.checked_div(row_len).unwrap_or(0);
-        if rows == 0 || rows * row_len != self.values {
+    pub(crate) fn finish(self, shape: &[usize]) -> Result<Written, ImportError> {
+        let name = self.role.name();
+        if self.values == 0 && self.role != Role::Rows {
+            return Err(invalid(format!("the file holds no {name}")));
+        }
+        let dims: Vec<u64> = shape.iter().map(|&d| d as u64).collect();
+        let row_len = dims.iter().product::<u64>();
+        let count = self.values.checked_div(row_len).unwrap_or(0);
+        if count == 0 || count * row_len != self.values {
             return Err(invalid(format!(
                 "{} values do not make whole rows of {row_len} values",
                 self.values
             )));
         }
-        let descr = match self.dtype {
-            Dtype::U8 => "|u1",
-            Dtype::F32 => "<f4",
-        };
-        let full: Vec<u64> = std::iter::once(rows)
-            .chain(shape.iter().map(|&d| d as u64))
-            .collect();
-        self.body.close(descr, &full)?;
-        Ok(RowsInfo {
-            rows,
-            shape,
-            dtype: self.dtype,
-            min: self.min,
-            max: self.max,
-        })
-    }
-}
-
-/// Writes one value for each row: its label or its target.
-pub(crate) trait ColumnSink: Sized {
-    /// What one value is called in messages.
-    const NAME: &'static str;
-    type Value;
-    type Info;
-
-    fn create(path: &Path, limit: u64) -> Result<Self, ImportError>;
-
-    /// The value that a number stands for, or what is wrong with it in a few words.
-    fn value(number: f64) -> Result<Self::Value, String>;
-
-    fn push(&mut self, value: Self::Value) -> Result<(), ImportError>;
-
-    fn finish(self) -> Result<Self::Info, ImportError>;
-}
-
-/// Writes labels: `<i8`, shape `[rows]`.
-pub(crate) struct LabelSink {
-    body: Body,
-    count: u64,
-    largest: u16,
-}
-
-impl ColumnSink for LabelSink {
-    const NAME: &'static str = "label";
-    type Value = u16;
-    type Info = LabelsInfo;
-
-    fn create(path: &Path, limit: u64) -> Result<Self, ImportError> {
-        Ok(Self {
-            body: Body::create(path, limit)?,
-            count: 0,
-            largest: 0,
-        })
-    }
-
-    fn value(number: f64) -> Result<u16, String> {
-        label(number).ok_or_else(|| {
-            format!(
-                "the label is {number}; labels are whole numbers from 0 to 65535 \
-                 (numbers to regress on are targets, not labels)"
-            )
-        })
-    }
-
-    fn push(&mut self, label: u16) -> Result<(), ImportError> {
-        self.count += 1;
-        self.largest = self.largest.max(label);
-        self.body.write(&i64::from(label).to_le_bytes())
-    }
-
-    fn finish(self) -> Result<LabelsInfo, ImportError> {
-        if self.count == 0 {
-            return Err(invalid("the file holds no labels"));
-        }
-        self.body.close("<i8", &[self.count])?;
-        Ok(LabelsInfo {
-            count: self.count,
-            classes: u64::from(self.largest) + 1,
-        })
-    }
-}
-
-/// Writes targets: `<f8`, shape `[rows]`.
-///
-/// In 64 bits, since an amount or a date may have more digits than an f32 keeps.
-pub(crate) struct TargetSink {
-    body: Body,
-    count: u64,
-    min: f64,
-    max: f64,
-}
-
-impl ColumnSink for TargetSink {
-    const NAME: &'static str = "target";
-    type Value = f64;
-    type Info = TargetsInfo;
-
-    fn create(path: &Path, limit: u64) -> Result<Self, ImportError> {
-        Ok(Self {
-            body: Body::create(path, limit)?,
-            count: 0,
-            min: f64::INFINITY,
-            max: f64::NEG_INFINITY,
-        })
-    }
-
-    /// Predictions come as f32, so what does not fit one could never be answered.
-    fn value(number: f64) -> Result<f64, String> {
-        finite_f32(number).map_err(|what| format!("as a target, {what}"))?;
-        Ok(number)
-    }
-
-    fn push(&mut self, target: f64) -> Result<(), ImportError> {
-        self.count += 1;
-        self.min = self.min.min(target);
-        self.max = self.max.max(target);
-        self.body.write(&target.to_le_bytes())
-    }
-
-    fn finish(self) -> Result<TargetsInfo, ImportError> {
-        if self.count == 0 {
-            return Err(invalid("the file holds no targets"));
-        }
-        self.body.close("<f8", &[self.count])?;
-        Ok(TargetsInfo {
-            count: self.count,
-            min: self.min,
-            max: self.max,
+        self.body
+            .close(self.dtype.descr(), &[&[count], &dims[..]].concat())?;
+        let of_codes = self.dtype == Dtype::I64;
+        #[expect(clippy::cast_possible_truncation, reason = "codes are small")]
+        let classes = of_codes.then_some(self.max as i64 + 1);
+        Ok(Written {
+            column: Column {
+                role: self.role,
+                dtype: self.dtype,
+                shape: shape.iter().map(|&d| d as i64).collect(),
+                range: (!of_codes).then_some([self.min, self.max]),
+                classes,
+            },
+            count,
         })
     }
 }

@@ -1,8 +1,8 @@
 //! CSV: lines of numbers, perhaps under a line of names.
 //!
 //! Records are read one at a time and no record may grow past a bound, so the
-//! memory does not depend on the file. Which columns hold the labels and the
-//! targets is settled on the first line.
+//! memory does not depend on the file. Which columns are no values of the rows
+//! is settled on the first line.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
@@ -11,17 +11,19 @@ use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
-use super::super::{Dtype, ImportError, ImportOptions, Imported, SplitFiles, invalid};
+use super::super::{
+    Dtype, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, invalid,
+};
 use super::column::{Columns, quoted};
 use super::element::finite_f32;
 use super::shape::chosen_shape;
-use super::sink::{ColumnSink, LabelSink, RowSink, TargetSink};
+use super::sink::{ColumnSink, checked};
 use super::source::{Fault, Input, fill, read_error};
 
 /// The longest line that is read: some 800,000 values of 20 characters.
 const MAX_RECORD: usize = 16 << 20;
 
-/// Imports the rows, and the labels and targets if columns were named for them.
+/// Imports the rows, and what goes with them where columns were named for it.
 pub(super) fn import_rows(
     input: Input,
     out: &SplitFiles,
@@ -32,78 +34,64 @@ pub(super) fn import_rows(
     let row_len = columns.row_len;
     let shape = chosen_shape(options, row_len)?.unwrap_or_else(|| vec![row_len]);
     let limit = options.max_bytes;
-    let mut rows = RowSink::create(&out.rows, Dtype::F32, limit)?;
-    let mut labels = Beside::<LabelSink>::create(columns.label, &out.labels, limit)?;
-    let mut targets = Beside::<TargetSink>::create(columns.target, &out.targets, limit)?;
+    let rows_out = out.path(Role::Rows);
+    let mut rows = ColumnSink::create(&rows_out, Role::Rows, Dtype::F32, limit)?;
+    let mut beside = Vec::new();
+    for &(role, at) in &columns.beside {
+        beside.push((role, at, sink(role, &out.path(role), limit)?));
+    }
     let mut row = Vec::with_capacity(row_len);
     while table.next()? {
         row.clear();
         for column in 0..table.columns {
-            if [columns.label, columns.target].contains(&Some(column)) {
-                continue;
+            if !columns.beside.iter().any(|&(_, at)| at == column) {
+                row.push(table.value(column)?);
             }
-            row.push(table.value(column)?);
         }
-        labels.take(&table)?;
-        targets.take(&table)?;
+        for (role, at, sink) in &mut beside {
+            sink.push(table.of_role(*role, *at)?)?;
+        }
         rows.push_f32(&row)?;
     }
-    Ok(Imported {
-        rows: rows.finish(shape)?,
-        labels: labels.finish()?,
-        targets: targets.finish()?,
-    })
+    let mut imported = Imported::from(rows.finish(&shape)?);
+    for (_, _, sink) in beside {
+        imported.columns.push(sink.finish(&[])?.column);
+    }
+    Ok(imported)
 }
 
-/// A column beside the rows, if the client named one.
-struct Beside<S>(Option<(usize, S)>);
-
-impl<S: ColumnSink> Beside<S> {
-    fn create(column: Option<usize>, out: &Path, limit: u64) -> Result<Self, ImportError> {
-        let Some(column) = column else {
-            return Ok(Self(None));
-        };
-        Ok(Self(Some((column, S::create(out, limit)?))))
-    }
-
-    fn take(&mut self, table: &Table) -> Result<(), ImportError> {
-        match &mut self.0 {
-            Some((column, sink)) => sink.push(table.of_column::<S>(*column)?),
-            None => Ok(()),
-        }
-    }
-
-    fn finish(self) -> Result<Option<S::Info>, ImportError> {
-        self.0.map(|(_, sink)| sink.finish()).transpose()
-    }
+fn sink(role: Role, out: &Path, limit: u64) -> Result<ColumnSink, ImportError> {
+    let dtype = role.definition().dtype.unwrap_or(Dtype::F32);
+    ColumnSink::create(out, role, dtype, limit)
 }
 
-/// Imports a file of one column as labels or as targets.
-pub(super) fn import_column<S: ColumnSink>(
+/// Imports a file of one column as that of a role.
+pub(super) fn import_column(
+    role: Role,
     input: Input,
     out: &Path,
     limit: u64,
-) -> Result<S::Info, ImportError> {
+) -> Result<Written, ImportError> {
     let mut table = Table::open(input)?;
+    let definition = role.definition();
     if table.columns != 1 {
         return Err(invalid(format!(
-            "a CSV file of {}s has one column; this one has {}",
-            S::NAME,
-            table.columns
+            "a CSV file of {} has one column; this one has {}",
+            definition.name, table.columns
         )));
     }
-    let mut sink = S::create(out, limit)?;
+    let mut sink = sink(role, out, limit)?;
     while table.next()? {
         // Most likely a value that is missing: without it the others would move to other rows.
         if let Some(line) = table.blank {
             return Err(invalid(format!(
                 "line {line} is blank; every line is the {} of a row",
-                S::NAME
+                definition.one
             )));
         }
-        sink.push(table.of_column::<S>(0)?)?;
+        sink.push(table.of_role(role, 0)?)?;
     }
-    sink.finish()
+    sink.finish(&[])
 }
 
 /// An open CSV file, at one of its records.
@@ -224,9 +212,9 @@ impl Table {
         finite_f32(self.cell(column)?).map_err(|what| self.broken(column, &what))
     }
 
-    /// The label or the target in a cell.
-    fn of_column<S: ColumnSink>(&self, column: usize) -> Result<S::Value, ImportError> {
-        S::value(self.cell(column)?).map_err(|what| self.broken(column, &what))
+    /// A cell as the value of a role.
+    fn of_role(&self, role: Role, column: usize) -> Result<f64, ImportError> {
+        checked(role, self.cell(column)?).map_err(|what| self.broken(column, &what))
     }
 
     /// A complaint about one cell of the current record.

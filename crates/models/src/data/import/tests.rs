@@ -7,21 +7,74 @@ use std::path::PathBuf;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::rows::{LabelFile, RowFile, TargetFile};
-use super::super::{
-    Dtype, ImportError, ImportOptions, Imported, LabelsInfo, SplitFiles, TargetsInfo, npy,
-};
-use super::{import_labels, import_rows, import_targets};
+use super::super::reader::ColumnFile;
+use super::super::{Dtype, ImportError, ImportOptions, Role, SplitFiles, Written, npy};
+use super::{import_column, import_rows};
+
+/// What a form says beside its files.
+pub(super) struct Options {
+    pub shape: Option<Vec<usize>>,
+    pub label_column: Option<String>,
+    pub target_column: Option<String>,
+    pub max_bytes: u64,
+}
+
+/// The columns of an import, by role.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub rows: RowsInfo,
+    pub labels: Option<LabelsInfo>,
+    pub targets: Option<TargetsInfo>,
+}
+
+#[derive(Debug)]
+pub(super) struct RowsInfo {
+    pub rows: u64,
+    pub shape: Vec<i64>,
+    pub dtype: Dtype,
+    pub min: f64,
+    pub max: f64,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct LabelsInfo {
+    pub count: u64,
+    pub classes: i64,
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) struct TargetsInfo {
+    pub count: u64,
+    pub min: f64,
+    pub max: f64,
+}
+
+impl From<Written> for LabelsInfo {
+    fn from(written: Written) -> Self {
+        Self {
+            count: written.count,
+            classes: written.column.classes.unwrap(),
+        }
+    }
+}
+
+impl From<Written> for TargetsInfo {
+    fn from(written: Written) -> Self {
+        let count = written.count;
+        let [min, max] = written.column.range.unwrap();
+        Self { count, min, max }
+    }
+}
 
 /// A folder with one source file and the places of the outputs.
 pub(super) struct Bench {
     pub dir: tempfile::TempDir,
-    pub options: ImportOptions,
+    pub options: Options,
 }
 
 impl Bench {
     pub(super) fn new() -> Self {
-        let options = ImportOptions {
+        let options = Options {
             shape: None,
             label_column: None,
             target_column: None,
@@ -41,22 +94,51 @@ impl Bench {
         SplitFiles::of(self.dir.path(), "rows")
     }
 
-    pub(super) fn rows(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
+    pub(super) fn rows(&self, bytes: &[u8]) -> Result<Found, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
         let source = self.path("source");
-        self.check_left(import_rows(&source, &self.out(), &self.options))
+        let named = [
+            (Role::Labels, &self.options.label_column),
+            (Role::Targets, &self.options.target_column),
+        ];
+        let named = named.into_iter();
+        let options = ImportOptions {
+            shape: self.options.shape.clone(),
+            columns: named.filter_map(|(r, c)| Some((r, c.clone()?))).collect(),
+            max_bytes: self.options.max_bytes,
+        };
+        let imported = self.check_left(import_rows(&source, &self.out(), &options))?;
+        let (count, rows) = (imported.rows, imported.column(Role::Rows).unwrap());
+        let written = |role| {
+            let column = imported.column(role)?.clone();
+            Some(Written { column, count })
+        };
+        let [min, max] = rows.range.unwrap();
+        Ok(Found {
+            rows: RowsInfo {
+                rows: count,
+                shape: rows.shape.clone(),
+                dtype: rows.dtype,
+                min,
+                max,
+            },
+            labels: written(Role::Labels).map(LabelsInfo::from),
+            targets: written(Role::Targets).map(TargetsInfo::from),
+        })
     }
 
     pub(super) fn labels(&self, bytes: &[u8]) -> Result<LabelsInfo, ImportError> {
-        fs::write(self.path("source"), bytes).unwrap();
-        let (source, labels) = (self.path("source"), self.out().labels);
-        self.check_left(import_labels(&source, &labels, self.options.max_bytes))
+        self.column(Role::Labels, bytes).map(LabelsInfo::from)
     }
 
     pub(super) fn targets(&self, bytes: &[u8]) -> Result<TargetsInfo, ImportError> {
+        self.column(Role::Targets, bytes).map(TargetsInfo::from)
+    }
+
+    fn column(&self, role: Role, bytes: &[u8]) -> Result<Written, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
-        let (source, targets) = (self.path("source"), self.out().targets);
-        self.check_left(import_targets(&source, &targets, self.options.max_bytes))
+        let (source, limit) = (self.path("source"), self.options.max_bytes);
+        self.check_left(import_column(role, &source, &self.out(), limit))
     }
 
     /// After an error only the source may be there.
@@ -71,7 +153,7 @@ impl Bench {
 
     /// All rows, in the model's units.
     pub(super) fn values(&self) -> Vec<f32> {
-        let file = RowFile::open(&self.out().rows).unwrap();
+        let file = self.stored(Role::Rows);
         let indices: Vec<u32> = (0..u32::try_from(file.rows()).unwrap()).collect();
         let mut out = vec![0.0; file.rows() * file.row_len()];
         file.gather(&indices, &mut out).unwrap();
@@ -79,13 +161,15 @@ impl Bench {
     }
 
     pub(super) fn stored_labels(&self) -> Vec<i64> {
-        let file = LabelFile::open(&self.out().labels).unwrap();
-        file.labels().to_vec()
+        self.stored(Role::Labels).values().unwrap().to_vec()
     }
 
     pub(super) fn stored_targets(&self) -> Vec<f64> {
-        let file = TargetFile::open(&self.out().targets).unwrap();
-        file.targets().to_vec()
+        self.stored(Role::Targets).values().unwrap().to_vec()
+    }
+
+    fn stored(&self, role: Role) -> ColumnFile {
+        ColumnFile::open(&self.out().path(role)).unwrap()
     }
 }
 

@@ -6,14 +6,13 @@ use std::rc::Rc;
 use serde_json::Value;
 use tch::Device;
 
-use super::Tried;
 use super::table::{Small, table, table_of_targets};
 use crate::artifacts::weights;
-use crate::data::SplitFiles;
 use crate::data::digits::write_digits;
-use crate::data::import::sink::{ColumnSink, TargetSink};
-use crate::data::rows::RowFile;
+use crate::data::import::sink::ColumnSink;
+use crate::data::reader::ColumnFile;
 use crate::data::split::Split;
+use crate::data::{Column, Dtype, Imported, Role, SplitFiles};
 use crate::document::FieldError;
 use crate::families::Family;
 use crate::nn::Tensors;
@@ -61,17 +60,18 @@ impl Digits {
         // Sums split over other threads have other last bits.
         tch::set_num_threads(1);
         let folder = tempfile::tempdir()?;
-        write_digits(folder.path())?;
-        let open = |name: &str| -> Result<Split, Box<dyn Error>> {
+        let digits = write_digits(folder.path())?;
+        let open = |name: &str, imported: Imported| -> Result<Split, Box<dyn Error>> {
             let files = SplitFiles::of(folder.path(), name);
+            let mut columns = imported.columns;
             if targets > 0 {
-                write_targets(&files)?;
+                columns.push(write_targets(&files)?);
             }
-            Ok(Split::open(&files, true, targets > 0)?)
+            Ok(Split::open(&files, &columns)?)
         };
         Ok(Self {
-            train: open("train")?,
-            test: open("test")?,
+            train: open("train", digits.train)?,
+            test: open("test", digits.test)?,
             facts: DataFacts::new(&[1, 8, 8], (0.0, 1.0))
                 .with_classes(Some(classes))
                 .with_targets(targets > 0),
@@ -80,15 +80,15 @@ impl Digits {
     }
 }
 
-fn write_targets(files: &SplitFiles) -> Tried {
-    let rows = RowFile::open(&files.rows)?;
-    let values = rows.as_f32().ok_or("digits are floats")?;
-    let mut sink = TargetSink::create(&files.targets, 1 << 20)?;
+fn write_targets(files: &SplitFiles) -> Result<Column, Box<dyn Error>> {
+    let rows = ColumnFile::open(&files.path(Role::Rows))?;
+    let values = rows.values::<f32>().ok_or("digits are floats")?;
+    let targets = files.path(Role::Targets);
+    let mut sink = ColumnSink::create(&targets, Role::Targets, Dtype::F64, 1 << 20)?;
     for row in values.chunks_exact(64) {
         sink.push(250_000.0 - 5000.0 * f64::from(row[..32].iter().sum::<f32>()))?;
     }
-    sink.finish()?;
-    Ok(())
+    Ok(sink.finish(&[])?.column)
 }
 
 /// One small net in training.

@@ -1,19 +1,17 @@
 //! Canonical files, open for reading.
 //!
-//! Rows are mapped into memory and handed out in the model's units; labels
-//! and targets are small and read whole. Nothing here writes, and nothing reads a file
+//! A column is mapped into memory and handed out row by row. Nothing here writes, and nothing reads a file
 //! that `import` or `digits` did not write.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read};
-use std::ops::Range;
+use std::io;
 use std::path::Path;
 
 use memmap2::Mmap;
 
 use super::import::element::{Element, Layout};
 use super::npy::{HEADER_LEN, Header, read_header};
-use super::{Dtype, ImportError};
+use super::{Column, Dtype, ImportError};
 
 #[cfg(target_endian = "big")]
 compile_error!("canonical files are little-endian and mapped as they are");
@@ -32,15 +30,8 @@ pub enum GatherError {
         row_len: usize,
         given: usize,
     },
-}
-
-/// The mapped rows of one data set.
-pub struct RowFile {
-    map: Mmap,
-    rows: usize,
-    shape: Vec<usize>,
-    row_len: usize,
-    dtype: Dtype,
+    #[error("the column holds {0} values, which is not what was asked for")]
+    WrongType(&'static str),
 }
 
 impl From<GatherError> for io::Error {
@@ -49,7 +40,36 @@ impl From<GatherError> for io::Error {
     }
 }
 
-impl RowFile {
+/// A number as canonical files store it: any bytes of its size are one.
+pub trait Stored: Copy + private::Plain {
+    const DTYPE: Dtype;
+}
+
+mod private {
+    pub trait Plain {}
+}
+
+macro_rules! stored {
+    ($($number:ty => $dtype:expr),*) => {$(
+        impl private::Plain for $number {}
+        impl Stored for $number {
+            const DTYPE: Dtype = $dtype;
+        }
+    )*};
+}
+
+stored!(u8 => Dtype::U8, f32 => Dtype::F32, i64 => Dtype::I64, f64 => Dtype::F64);
+
+/// One mapped column of a split.
+pub struct ColumnFile {
+    map: Mmap,
+    rows: usize,
+    shape: Vec<usize>,
+    row_len: usize,
+    dtype: Dtype,
+}
+
+impl ColumnFile {
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         // SAFETY: a map is sound while nobody changes or cuts the file under
@@ -59,34 +79,20 @@ impl RowFile {
         let map = unsafe { Mmap::map(&file)? };
         let header = read_header(&mut map.as_ref()).map_err(damaged)?;
         let Header { layout, dims } = header;
-        let dtype = match layout {
-            Layout {
-                element: Element::U8,
-                ..
-            } => Dtype::U8,
-            Layout {
-                element: Element::F32,
-                big_endian: false,
-            } => Dtype::F32,
-            _ => {
-                return Err(io::Error::other(
-                    "not a canonical rows file: neither |u1 nor <f4",
-                ));
-            }
-        };
+        let dtype = dtype_of(layout).ok_or_else(|| {
+            io::Error::other("not a canonical file: its values have another type")
+        })?;
         let dims: Option<Vec<usize>> = dims.iter().map(|&d| usize::try_from(d).ok()).collect();
         let dims = dims.unwrap_or_default();
         let bytes = dims.iter().try_fold(dtype.size(), |n, &d| n.checked_mul(d));
         let (Some((&rows, shape)), Some(bytes)) = (dims.split_first(), bytes) else {
-            return Err(io::Error::other(
-                "not a canonical rows file: it has no rows",
-            ));
+            return Err(io::Error::other("not a canonical file: it has no rows"));
         };
         // Every header that we write has one length, so the values start at a
-        // multiple of 64 and f32 is aligned.
+        // multiple of 64 and are aligned.
         if bytes == 0 || HEADER_LEN.checked_add(bytes) != Some(map.len()) {
             return Err(io::Error::other(format!(
-                "a canonical rows file of {bytes} bytes of values is {} bytes long",
+                "a canonical file of {bytes} bytes of values is {} bytes long",
                 map.len()
             )));
         }
@@ -99,6 +105,23 @@ impl RowFile {
         })
     }
 
+    /// Opens the file of a column, which must hold what is known of it.
+    pub fn open_as(path: &Path, column: &Column) -> io::Result<Self> {
+        let file = Self::open(path)?;
+        let shape = file.shape.iter().map(|&d| d as i64);
+        if file.dtype == column.dtype && shape.eq(column.shape.iter().copied()) {
+            return Ok(file);
+        }
+        Err(io::Error::other(format!(
+            "a file of {} holds {} values of shape {:?}, not {} of {:?}",
+            column.role.name(),
+            file.dtype.as_str(),
+            file.shape,
+            column.dtype.as_str(),
+            column.shape
+        )))
+    }
+
     pub fn rows(&self) -> usize {
         self.rows
     }
@@ -108,7 +131,7 @@ impl RowFile {
         self.row_len
     }
 
-    /// The shape of one row.
+    /// The shape of one row; `[]` where it is one value.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -117,19 +140,14 @@ impl RowFile {
         self.dtype
     }
 
-    /// All values as stored, in C order, if they are u8.
-    pub fn as_u8(&self) -> Option<&[u8]> {
-        (self.dtype == Dtype::U8).then(|| self.payload())
-    }
-
-    /// All values as stored, in C order, if they are f32.
-    pub fn as_f32(&self) -> Option<&[f32]> {
-        if self.dtype != Dtype::F32 {
+    /// All values as stored, in C order, if they are of this type.
+    pub fn values<T: Stored>(&self) -> Option<&[T]> {
+        if self.dtype != T::DTYPE {
             return None;
         }
-        // SAFETY: any four bytes are a valid f32; `align_to` keeps alignment.
+        // SAFETY: `Stored` is sealed to types of which any bytes are a value; `align_to` keeps alignment.
         #[allow(unsafe_code, reason = "a view of plain bytes; see SAFETY")]
-        let (before, values, after) = unsafe { self.payload().align_to::<f32>() };
+        let (before, values, after) = unsafe { self.payload().align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(values)
     }
 
@@ -150,21 +168,39 @@ impl RowFile {
                 given,
             });
         }
-        let targets = indices.iter().zip(out.chunks_exact_mut(row_len.max(1)));
-        if let Some(values) = self.as_f32() {
-            for (&index, target) in targets {
-                target.copy_from_slice(self.row_of(values, index)?);
+        let places = indices.iter().zip(out.chunks_exact_mut(row_len.max(1)));
+        if let Some(values) = self.values::<f32>() {
+            for (&index, place) in places {
+                place.copy_from_slice(self.row_of(values, index)?);
             }
-        } else {
-            let values = self.payload();
-            for (&index, target) in targets {
+        } else if let Some(values) = self.values::<u8>() {
+            for (&index, place) in places {
                 // Equal lengths without bounds checks: this loop vectorises.
-                for (out, &value) in target.iter_mut().zip(self.row_of(values, index)?) {
+                for (out, &value) in place.iter_mut().zip(self.row_of(values, index)?) {
                     *out = f32::from(value) * U8_SCALE;
                 }
             }
+        } else {
+            return Err(GatherError::WrongType(self.dtype.as_str()));
         }
         Ok(())
+    }
+
+    /// The rows at `indices` as they are stored, which must be as this type: `[indices, row length]`.
+    pub fn pick<T: Stored>(&self, indices: &[u32]) -> Result<Vec<T>, GatherError> {
+        let values = self
+            .values::<T>()
+            .ok_or(GatherError::WrongType(self.dtype.as_str()))?;
+        let mut out = Vec::with_capacity(indices.len() * self.row_len);
+        for &index in indices {
+            let row = self.row_of(values, index)?;
+            // Most columns have single values, which need no call to be copied.
+            match row {
+                &[value] => out.push(value),
+                more => out.extend_from_slice(more),
+            }
+        }
+        Ok(out)
     }
 
     fn row_of<'a, T>(&self, values: &'a [T], index: u32) -> Result<&'a [T], GatherError> {
@@ -180,6 +216,17 @@ impl RowFile {
     }
 }
 
+fn dtype_of(layout: Layout) -> Option<Dtype> {
+    match layout.element {
+        Element::U8 => Some(Dtype::U8),
+        _ if layout.big_endian => None,
+        Element::F32 => Some(Dtype::F32),
+        Element::I64 => Some(Dtype::I64),
+        Element::F64 => Some(Dtype::F64),
+        _ => None,
+    }
+}
+
 fn damaged(error: ImportError) -> io::Error {
     match error {
         ImportError::Io(error) => error,
@@ -187,71 +234,10 @@ fn damaged(error: ImportError) -> io::Error {
     }
 }
 
-/// The labels of one data set.
-#[derive(Clone, Debug)]
-pub struct LabelFile {
-    labels: Vec<i64>,
-}
-
-impl LabelFile {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let words = read_words(path, Element::I64)?.ok_or_else(|| {
-            io::Error::other("not a canonical labels file: not <i8 of one dimension")
-        })?;
-        Ok(Self {
-            labels: words.into_iter().map(i64::from_le_bytes).collect(),
-        })
-    }
-
-    pub fn labels(&self) -> &[i64] {
-        &self.labels
-    }
-
-    /// The labels of a range of rows, if all of them exist.
-    pub fn get(&self, range: Range<usize>) -> Option<&[i64]> {
-        self.labels.get(range)
-    }
-}
-
-/// The targets of one data set.
-#[derive(Clone, Debug)]
-pub struct TargetFile {
-    targets: Vec<f64>,
-}
-
-impl TargetFile {
-    pub fn open(path: &Path) -> io::Result<Self> {
-        let words = read_words(path, Element::F64)?.ok_or_else(|| {
-            io::Error::other("not a canonical targets file: not <f8 of one dimension")
-        })?;
-        Ok(Self {
-            targets: words.into_iter().map(f64::from_le_bytes).collect(),
-        })
-    }
-
-    pub fn targets(&self) -> &[f64] {
-        &self.targets
-    }
-}
-
-/// The values of a little-endian file of one dimension, 8 bytes each; none if it is no such file.
-fn read_words(path: &Path, element: Element) -> io::Result<Option<Vec<[u8; 8]>>> {
-    let mut reader = BufReader::new(File::open(path)?);
-    let Header { layout, dims } = read_header(&mut reader).map_err(damaged)?;
-    let mut bytes = Vec::new();
-    reader.read_to_end(&mut bytes)?;
-    let (words, rest) = bytes.as_chunks::<8>();
-    let canonical = Layout {
-        element,
-        big_endian: false,
-    };
-    let is_canonical = layout == canonical && dims == [words.len() as u64] && rest.is_empty();
-    Ok(is_canonical.then(|| words.to_vec()))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::import::sink::{ColumnSink, LabelSink, RowSink, TargetSink};
+    use super::super::Role;
+    use super::super::import::sink::ColumnSink;
     use super::super::npy::encode_f32;
     use super::*;
 
@@ -259,18 +245,18 @@ mod tests {
     fn gathers_in_model_units() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.npy");
-        let mut sink = RowSink::create(&path, Dtype::U8, 10_000).unwrap();
+        let mut sink = ColumnSink::create(&path, Role::Rows, Dtype::U8, 10_000).unwrap();
         sink.push_u8(&[0, 51, 255, 102, 0, 255]).unwrap();
-        let info = sink.finish(vec![2]).unwrap();
-        assert_eq!((info.rows, info.min, info.max), (3, 0.0, 1.0));
+        let written = sink.finish(&[2]).unwrap();
+        assert_eq!((written.count, written.column.range), (3, Some([0.0, 1.0])));
 
-        let rows = RowFile::open(&path).unwrap();
+        let rows = ColumnFile::open_as(&path, &written.column).unwrap();
         assert_eq!(
             (rows.rows(), rows.row_len(), rows.shape()),
             (3, 2, &[2][..])
         );
-        assert_eq!(rows.as_u8().unwrap().len(), 6);
-        assert!(rows.as_f32().is_none());
+        assert_eq!(rows.values::<u8>().unwrap().len(), 6);
+        assert!(rows.values::<f32>().is_none());
         let mut out = [0.0; 4];
         rows.gather(&[2, 0], &mut out).unwrap();
         assert_eq!(
@@ -287,8 +273,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("rows.npy");
         std::fs::write(&path, encode_f32(&[2, 1, 2], &[1.0, 2.0, 3.0, -4.0])).unwrap();
-        let rows = RowFile::open(&path).unwrap();
-        assert_eq!(rows.as_f32().unwrap(), [1.0, 2.0, 3.0, -4.0]);
+        let rows = ColumnFile::open(&path).unwrap();
+        assert_eq!(rows.values::<f32>().unwrap(), [1.0, 2.0, 3.0, -4.0]);
         assert_eq!(rows.shape(), [1, 2]);
         let mut out = [0.0; 2];
         rows.gather(&[1], &mut out).unwrap();
@@ -302,9 +288,7 @@ mod tests {
         let whole = encode_f32(&[2, 2], &[1.0, 2.0, 3.0, 4.0]);
         for bytes in [&whole[..whole.len() - 1], &whole[..100], b"x"] {
             std::fs::write(&path, bytes).unwrap();
-            assert!(RowFile::open(&path).is_err());
-            assert!(LabelFile::open(&path).is_err());
-            assert!(TargetFile::open(&path).is_err());
+            assert!(ColumnFile::open(&path).is_err());
         }
     }
 
@@ -312,36 +296,44 @@ mod tests {
     fn targets_there_and_back_to_the_last_digit() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("targets.npy");
-        let mut sink = TargetSink::create(&path, 10_000).unwrap();
+        let mut sink = ColumnSink::create(&path, Role::Targets, Dtype::F64, 10_000).unwrap();
         let targets = [1_700_000_000.25, -0.1, 0.0];
         for target in targets {
             sink.push(target).unwrap();
         }
-        let info = sink.finish().unwrap();
-        assert!((info.min, info.max) == (-0.1, 1_700_000_000.25));
-        let read = TargetFile::open(&path).unwrap();
+        let column = sink.finish(&[]).unwrap().column;
+        assert_eq!(column.range, Some([-0.1, 1_700_000_000.25]));
+        let read = ColumnFile::open_as(&path, &column).unwrap();
         assert_eq!(
-            read.targets()
+            read.values::<f64>()
+                .unwrap()
                 .iter()
                 .map(|t| t.to_bits())
                 .collect::<Vec<_>>(),
             targets.map(f64::to_bits)
         );
-        assert!(LabelFile::open(&path).is_err(), "no labels");
+        let labels = Column {
+            role: Role::Labels,
+            dtype: Dtype::I64,
+            ..column
+        };
+        assert!(ColumnFile::open_as(&path, &labels).is_err(), "no labels");
     }
 
     #[test]
     fn labels_there_and_back() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("labels.npy");
-        let mut sink = LabelSink::create(&path, 10_000).unwrap();
-        for label in [3, 0, 9] {
+        let mut sink = ColumnSink::create(&path, Role::Labels, Dtype::I64, 10_000).unwrap();
+        for label in [3.0, 0.0, 9.0] {
             sink.push(label).unwrap();
         }
-        assert_eq!(sink.finish().unwrap().classes, 10);
-        let labels = LabelFile::open(&path).unwrap();
-        assert_eq!(labels.labels(), [3, 0, 9]);
-        assert_eq!(labels.get(1..3), Some(&[0, 9][..]));
-        assert_eq!(labels.get(1..4), None);
+        let column = sink.finish(&[]).unwrap().column;
+        assert_eq!((column.classes, column.range), (Some(10), None));
+        let labels = ColumnFile::open_as(&path, &column).unwrap();
+        assert_eq!(labels.values::<i64>().unwrap(), [3, 0, 9]);
+        assert_eq!(labels.pick::<i64>(&[1, 2]), Ok(vec![0, 9]));
+        assert!(labels.pick::<i64>(&[1, 3]).is_err());
+        assert!(labels.pick::<f64>(&[1]).is_err());
     }
 }
