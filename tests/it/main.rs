@@ -27,6 +27,7 @@ mod service;
 mod serving;
 mod shutdown;
 mod soak;
+mod startup;
 mod targets;
 mod traces;
 mod training;
