@@ -29,6 +29,7 @@ mod shutdown;
 mod soak;
 mod startup;
 mod targets;
+mod tidy;
 mod traces;
 mod training;
 mod tritonclient;
