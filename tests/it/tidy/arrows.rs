@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::architecture;
+use super::source::{code_of, texts, tokens, without_tests};
 use super::tree::{File, Tree};
-use super::{keep, read};
+use super::{files, keep, read};
 
 /// A row of the table of modules.
 struct Row {
@@ -12,11 +13,15 @@ struct Row {
     uses: Vec<String>,
 }
 
-/// The command line stands above the modules and may use all of them.
+/// Above the modules: the command line, and macros, which Rust has at the root of a crate.
 const TOP: [&str; 2] = ["lib", "main"];
 
-/// Crates that only some modules may use.
-const RESERVED: [(&str, &[&str]); 2] = [("axum", &["api", "app"]), ("sqlx", &["store"])];
+/// Crates that only some modules of the service may use.
+const RESERVED: [(&str, &[&str]); 3] = [
+    ("axum", &["api", "app"]),
+    ("sqlx", &["store"]),
+    ("tch", &["inference", "worker", "app"]),
+];
 
 #[test]
 fn every_module_has_a_row_and_uses_only_rows_above_it() {
@@ -55,7 +60,11 @@ fn arrows_between_modules_are_those_of_the_table() {
             module_of(&tree.files[arrow.from]),
             module_of(&tree.files[arrow.to]),
         );
-        if from != to && !TOP.contains(&from.as_str()) {
+        if from != to
+            && ![&from, &to]
+                .iter()
+                .any(|module| TOP.contains(&module.as_str()))
+        {
             let place = format!("{}:{}", tree.files[arrow.from].path, arrow.line);
             places.entry((from, to)).or_insert(place);
         }
@@ -85,10 +94,14 @@ fn arrows_between_modules_are_those_of_the_table() {
 }
 
 #[test]
-fn only_api_knows_axum_and_only_store_knows_sql() {
+fn http_sql_and_tensors_stay_in_their_modules() {
     let tree = Tree::read();
     let mut breaches = Vec::new();
-    for file in &tree.files {
+    for file in tree
+        .files
+        .iter()
+        .filter(|file| file.path.starts_with("src/"))
+    {
         let imports = file.names.imports.iter().map(|import| &import.path);
         for named in imports.chain(&file.names.paths) {
             let reserved = RESERVED
@@ -101,8 +114,62 @@ fn only_api_knows_axum_and_only_store_knows_sql() {
             }
         }
     }
+    let rule = "Only `api` and `app` know axum, only `store` sqlx, only `inference`, `worker` and `app` libtorch.";
+    keep(rule, &breaches);
+}
+
+/// The two threads that compute read a model without a lock; packing writes to it.
+#[test]
+fn only_the_loader_packs_a_model() {
+    let mut breaches = Vec::new();
+    for path in files("src", ".rs")
+        .iter()
+        .filter(|path| *path != "src/inference/loader.rs")
+    {
+        let code = code_of(&read(path));
+        let tokens = tokens(&code);
+        let calls = tokens
+            .windows(3)
+            .filter(|three| texts(three, &[".", "pack", "("]));
+        breaches.extend(calls.map(|call| format!("{path}:{}", call[0].line)));
+    }
     keep(
-        "Only `api` and `app` know axum, only `store` knows sqlx.",
+        "`Model::pack` is called by src/inference/loader.rs alone.",
+        &breaches,
+    );
+}
+
+/// What is mapped must not change under its readers.
+#[test]
+fn only_the_sink_writes_canonical_files() {
+    let writers = [
+        "crates/models/src/data/import/sink.rs",
+        "crates/models/src/data/import.rs",
+    ];
+    let writing: [&[&str]; 4] = [
+        &["File", "::", "create"],
+        &["OpenOptions"],
+        &["MmapMut"],
+        &["set_len"],
+    ];
+    let mut breaches = Vec::new();
+    let tree = Tree::read();
+    let files = tree
+        .files
+        .iter()
+        .filter(|file| file.path.starts_with("crates/models/src/data/"));
+    for path in files.filter(|file| !file.test).map(|file| &file.path) {
+        let code = code_of(&read(path));
+        let (tokens, _) = without_tests(&tokens(&code));
+        for at in 0..tokens.len() {
+            let writes = writing.iter().any(|words| texts(&tokens[at..], words));
+            if writes && !writers.contains(&path.as_str()) {
+                breaches.push(format!("{path}:{}: `{}`", tokens[at].line, tokens[at].text));
+            }
+        }
+    }
+    keep(
+        "A canonical file is written by its sink, before it has its name, and by nobody after.",
         &breaches,
     );
 }

@@ -12,8 +12,8 @@ const KNOTS: &[&str] = &[
     "crates/models/src/families/",
     "crates/models/src/nn/",
     "crates/models/src/train/",
+    "crates/models/src/verbs/",
     "src/api/",
-    "src/inference/",
     "src/store/models/",
 ];
 

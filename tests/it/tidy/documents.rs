@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::layout::COLUMNS;
 use super::{files, keep, read, root};
 
 fn documents() -> Vec<String> {
@@ -59,4 +60,52 @@ fn headings(file: &Path) -> Vec<String> {
                 .collect()
         })
         .collect()
+}
+
+/// docs/ARCHITECTURE.md has a test of its own, which asks for more.
+#[test]
+fn every_path_in_the_checkout_that_is_named_exists() {
+    let folders = [
+        "src/",
+        "crates/",
+        "tests/",
+        "scripts/",
+        "migrations/",
+        "bench/",
+        "docs/",
+        "recipes/",
+    ];
+    let mut breaches = Vec::new();
+    for path in ["README.md", "CONTRIBUTING.md"] {
+        for (at, line) in read(path).lines().enumerate() {
+            let quoted = line.split('`').skip(1).step_by(2);
+            let paths = quoted.filter(|word| folders.iter().any(|folder| word.starts_with(folder)));
+            let plain = paths.filter(|word| !word.contains(['*', ' ', '<']));
+            let missing = plain.filter(|word| !root().join(word).exists());
+            breaches.extend(missing.map(|word| format!("{path}:{}: `{word}`", at + 1)));
+        }
+    }
+    keep("A path that a document names exists.", &breaches);
+}
+
+/// Tables and code have lines of their own.
+#[test]
+fn prose_is_no_wider_than_120_columns() {
+    let mut breaches = Vec::new();
+    for path in [
+        "README.md",
+        "CONTRIBUTING.md",
+        "CHANGELOG.md",
+        "docs/ARCHITECTURE.md",
+    ] {
+        let mut code = false;
+        for (at, line) in read(path).lines().enumerate() {
+            code ^= line.starts_with("```");
+            let width = line.chars().count();
+            if width > COLUMNS && !code && !line.starts_with('|') {
+                breaches.push(format!("{path}:{}: {width} columns", at + 1));
+            }
+        }
+    }
+    keep("A line of prose has at most 120 columns.", &breaches);
 }

@@ -4,7 +4,7 @@ use super::source::{Token, closing, code_of, tokens, without_tests};
 use super::tree::Tree;
 use super::{files, keep, read};
 
-const COLUMNS: usize = 120;
+pub const COLUMNS: usize = 120;
 const FUNCTION: usize = 60;
 const FILE: usize = 400;
 
@@ -14,8 +14,6 @@ const FOLDERS: [&str; 4] = ["src", "crates", "tests", "bench"];
 /// Functions that are still longer, by file and name. No row may be added.
 const LONG_FUNCTIONS: &[(&str, &str)] = &[
     ("src/api/datasets/upload.rs", "receive"),
-    ("src/api/mod.rs", "documented"),
-    ("src/api/models/stream.rs", "answer"),
     ("src/app.rs", "run_service"),
     ("src/spec/evaluation.rs", "check"),
     ("src/worker/evaluation.rs", "run"),
