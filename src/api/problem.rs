@@ -273,3 +273,23 @@ impl From<CallError> for Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reason_of_an_internal_error_is_not_for_clients() {
+        let reason = || "/data/latentd.db: no such column".to_owned();
+        let problems = [
+            Problem::internal(&reason()),
+            StoreError::Corrupt(reason()).into(),
+            CallError::Load(reason()).into(),
+            CallError::Failed(reason()).into(),
+        ];
+        for problem in problems {
+            assert_eq!(problem.code.row().0, StatusCode::INTERNAL_SERVER_ERROR);
+            assert!(!problem.detail.contains("latentd.db"), "{}", problem.detail);
+        }
+    }
+}
