@@ -6,6 +6,8 @@
 pub mod autoencoder;
 pub mod dbn;
 pub mod gan;
+#[cfg(test)]
+mod linear;
 pub mod mlp;
 pub mod pca;
 pub mod rbm;
@@ -37,6 +39,8 @@ pub static FAMILIES: &[Family] = &[
     Family::of::<dbn::DeepBelief>(),
     Family::of::<gan::Gan>(),
     Family::of::<mlp::Mlp>(),
+    #[cfg(test)]
+    Family::of::<linear::Linear>(),
 ];
 
 /// Weights and biases that one model may have: 4 GiB as f32, and as much again for each moment.

@@ -272,5 +272,12 @@ pub fn table_of_targets() -> Vec<Small> {
             learns: ("loss", 0.2),
             frozen: &["net.0."],
         },
+        Small {
+            name: "linear, the example of CONTRIBUTING",
+            model: json!({"kind": "linear", "code": 8}),
+            settings: |t| (t.epochs, t.learning_rate) = (12, 0.01),
+            learns: ("reconstruction_mse", 0.05),
+            frozen: &["bias"],
+        },
     ]
 }

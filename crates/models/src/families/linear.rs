@@ -1,0 +1,305 @@
+//! Linear autoencoder with tied weights: `code = (x - b) W`, `y = code Wᵀ + b`. At its optimum W spans
+//! the first principal components (Baldi and Hornik, 1989).
+//!
+//! `W: [features, code]`, `b: [features]`. The loss is the squared error, summed over the values of a
+//! row and averaged over the batch.
+//!
+//! This is the example of CONTRIBUTING, "How to add a model family": every part of a family in one file.
+//! Only tests compile it; the generic suite tries it like the others.
+
+use serde::{Deserialize, Serialize};
+use tch::{Device, Kind as TensorKind, Tensor};
+use utoipa::ToSchema;
+
+use super::{Define, require_width};
+use crate::data::Batch;
+use crate::document::Rules;
+use crate::nn::frozen::CannotFreeze;
+use crate::nn::graph::{GraphVerb, Widths, there_and_back};
+use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::optimizer::{Optimizer, Rule};
+use crate::nn::rng::Rng;
+use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
+use crate::onnx::{Graph, Value};
+use crate::train::epoch_loop::stream;
+use crate::train::settings::{Precision, Schedule, Training, TrainingDefaults};
+use crate::train::{Adopted, Learner, Phase, Report, StepContext};
+use crate::verbs::reconstruct::GibbsOptions;
+use crate::verbs::{Decoder, EncodeOptions, Encoder, Model, Reconstructor};
+
+// --- what a client writes ---
+
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[schema(as = LinearKind)]
+pub enum Kind {
+    #[default]
+    Linear,
+}
+
+/// Linear autoencoder with tied weights.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields, default)]
+#[schema(as = LinearModel)]
+pub struct Spec {
+    #[schema(required, inline)]
+    pub kind: Kind,
+    /// Units of the code.
+    #[schema(minimum = 1)]
+    pub code: i64,
+}
+
+impl Default for Spec {
+    fn default() -> Self {
+        Self {
+            kind: Kind::Linear,
+            code: 32,
+        }
+    }
+}
+
+// --- the trained model ---
+
+pub struct Linear {
+    weights: Tensor,
+    bias: Tensor,
+}
+
+impl Linear {
+    fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
+        let features = data.features();
+        Self {
+            weights: rng.normal(&[features, spec.code], device) * (1.0 / (features as f64).sqrt()),
+            bias: Tensor::zeros([features], (TensorKind::Float, device)),
+        }
+    }
+
+    fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        copy_named(tensors, "weights", &mut self.weights)?;
+        copy_named(tensors, "bias", &mut self.bias)
+    }
+
+    /// `[batch, features] -> [batch, code]`.
+    fn code_of(&self, x: &Tensor) -> Tensor {
+        (x - &self.bias).matmul(&self.weights)
+    }
+
+    /// `[batch, code] -> [batch, features]`.
+    fn output_of(&self, code: &Tensor) -> Tensor {
+        self.bias.addmm(code, &self.weights.transpose(0, 1))
+    }
+
+    fn write_tensors(&self, graph: &mut Graph) -> [Value; 2] {
+        let weights = graph.weight("weights", &self.weights);
+        [weights, graph.weight("bias", &self.bias)]
+    }
+}
+
+/// Each part that is returned is a verb that the model answers; what is not returned is refused.
+impl Model for Linear {
+    fn tensors(&self) -> Tensors {
+        Tensors::from([
+            ("weights".to_owned(), self.weights.shallow_clone()),
+            ("bias".to_owned(), self.bias.shallow_clone()),
+        ])
+    }
+    fn code_shape(&self) -> Option<Vec<i64>> {
+        Some(vec![self.weights.size()[1]])
+    }
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor);
+    /// The same for other runtimes, of the verbs that draw no numbers.
+    fn graph(&self, verb: GraphVerb) -> Option<Graph> {
+        let size = self.weights.size();
+        there_and_back(
+            verb,
+            Widths {
+                row: size[0],
+                code: size[1],
+            },
+            |graph, x| {
+                let [weights, bias] = self.write_tensors(graph);
+                let centred = graph.subtract(x, &bias);
+                graph.node("MatMul", &[&centred, &weights], Vec::new())
+            },
+            |graph, code| {
+                let [weights, bias] = self.write_tensors(graph);
+                graph.affine_transposed(code, &weights, &bias)
+            },
+        )
+    }
+}
+
+impl Encoder for Linear {
+    fn encode(
+        &self,
+        rows: &Rows,
+        options: &EncodeOptions,
+        _rng: &mut Rng,
+    ) -> Result<Answer, BadOption> {
+        if options.sample {
+            return Err(BadOption::meaningless("sample", Self::KIND));
+        }
+        if options.layer.is_some_and(|layer| layer > 0) {
+            return Err(BadOption::new(
+                "layer",
+                "a linear model has one layer, number 0",
+            ));
+        }
+        Ok(self.code_of(&rows.x).into())
+    }
+}
+
+impl Decoder for Linear {
+    fn decode(&self, codes: &Rows) -> Tensor {
+        self.output_of(&codes.x)
+    }
+}
+
+impl Reconstructor for Linear {
+    fn reconstruct(
+        &self,
+        rows: &Rows,
+        options: &GibbsOptions,
+        _rng: &mut Rng,
+    ) -> Result<Tensor, BadOption> {
+        if options.gibbs_steps.is_some() {
+            return Err(BadOption::meaningless("gibbs_steps", Self::KIND));
+        }
+        Ok(self.output_of(&self.code_of(&rows.x)))
+    }
+}
+
+// --- how it learns ---
+
+struct LinearLearner {
+    net: Linear,
+    optimizer: Optimizer,
+    epochs: u32,
+    gradient_clip: Option<f64>,
+}
+
+impl Learner for LinearLearner {
+    fn phases(&self) -> Vec<Phase> {
+        vec![Phase::training(self.epochs)]
+    }
+
+    /// All randomness of a step comes from `context.rng`, and the rate from `context.learning_rate`.
+    fn step(&mut self, batch: &Batch, context: &mut StepContext) -> Report {
+        let output = self.net.output_of(&self.net.code_of(batch.rows()));
+        let loss = loss::squared_error(&output, batch.rows());
+        self.optimizer
+            .descend(&loss, context.learning_rate, self.gradient_clip);
+        Report(vec![("loss", loss.double_value(&[]))])
+    }
+
+    fn evaluate(&self, batch: &Batch, _rng: &mut Rng) -> Report {
+        let output = self.net.output_of(&self.net.code_of(batch.rows()));
+        let mse = (&output - batch.rows())
+            .square()
+            .mean(TensorKind::Double)
+            .double_value(&[]);
+        Report(vec![
+            (
+                "loss",
+                loss::squared_error(&output, batch.rows()).double_value(&[]),
+            ),
+            ("reconstruction_mse", mse),
+        ])
+    }
+
+    /// Everything the next step depends on: the weights and the optimiser's moments.
+    fn state(&self) -> Tensors {
+        let mut state = self.net.tensors();
+        state.extend(self.optimizer.state("optimizer"));
+        state
+    }
+
+    fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
+        self.net.restore(state)?;
+        self.optimizer.restore("optimizer", state)
+    }
+
+    /// What `init_from` asks to freeze: all of it is the optimiser's to move.
+    fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
+        self.optimizer.freeze(&adopted.frozen);
+        Ok(())
+    }
+
+    fn model(&self) -> &dyn Model {
+        &self.net
+    }
+}
+
+// --- the row of the table ---
+
+impl Define for Linear {
+    const KIND: &'static str = "linear";
+    const SUMMARY: &'static str = "Linear autoencoder with tied weights";
+    type Spec = Spec;
+
+    fn training_defaults() -> TrainingDefaults {
+        TrainingDefaults {
+            epochs: 20,
+            batch_size: 128,
+            optimizer: Rule::Adam,
+            learning_rate: 1e-3,
+            momentum: 0.9,
+            weight_decay: 0.0,
+            schedule: Schedule::CONSTANT,
+        }
+    }
+
+    /// Every rule beyond the types; what the family cannot honour is refused here.
+    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        require_width(rules, "/model/code", spec.code);
+        rules.require(
+            training.precision != Precision::Bf16,
+            "/training/precision",
+            "this family computes in fp32",
+        );
+        rules.require(
+            spec.code <= data.features(),
+            "/model/code",
+            format!(
+                "must be at most {}, the values in a row, got {}",
+                data.features(),
+                spec.code
+            ),
+        );
+    }
+
+    /// Computed, not built: a job that is too large is refused before anything is made.
+    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
+        let features = u128::from(data.features().unsigned_abs());
+        features * u128::from(spec.code.unsigned_abs()) + features
+    }
+
+    fn learner(
+        spec: &Spec,
+        training: &Training,
+        data: &DataFacts,
+        device: Device,
+    ) -> Box<dyn Learner> {
+        let mut rng = Rng::at(training.seed, &[stream::INIT]);
+        let net = Linear::init(spec, data, &mut rng, device);
+        let _ = net.weights.set_requires_grad(true);
+        let _ = net.bias.set_requires_grad(true);
+        Box::new(LinearLearner {
+            optimizer: Optimizer::new(training.optimizer_config(), net.tensors()),
+            net,
+            epochs: training.epochs,
+            gradient_clip: training.gradient_clip,
+        })
+    }
+
+    fn load(
+        spec: &Spec,
+        data: &DataFacts,
+        tensors: &Tensors,
+        device: Device,
+    ) -> Result<Box<dyn Model>, TensorMismatch> {
+        let mut net = Self::init(spec, data, &mut Rng::at(0, &[]), device);
+        net.restore(tensors)?;
+        Ok(Box::new(net))
+    }
+}
