@@ -9,8 +9,11 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-/// Status, description, and which operations answer so. The first row that applies speaks for its status.
-const COMMON: [(&str, &str, fn(&Operation) -> bool); 18] = [
+/// Status, description, and which operations answer so.
+type Refusal = (&'static str, &'static str, fn(&Operation) -> bool);
+
+/// What operations have in common. The first row that applies speaks for its status.
+const COMMON: [Refusal; 18] = [
     ("400", "Not JSON", |o| o.reads("application/json")),
     ("404", "There is none", |o| o.is_of_one_item()),
     ("404", "There is no such data set", |o| {

@@ -58,9 +58,9 @@ fn circles(count: usize, arrows: &[Arrow]) -> Vec<Vec<usize>> {
         .collect();
     let mut placed = vec![false; count];
     let mut circles = Vec::new();
-    for from in 0..count {
+    for (from, reached) in reach.iter().enumerate() {
         let circle: Vec<usize> = (from..count)
-            .filter(|to| !placed[*to] && reach[from][*to] && reach[*to][from])
+            .filter(|to| !placed[*to] && reached[*to] && reach[*to][from])
             .collect();
         circle.iter().for_each(|at| placed[*at] = true);
         circles.push(circle);
