@@ -20,6 +20,7 @@ mod mnist;
 mod moves;
 mod openapi;
 mod process;
+mod ranges;
 mod receiver;
 mod reply;
 mod service;
