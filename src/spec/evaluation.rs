@@ -1,12 +1,14 @@
 //! An evaluation as asked for, and as it will run.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::job::{check_metadata, check_priority};
+use super::job::check_metadata;
 use super::training::check_device;
-use crate::document::{FieldError, Rules};
+use crate::document::{FieldError, Ranges, Rules};
 use crate::evaluate::Metric;
 use crate::machine::MachineInfo;
 use crate::nn::model::DataFacts;
@@ -14,6 +16,8 @@ use crate::verbs::Signature;
 
 /// Metrics of one evaluation, at most.
 const MOST_METRICS: usize = 20;
+
+static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<EvaluationRequest>);
 
 /// What to measure of a trained model.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -27,6 +31,7 @@ pub struct EvaluationRequest {
     /// Default `test`.
     pub split: Option<String>,
     #[schema(value_type = Vec<Metric>, min_items = 1, max_items = 20)]
+    #[schema(extensions(("x-unit" = json!("metrics"))))]
     pub metrics: Vec<Value>,
     /// Of every random number that is drawn. Default 0.
     pub seed: Option<u64>,
@@ -97,11 +102,7 @@ impl EvaluationRequest {
                 model.input_shape
             ),
         );
-        rules.require(
-            (1..=MOST_METRICS).contains(&self.metrics.len()),
-            "/metrics",
-            format!("must list 1 to {MOST_METRICS} metrics"),
-        );
+        let mut asked = serde_json::to_value(self).unwrap_or_default();
         let mut metrics = Vec::new();
         for (i, value) in self.metrics.iter().take(MOST_METRICS).enumerate() {
             let pointer = format!("/metrics/{i}");
@@ -115,19 +116,16 @@ impl EvaluationRequest {
                     );
                     metrics.push(metric);
                 }
-                Err(error) => rules.extend(vec![error]),
+                Err(error) => {
+                    rules.extend(vec![error]);
+                    asked["metrics"][i] = Value::Null;
+                }
             }
         }
-        let threads = self.threads.unwrap_or(machine.threads);
-        rules.require(
-            (1..=256).contains(&threads),
-            "/threads",
-            format!("must be between 1 and 256, got {threads}"),
-        );
+        rules.extend(RANGES.broken(&asked, ""));
         let device = self.device.clone().unwrap_or_else(|| "auto".to_owned());
         check_device("/device", &device, machine, &mut rules);
         check_metadata(&self.metadata, &mut rules);
-        check_priority(self.priority, &mut rules);
         rules.outcome()?;
         Ok(Evaluation {
             model: model.name.to_owned(),
@@ -135,13 +133,13 @@ impl EvaluationRequest {
             split: self.split().to_owned(),
             metrics,
             seed: self.seed.unwrap_or(0),
-            threads,
+            threads: self.threads.unwrap_or(machine.threads),
             device,
         })
     }
 }
 
-/// What a metric needs of the model and the data, and the bounds of its settings.
+/// What a metric needs of the model and the data.
 fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, rules: &mut Rules) {
     let verb = match metric {
         Metric::Reconstruction(_) => Some("reconstruct"),
@@ -202,35 +200,12 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, ru
         _ => (true, ""),
     };
     rules.require(there, &format!("{pointer}/kind"), rule);
-    let mut between = |field: &str, value: u32, least: u32, most: u32| {
+    if let Metric::Denoising(m) = metric {
+        let limit = m.corruption.level_limit();
         rules.require(
-            (least..=most).contains(&value),
-            &format!("{pointer}/{field}"),
-            format!("must be between {least} and {most}, got {value}"),
+            m.level <= limit,
+            &format!("{pointer}/level"),
+            format!("must be above 0 and at most {limit}, got {}", m.level),
         );
-    };
-    match metric {
-        Metric::Reconstruction(m) => between("gibbs_steps", m.gibbs_steps, 0, 100_000),
-        Metric::LogLikelihood(m) => {
-            between("samples", m.samples.unwrap_or(1), 1, 100_000);
-            between("temperatures", m.temperatures, 2, 1_000_000);
-        }
-        Metric::Frechet(m) => {
-            between("n", m.n, 2, 100_000);
-            between("gibbs_steps", m.gibbs_steps.unwrap_or(0), 0, 100_000);
-        }
-        Metric::ConditionalAccuracy(m) => {
-            between("n", m.n, 1, 100_000);
-            between("gibbs_steps", m.gibbs_steps.unwrap_or(0), 0, 100_000);
-        }
-        Metric::Denoising(m) => {
-            let limit = m.corruption.level_limit();
-            rules.require(
-                m.level > 0.0 && m.level <= limit,
-                &format!("{pointer}/level"),
-                format!("must be above 0 and at most {limit}, got {}", m.level),
-            );
-        }
-        Metric::PseudoLikelihood(_) | Metric::Classification(_) | Metric::Regression(_) => {}
     }
 }

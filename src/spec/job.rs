@@ -1,5 +1,7 @@
 //! A training job as asked for, and as it will run.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -8,7 +10,7 @@ use super::footprint::Footprint;
 use super::model::ModelSpec;
 use super::source::{InitFrom, check_source};
 use super::training::TrainingRequest;
-use crate::document::{FieldError, Rules};
+use crate::document::{FieldError, Ranges, Rules};
 use crate::families::{Family, FamilyError, MAX_PARAMETERS};
 use crate::jobs::check_name;
 use crate::machine::MachineInfo;
@@ -17,6 +19,8 @@ use crate::train::settings::Training;
 
 /// Metadata a client may hang on a job, as JSON text.
 const MAX_METADATA_BYTES: usize = 16 * 1024;
+
+static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<JobRequest>);
 
 /// A training job.
 #[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
@@ -64,6 +68,10 @@ impl JobRequest {
         let family = self.model.family().map_err(|e| vec![e])?;
         let model = (family.normalise)(&self.model.0).map_err(|e| vec![e])?;
         let mut rules = Rules::default();
+        let mut asked = serde_json::to_value(self).unwrap_or_default();
+        // Its family checks it, with every default filled in.
+        asked["model"] = Value::Null;
+        rules.extend(RANGES.broken(&asked, ""));
         let training = self
             .training
             .resolve(&(family.training_defaults)(), machine, &mut rules);
@@ -76,7 +84,6 @@ impl JobRequest {
         if let Some(source) = &self.init_from {
             check_source(source, family, &mut rules);
         }
-        check_priority(self.priority, &mut rules);
         rules.outcome()?;
         let model = (family.settle)(&model, data).map_err(unreadable)?;
         check_size(family, &model, data)?;
@@ -98,14 +105,6 @@ impl JobSpec {
         let working = (self.family.working)(&self.model, data, rows.into()).map_err(unreadable)?;
         Ok(Footprint::of(parameters, working, &self.training))
     }
-}
-
-pub(super) fn check_priority(priority: i64, rules: &mut Rules) {
-    rules.require(
-        (-100..=100).contains(&priority),
-        "/priority",
-        format!("must be between -100 and 100, got {priority}"),
-    );
 }
 
 pub fn check_metadata(metadata: &Map<String, Value>, rules: &mut Rules) {

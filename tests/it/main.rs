@@ -20,6 +20,7 @@ mod mnist;
 mod moves;
 mod openapi;
 mod process;
+mod ranges;
 mod readme;
 mod receiver;
 mod reply;

@@ -1,9 +1,13 @@
 //! JSON documents from outside, read into types: what is wrong is said by the field it is wrong in.
 
+mod ranges;
+
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+
+pub use ranges::Ranges;
 
 /// One invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -52,12 +56,17 @@ pub fn pointer(path: &serde_path_to_error::Path) -> String {
     for segment in path {
         let _ = match segment {
             Segment::Seq { index } => write!(out, "/{index}"),
-            Segment::Map { key } => write!(out, "/{}", key.replace('~', "~0").replace('/', "~1")),
+            Segment::Map { key } => write!(out, "/{}", escaped(key)),
             Segment::Enum { variant } => write!(out, "/{variant}"),
             Segment::Unknown => Ok(()),
         };
     }
     out
+}
+
+/// A field's name as a part of a JSON pointer.
+fn escaped(name: &str) -> String {
+    name.replace('~', "~0").replace('/', "~1")
 }
 
 /// Collects rules that do not hold.

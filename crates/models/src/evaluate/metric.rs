@@ -43,6 +43,7 @@ metric! {
     /// and `psnr` (dB, for data in [0, 1]).
     Reconstruction, ReconstructionKind {
         /// Full Gibbs steps before the last, mean-field pass down (RBM, DBN).
+        #[schema(maximum = 100_000)]
         gibbs_steps: u32 = 0,
     }
 }
@@ -51,8 +52,10 @@ metric! {
     /// reverse, of a VAE by its importance-weighted bound.
     LogLikelihood, LogLikelihoodKind {
         /// Importance samples a row (VAE), or annealed chains (RBM, DBN); 1000 and 100 when left out.
+        #[schema(minimum = 1, maximum = 100_000)]
         samples: Option<u32> = None,
         /// Intermediate distributions of annealed importance sampling.
+        #[schema(minimum = 2, maximum = 1_000_000)]
         temperatures: u32 = 10_000,
         /// How rows in [0, 1] become 0s and 1s; `dynamic` when left out, once, by the seed.
         binarize: Option<Binarize> = None,
@@ -99,6 +102,7 @@ metric! {
         #[schema(minimum = 2, maximum = 100_000)]
         n: u32 = 10_000,
         /// Gibbs steps of each chain (RBM, DBN); the model's own default when left out.
+        #[schema(maximum = 100_000)]
         gibbs_steps: Option<u32> = None,
     }
 }
@@ -112,6 +116,7 @@ metric! {
         #[schema(minimum = 1, maximum = 100_000)]
         n: u32 = 2000,
         /// Gibbs steps of each chain (DBN); the model's own default when left out.
+        #[schema(maximum = 100_000)]
         gibbs_steps: Option<u32> = None,
     }
 }

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as TensorKind, Tensor};
 use utoipa::ToSchema;
 
-use super::{Define, require_width};
+use super::Define;
 use crate::data::Batch;
 use crate::document::Rules;
 use crate::nn::frozen::CannotFreeze;
@@ -45,7 +45,7 @@ pub struct Spec {
     #[schema(required, inline)]
     pub kind: Kind,
     /// Units of the code.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 16_777_216)]
     pub code: i64,
 }
 
@@ -251,7 +251,6 @@ impl Define for Linear {
 
     /// Every rule beyond the types; what the family cannot honour is refused here.
     fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        require_width(rules, "/model/code", spec.code);
         rules.require(
             training.precision != Precision::Bf16,
             "/training/precision",

@@ -19,10 +19,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::Device;
-use utoipa::openapi::{RefOr, Schema};
+use utoipa::openapi::extensions::ExtensionsBuilder;
+use utoipa::openapi::{KnownFormat, ObjectBuilder, RefOr, Schema, SchemaFormat, Type};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::document::{self, FieldError, Rules};
+use crate::document::{self, FieldError, Ranges, Rules};
 use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
@@ -57,7 +58,8 @@ pub trait Define: 'static {
     type Spec: Serialize + DeserializeOwned + Default + ToSchema;
 
     fn training_defaults() -> TrainingDefaults;
-    /// Rules beyond the types, with or without the data set at hand; pointers start at `/model`.
+    /// Rules beyond the types and the ranges that the schema names; pointers start at `/model`. Values can be out
+    /// of their ranges here: those rules are told beside these.
     fn check(spec: &Self::Spec, training: &Training, data: &DataFacts, rules: &mut Rules);
     /// The spec with what was left out and follows from the data written down, so that what is trained says what it
     /// is, and stays that whatever later programs would choose.
@@ -142,7 +144,10 @@ impl Family {
             check: |value, training, data| {
                 let mut rules = Rules::default();
                 match document::read::<D::Spec>(value, "/model") {
-                    Ok(spec) => D::check(&spec, training, data, &mut rules),
+                    Ok(spec) => {
+                        rules.extend(Ranges::of::<D::Spec>().broken(value, "/model"));
+                        D::check(&spec, training, data, &mut rules);
+                    }
                     Err(error) => rules.extend(vec![error]),
                 }
                 rules.broken()
@@ -189,11 +194,20 @@ fn stored<D: Define>(value: &Value) -> Result<D::Spec, FamilyError> {
     document::read(value, "/model").map_err(FamilyError::Spec)
 }
 
-/// A width of a layer: at least one unit.
-fn require_width(rules: &mut Rules, pointer: &str, width: i64) {
-    rules.require(
-        (1..=1 << 24).contains(&width),
-        pointer,
-        format!("must be between 1 and {} units, got {width}", 1 << 24),
-    );
+/// The schema of a layer's width in a list of them.
+struct Width;
+
+impl PartialSchema for Width {
+    fn schema() -> RefOr<Schema> {
+        let unit = ExtensionsBuilder::new().add("x-unit", "units");
+        ObjectBuilder::new()
+            .schema_type(Type::Integer)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Int64)))
+            .minimum(Some(1))
+            .maximum(Some(1 << 24))
+            .extensions(Some(unit.build()))
+            .into()
+    }
 }
+
+impl ToSchema for Width {}

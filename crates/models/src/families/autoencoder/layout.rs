@@ -9,9 +9,6 @@ use crate::nn::model::DataFacts;
 use crate::nn::net::NetConfig;
 use crate::nn::tied;
 
-/// More halvings than any image has.
-pub const MOST_CONVOLUTIONS: usize = 16;
-
 /// `[features] -> [code]`.
 pub fn encoder(spec: &Spec, data: &DataFacts) -> NetConfig {
     let mut blocks = conv::encoder(&spec.channels, conv::KERNEL, spec.activation, Norm::None);

@@ -7,8 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Autoencoder, Spec};
 use crate::data::Batch;
-use crate::document::Rules;
-use crate::families::Define;
+use crate::families::{Define, suite};
 use crate::nn::model::{DataFacts, Rows};
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
@@ -110,15 +109,12 @@ fn what_cannot_be_honoured_is_refused_at_its_field() -> Tried {
         ),
     ];
     for (fields, data, pointer) in cases {
-        let mut rules = Rules::default();
-        Autoencoder::check(&spec(&fields)?, &training(), data, &mut rules);
-        let found: Vec<String> = rules.broken().into_iter().map(|e| e.pointer).collect();
+        let found = suite::broken("autoencoder", &spec(&fields)?, &training(), data);
         assert_eq!(found, [pointer], "{fields}");
     }
     for fields in [rbm("rbm"), rbm("denoising"), json!({"channels": [4, 8]})] {
-        let mut rules = Rules::default();
-        Autoencoder::check(&spec(&fields)?, &training(), &image, &mut rules);
-        assert!(rules.outcome().is_ok(), "{fields}");
+        let found = suite::broken("autoencoder", &spec(&fields)?, &training(), &image);
+        assert_eq!(found, [""; 0], "{fields}");
     }
     Ok(())
 }

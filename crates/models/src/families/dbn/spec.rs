@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::DeepBelief;
 use crate::document::Rules;
-use crate::families::{Define, require_width};
+use crate::families::{Define, Width};
 use crate::nn::binarize::Binarize;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
@@ -103,7 +103,8 @@ pub struct Spec {
     #[schema(required, inline)]
     pub kind: Kind,
     /// Units of each hidden layer, from the input up.
-    #[schema(min_items = 1, max_items = 16)]
+    #[schema(value_type = Vec<Width>, inline, min_items = 1, max_items = 16)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     #[schema(inline)]
     pub head: Head,
@@ -199,19 +200,18 @@ impl Spec {
 
     pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
         rules.require(
-            (1..=16).contains(&self.hidden.len()),
-            "/model/hidden",
-            format!(
-                "must have between 1 and 16 layers, got {}",
-                self.hidden.len()
-            ),
+            self.pretraining.epochs != Some(0) || self.head != Head::Generative,
+            "/model/pretraining/epochs",
+            "must be at least 1: a generative dbn is nothing but its RBMs",
         );
-        for (i, &width) in self.hidden.iter().enumerate() {
-            require_width(rules, &format!("/model/hidden/{i}"), width);
-        }
-        self.check_pretraining(rules);
         self.check_head(data, rules);
-        self.check_fine_tuning(training, rules);
+        if let (Some(rows), Some(limit)) = (self.labeled_rows, training.max_rows) {
+            rules.require(
+                rows <= limit.cast_signed(),
+                "/model/labeled_rows",
+                format!("must be at most training.max_rows, which is {limit}, got {rows}"),
+            );
+        }
         if self.head == Head::Generative {
             check_unused(training, rules);
         }
@@ -222,47 +222,6 @@ impl Spec {
                 "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
                 data.range().0, data.range().1
             ),
-        );
-    }
-
-    fn check_pretraining(&self, rules: &mut Rules) {
-        let p = &self.pretraining;
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        rules.require(
-            p.epochs.is_none_or(|n| n <= 1_000_000),
-            "/model/pretraining/epochs",
-            "must be at most 1000000",
-        );
-        rules.require(
-            p.epochs != Some(0) || self.head != Head::Generative,
-            "/model/pretraining/epochs",
-            "must be at least 1: a generative dbn is nothing but its RBMs",
-        );
-        rules.require(
-            (1..=1000).contains(&p.gibbs_steps),
-            "/model/pretraining/gibbs_steps",
-            format!("must be between 1 and 1000, got {}", p.gibbs_steps),
-        );
-        for (field, rate) in [
-            ("learning_rate", p.learning_rate),
-            ("linear_learning_rate", p.linear_learning_rate),
-        ] {
-            let pointer = format!("/model/pretraining/{field}");
-            rules.require(
-                positive(rate),
-                &pointer,
-                format!("must be above 0, got {rate}"),
-            );
-        }
-        rules.require(
-            (0.0..1.0).contains(&p.momentum),
-            "/model/pretraining/momentum",
-            format!("must be at least 0 and below 1, got {}", p.momentum),
-        );
-        rules.require(
-            p.weight_decay >= 0.0 && p.weight_decay.is_finite(),
-            "/model/pretraining/weight_decay",
-            format!("must be at least 0, got {}", p.weight_decay),
         );
     }
 
@@ -331,34 +290,6 @@ impl Spec {
             let rule = format!("only a dbn with the head {heads} has a use for it");
             rules.require(!given || fits, &format!("/model/{field}"), rule);
         }
-    }
-
-    fn check_fine_tuning(&self, training: &Training, rules: &mut Rules) {
-        let (layer_rate, dropout) = (self.layer_rate.unwrap_or(1.0), self.dropout.unwrap_or(0.0));
-        rules.require(
-            (0.0..=1.0).contains(&layer_rate),
-            "/model/layer_rate",
-            format!("must be between 0 and 1, got {layer_rate}"),
-        );
-        rules.require(
-            (0.0..=0.9).contains(&dropout),
-            "/model/dropout",
-            format!("must be between 0 and 0.9, got {dropout}"),
-        );
-        let Some(rows) = self.labeled_rows else {
-            return;
-        };
-        rules.require(
-            (1..=10_000).contains(&rows),
-            "/model/labeled_rows",
-            format!("must be between 1 and 10000, got {rows}"),
-        );
-        let limit = training.max_rows.map_or(i64::MAX, u64::cast_signed);
-        rules.require(
-            rows <= limit,
-            "/model/labeled_rows",
-            format!("must be at most training.max_rows, which is {limit}, got {rows}"),
-        );
     }
 }
 

@@ -8,8 +8,7 @@ use super::learner::DbnLearner;
 use super::spec::Algorithm;
 use super::{DeepBelief, Spec};
 use crate::data::{Batch, Role};
-use crate::document::Rules;
-use crate::families::Define;
+use crate::families::{Define, suite};
 use crate::nn::boltzmann::machine::MachineConfig;
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
@@ -289,10 +288,7 @@ fn only_what_is_sampled_from_keeps_chains_unless_asked() {
 #[test]
 fn what_it_cannot_honour_is_refused_by_name() {
     let broken = |model: Value, training: Training, facts: DataFacts| {
-        let mut rules = Rules::default();
-        DeepBelief::check(&spec(model), &training, &facts, &mut rules);
-        let broken = rules.broken().into_iter().map(|e| e.pointer);
-        broken.collect::<Vec<_>>()
+        suite::broken("dbn", &spec(model), &training, &facts)
     };
     for (model, pointer) in [
         (json!({"hidden": []}), "/model/hidden"),

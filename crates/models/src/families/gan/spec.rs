@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::super::require_width;
 use super::loss::AdversarialLoss;
 use crate::document::Rules;
+use crate::families::Width;
 use crate::nn::conv;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
@@ -51,14 +51,18 @@ pub struct Spec {
     #[schema(inline)]
     pub architecture: Architecture,
     /// Values of the noise that a row is made from.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
     pub latent: i64,
     /// Widths of a dense generator's hidden layers, from the noise to the row; the discriminator's are
     /// the same, from the row on in the opposite order. Left out, [256, 512].
+    #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 64)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Option<Vec<i64>>,
     /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
     /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
     /// at most 512, until the shorter side is at most 4, but two halvings at least.
+    #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 16)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Option<Vec<i64>>,
     /// Side of a convolutional discriminator's kernels, odd. Left out, 5 (Radford et al., 2016).
     #[schema(minimum = 3, maximum = 15)]
@@ -230,7 +234,6 @@ impl Spec {
     }
 
     pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        require_width(rules, "/model/latent", self.latent);
         self.check_widths(data, rules);
         self.check_labels(data, rules);
         self.check_loss(training, rules);
@@ -244,24 +247,6 @@ impl Spec {
             "/model/batch_norm",
             "must be false for wasserstein_gp: the slope of each row is penalised alone",
         );
-        rules.require(
-            (0.0..1.0).contains(&self.ema_decay),
-            "/model/ema_decay",
-            format!("must be at least 0 and below 1, got {}", self.ema_decay),
-        );
-        let steps = self.discriminator_steps();
-        rules.require(
-            (1..=1000).contains(&steps),
-            "/model/discriminator_steps",
-            format!("must be between 1 and 1000, got {steps}"),
-        );
-        if let Some(rate) = self.discriminator_learning_rate {
-            rules.require(
-                rate > 0.0 && rate.is_finite(),
-                "/model/discriminator_learning_rate",
-                format!("must be above 0, got {rate}"),
-            );
-        }
     }
 
     fn check_widths(&self, data: &DataFacts, rules: &mut Rules) {
@@ -275,34 +260,28 @@ impl Spec {
             ),
         );
         let mine = [
-            ("hidden", &self.hidden, !convolutional, "dense", 64),
-            ("channels", &self.channels, convolutional, "dcgan", 16),
+            ("hidden", self.hidden.is_none() || !convolutional, "dense"),
+            (
+                "channels",
+                self.channels.is_none() || convolutional,
+                "dcgan",
+            ),
         ];
-        for (name, widths, used, architecture, most) in mine {
-            let Some(widths) = widths else { continue };
-            let pointer = format!("/model/{name}");
+        for (name, fits, architecture) in mine {
             rules.require(
-                used,
-                &pointer,
+                fits,
+                &format!("/model/{name}"),
                 format!(
                     "is for the architecture {architecture}; on rows of shape {:?} this model has the other one",
                     data.shape()
                 ),
             );
-            rules.require(
-                (1..=most).contains(&widths.len()),
-                &pointer,
-                format!("must have 1 to {most} layers, got {}", widths.len()),
-            );
-            for (i, &width) in widths.iter().enumerate() {
-                require_width(rules, &format!("{pointer}/{i}"), width);
-            }
         }
         if let Some(kernel) = self.kernel {
             let architecture = "is for the architecture dcgan; this model is dense";
             rules.require(convolutional, "/model/kernel", architecture);
             rules.require(
-                (3..=15).contains(&kernel) && kernel % 2 == 1,
+                kernel % 2 != 0,
                 "/model/kernel",
                 format!("must be odd, from 3 to 15, got {kernel}"),
             );
@@ -325,30 +304,15 @@ impl Spec {
     fn check_loss(&self, training: &Training, rules: &mut Rules) {
         let wasserstein = self.is_wasserstein();
         rules.require(
-            (0.0..0.5).contains(&self.label_smoothing),
-            "/model/label_smoothing",
-            format!(
-                "must be at least 0 and below 0.5, got {}",
-                self.label_smoothing
-            ),
-        );
-        rules.require(
             self.label_smoothing == 0.0 || self.loss().has_targets(),
             "/model/label_smoothing",
             "needs a loss with targets: minimax, non_saturating or least_squares",
         );
-        if let Some(weight) = self.gradient_penalty {
-            rules.require(
-                wasserstein,
-                "/model/gradient_penalty",
-                "is for the loss wasserstein_gp",
-            );
-            rules.require(
-                weight > 0.0 && weight.is_finite(),
-                "/model/gradient_penalty",
-                format!("must be above 0, got {weight}"),
-            );
-        }
+        rules.require(
+            wasserstein || self.gradient_penalty.is_none(),
+            "/model/gradient_penalty",
+            "is for the loss wasserstein_gp",
+        );
         rules.require(
             !wasserstein || training.precision != Precision::Bf16,
             "/training/precision",

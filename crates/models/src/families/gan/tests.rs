@@ -11,6 +11,7 @@ use super::generator::{Generator, Interval};
 use super::*;
 use crate::data::{Batch, Role};
 use crate::document;
+use crate::families::suite;
 use crate::nn::model::Rows;
 use crate::train::StepContext;
 use crate::train::settings::Precision;
@@ -29,10 +30,7 @@ fn training() -> Training {
 }
 
 fn broken(model: Value, training: &Training, data: &DataFacts) -> Vec<String> {
-    let mut rules = Rules::default();
-    Gan::check(&spec(model), training, data, &mut rules);
-    let errors = rules.broken().into_iter();
-    errors.map(|error| error.pointer).collect()
+    suite::broken("gan", &spec(model), training, data)
 }
 
 fn rows(n: i64, data: &DataFacts, seed: u64) -> Tensor {

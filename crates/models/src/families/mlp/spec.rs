@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::Rules;
-use crate::families::require_width;
+use crate::families::Width;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
@@ -51,8 +51,12 @@ pub struct Spec {
     pub task: Task,
     /// Channels of convolutions before the dense layers; each halves the sides of the image. Empty
     /// for none.
+    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Vec<i64>,
     /// Widths of the dense hidden layers, from the input to the output; may be empty.
+    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     /// Nonlinearity of the hidden layers.
     #[schema(inline)]
@@ -99,34 +103,12 @@ impl Spec {
             Task::Classification => check_classes(data, rules),
             Task::Regression => self.check_numbers(data, rules),
         }
-        let shares = [
-            ("dropout", self.dropout),
-            ("input_dropout", self.input_dropout),
-            ("label_smoothing", self.label_smoothing),
-        ];
-        for (field, share) in shares {
-            rules.require(
-                (0.0..1.0).contains(&share),
-                &format!("/model/{field}"),
-                format!("must be at least 0 and below 1, got {share}"),
-            );
-        }
         if let Some(augment) = self.augment {
             self.check_augment(augment, data, rules);
         }
     }
 
     fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
-        for (field, widths) in [("channels", &self.channels), ("hidden", &self.hidden)] {
-            rules.require(
-                widths.len() <= 64,
-                &format!("/model/{field}"),
-                format!("must have at most 64 layers, got {}", widths.len()),
-            );
-            for (i, &width) in widths.iter().enumerate() {
-                require_width(rules, &format!("/model/{field}/{i}"), width);
-            }
-        }
         if !self.channels.is_empty()
             && let Err(rule) = self.net(data).shapes()
         {
@@ -158,7 +140,7 @@ impl Spec {
             [_, height, width] => {
                 let limit = height.min(width) - 1;
                 rules.require(
-                    (1..=limit).contains(&augment.shift),
+                    augment.shift <= limit,
                     pointer,
                     format!(
                         "must be between 1 and {limit}, less than the image's sides, got {}",
@@ -233,11 +215,12 @@ fn check_classes(data: &DataFacts, rules: &mut Rules) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::families::{Define, mlp::Mlp, suite};
+    use crate::train::settings::Training;
 
     fn broken(spec: &Spec, data: &DataFacts) -> Vec<String> {
-        let mut rules = Rules::default();
-        spec.check(data, &mut rules);
-        rules.broken().into_iter().map(|e| e.pointer).collect()
+        let training = Training::of(&Mlp::training_defaults(), 1);
+        suite::broken("mlp", spec, &training, data)
     }
 
     #[test]
@@ -275,7 +258,7 @@ mod tests {
         };
         assert_eq!(
             broken(&regression, &table),
-            ["/model/label_smoothing", "/model/dropout"]
+            ["/model/dropout", "/model/label_smoothing"]
         );
     }
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::Pca;
 use crate::document::Rules;
-use crate::families::{Define, require_width};
+use crate::families::Define;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
 
@@ -28,7 +28,7 @@ pub struct Spec {
     #[schema(required, inline)]
     pub kind: Kind,
     /// Components kept; at most the values in a row.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
     pub code: i64,
     /// Divides each value of the code by its standard deviation, so that all have variance 1.
     pub whiten: bool,
@@ -47,7 +47,6 @@ impl Default for Spec {
 impl Spec {
     pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
         let features = data.features();
-        require_width(rules, "/model/code", self.code);
         rules.require(
             self.code <= features,
             "/model/code",

@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::Rules;
-use crate::families::require_width;
 use crate::nn::binarize::Binarize;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
@@ -72,7 +71,7 @@ pub struct Spec {
     #[schema(required, inline)]
     pub kind: Kind,
     /// Hidden units.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
     pub hidden: i64,
     #[schema(inline)]
     pub algorithm: Algorithm,
@@ -159,32 +158,7 @@ impl Spec {
     }
 
     pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        require_width(rules, "/model/hidden", self.hidden);
         self.check_chains(training, data, rules);
-        if let Some(Sparsity { target, cost }) = self.sparsity {
-            rules.require(
-                target > 0.0 && target < 1.0,
-                "/model/sparsity/target",
-                format!("must be between 0 and 1, both excluded, got {target}"),
-            );
-            rules.require(
-                cost > 0.0 && cost.is_finite(),
-                "/model/sparsity/cost",
-                format!("must be above 0, got {cost}"),
-            );
-        }
-        if let Some(Averaging { decay, from }) = self.averaging {
-            for (pointer, value) in [
-                ("/model/averaging/decay", decay),
-                ("/model/averaging/from", from),
-            ] {
-                rules.require(
-                    (0.0..1.0).contains(&value),
-                    pointer,
-                    format!("must be at least 0 and below 1, got {value}"),
-                );
-            }
-        }
         rules.require(
             training.gradient_clip.is_none(),
             "/training/gradient_clip",
@@ -201,43 +175,18 @@ impl Spec {
     }
 
     fn check_chains(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        let steps = [
-            ("/model/gibbs_steps", Some(self.gibbs_steps)),
-            ("/model/final_gibbs_steps", self.final_gibbs_steps),
-        ];
-        for (pointer, steps) in steps {
-            rules.require(
-                steps.is_none_or(|steps| (1..=1000).contains(&steps)),
-                pointer,
-                format!("must be between 1 and 1000, got {}", steps.unwrap_or(0)),
-            );
-        }
         let persistent = self.algorithm != Algorithm::Cd;
         let tempered = self.algorithm == Algorithm::Tempering;
-        if let Some(chains) = self.chains {
-            rules.require(
-                persistent,
-                "/model/chains",
-                "only the algorithms 'pcd' and 'tempering' keep chains",
-            );
-            rules.require(
-                (1..=65_536).contains(&chains),
-                "/model/chains",
-                format!("must be between 1 and 65536, got {chains}"),
-            );
-        }
-        if let Some(temperatures) = self.temperatures {
-            rules.require(
-                tempered,
-                "/model/temperatures",
-                "only the algorithm 'tempering' has temperatures",
-            );
-            rules.require(
-                (2..=1000).contains(&temperatures),
-                "/model/temperatures",
-                format!("must be between 2 and 1000, got {temperatures}"),
-            );
-        }
+        rules.require(
+            persistent || self.chains.is_none(),
+            "/model/chains",
+            "only the algorithms 'pcd' and 'tempering' keep chains",
+        );
+        rules.require(
+            tempered || self.temperatures.is_none(),
+            "/model/temperatures",
+            "only the algorithm 'tempering' has temperatures",
+        );
         let levels = if tempered { self.temperatures() } else { 1 };
         let units = self
             .chains(training)
@@ -256,7 +205,7 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::{Define, rbm::Rbm};
+    use crate::families::{Define, rbm::Rbm, suite};
 
     type Change = fn(&mut Spec);
 
@@ -280,13 +229,8 @@ mod tests {
         let broken = |change: Change| -> Vec<String> {
             let mut spec = Spec::default();
             change(&mut spec);
-            let mut rules = Rules::default();
-            spec.check(
-                &Training::of(&Rbm::training_defaults(), 1),
-                &facts,
-                &mut rules,
-            );
-            rules.broken().into_iter().map(|e| e.pointer).collect()
+            let training = Training::of(&Rbm::training_defaults(), 1);
+            suite::broken("rbm", &spec, &training, &facts)
         };
         assert!(broken(|_| ()).is_empty());
         let cases: [(&str, Change); 8] = [

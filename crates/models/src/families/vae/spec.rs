@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::net::Plan;
 use crate::document::Rules;
-use crate::families::require_width;
+use crate::families::Width;
 use crate::nn::activation::Activation;
 use crate::nn::binarize::Binarize;
 use crate::nn::model::DataFacts;
@@ -93,9 +93,11 @@ pub struct Spec {
     pub kind: Kind,
     /// Widths of the encoder's dense layers, from the input to the code; the decoder mirrors them. May be
     /// empty.
+    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     /// Units of the code.
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
     pub latent: i64,
     /// Nonlinearity of the hidden layers; `relu` when left out.
     #[schema(inline)]
@@ -104,6 +106,8 @@ pub struct Spec {
     pub gated: bool,
     /// Channels of convolutions before the dense layers, each of which halves the image, and of their mirror
     /// images after them; empty for none.
+    #[schema(value_type = Vec<Width>, inline, max_items = 16)]
+    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Vec<i64>,
     #[schema(inline)]
     pub likelihood: VisibleKind,
@@ -111,7 +115,7 @@ pub struct Spec {
     #[schema(inline)]
     pub binarize: Binarize,
     /// Weight of the KL divergence in the loss (Higgins et al., 2017).
-    #[schema(minimum = 0.0)]
+    #[schema(minimum = 0.0, maximum = 1e6)]
     pub beta: f64,
     #[schema(inline)]
     pub kl_schedule: KlSchedule,
@@ -123,7 +127,7 @@ pub struct Spec {
     pub conditional: bool,
     /// Components of a Gaussian mixture that is fitted to the codes and that `generate` then draws from,
     /// in place of the prior.
-    #[schema(minimum = 1, maximum = 256)]
+    #[schema(minimum = 1, maximum = 256, extensions(("x-unit" = json!("components"))))]
     pub mixture: Option<u32>,
 }
 
@@ -174,16 +178,8 @@ impl Spec {
             "/model/conditional",
             "needs labels, and this data set has none",
         );
-        let Some(components) = self.mixture else {
-            return;
-        };
         rules.require(
-            (1..=256).contains(&components),
-            "/model/mixture",
-            format!("must be between 1 and 256 components, got {components}"),
-        );
-        rules.require(
-            self.latent <= 1024,
+            self.mixture.is_none() || self.latent <= 1024,
             "/model/mixture",
             format!(
                 "has full covariances, for codes of at most 1024 units; this latent is {}",
@@ -193,20 +189,6 @@ impl Spec {
     }
 
     fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
-        require_width(rules, "/model/latent", self.latent);
-        for (name, widths, limit) in [
-            ("hidden", &self.hidden, 64),
-            ("channels", &self.channels, 16),
-        ] {
-            rules.require(
-                widths.len() <= limit,
-                &format!("/model/{name}"),
-                format!("must have at most {limit} layers, got {}", widths.len()),
-            );
-            for (i, &width) in widths.iter().enumerate() {
-                require_width(rules, &format!("/model/{name}/{i}"), width);
-            }
-        }
         let misfit = Plan::new(self, data).misfit();
         rules.require(
             misfit.is_none(),
@@ -235,16 +217,6 @@ impl Spec {
     }
 
     fn check_objective(&self, training: &Training, rules: &mut Rules) {
-        rules.require(
-            (0.0..=1e6).contains(&self.beta),
-            "/model/beta",
-            format!("must be between 0 and 1000000, got {}", self.beta),
-        );
-        rules.require(
-            (1..=1000).contains(&self.samples),
-            "/model/samples",
-            format!("must be between 1 and 1000, got {}", self.samples),
-        );
         let schedule = self.kl_schedule;
         if let Some(epochs) = schedule.epochs {
             rules.require(
@@ -254,7 +226,7 @@ impl Spec {
             );
             let all = f64::from(training.epochs);
             rules.require(
-                epochs > 0.0 && epochs <= all,
+                epochs <= all,
                 "/model/kl_schedule/epochs",
                 format!("must be above 0 and at most {all}, the epochs of the run, got {epochs}"),
             );
@@ -266,7 +238,7 @@ impl Spec {
                 "only the kind 'cyclic' takes it",
             );
             rules.require(
-                (1..=training.epochs).contains(&cycles),
+                cycles <= training.epochs,
                 "/model/kl_schedule/cycles",
                 format!(
                     "must be between 1 and {}, the epochs of the run, got {cycles}",
