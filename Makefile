@@ -48,6 +48,10 @@ bench-serving: ## measure serving beside FastAPI, LitServe, BentoML and an empty
 		'$(TARGET_DIR)/release/examples/crowd' \
 		"$$(scripts/peers-python.sh)"
 
+.PHONY: bench-parts
+bench-parts: ## measure the code that is there for speed beside its plain form (ONLY="json linear sampling likelihood")
+	$(CARGO) run --release --example parts -- $(ONLY)
+
 .PHONY: build
 build: ## build the release binary
 	$(CARGO) build --release
