@@ -144,3 +144,26 @@ pub(super) fn check_device(pointer: &str, device: &str, machine: &MachineInfo, r
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Sums split over other threads have other last bits: where a job runs must not decide.
+    #[test]
+    fn the_thread_count_is_fixed_when_the_job_is_posted() {
+        let machine = MachineInfo {
+            threads: 3,
+            cuda_devices: 0,
+        };
+        let defaults = (crate::families::FAMILIES[0].training_defaults)();
+        let threads = |threads: Option<u32>| {
+            let request = TrainingRequest {
+                threads,
+                ..TrainingRequest::default()
+            };
+            request.filled(&defaults, &machine).threads
+        };
+        assert_eq!((threads(None), threads(Some(2))), (3, 2));
+    }
+}

@@ -11,10 +11,8 @@ const KNOTS: &[&str] = &[
     "crates/models/src/evaluate/",
     "crates/models/src/families/",
     "crates/models/src/nn/",
-    "crates/models/src/train/",
     "crates/models/src/verbs/",
     "src/api/",
-    "src/store/models/",
 ];
 
 #[test]
