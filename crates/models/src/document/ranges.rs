@@ -256,7 +256,7 @@ mod tests {
         share: f64,
         #[schema(maximum = 9_007_199_254_740_992.0)]
         seed: u64,
-        #[schema(min_items = 1, max_items = 2, extensions(("x-unit" = json!("layers"))))]
+        #[schema(min_items = 1, max_items = 2)]
         widths: Vec<i64>,
         #[schema(max_length = 3)]
         name: String,
@@ -324,12 +324,12 @@ mod tests {
             (
                 json!({"widths": []}),
                 "widths",
-                "must have between 1 and 2 layers, got 0",
+                "must have between 1 and 2 items, got 0",
             ),
             (
                 json!({"widths": [1, 2, 3]}),
                 "widths",
-                "must have between 1 and 2 layers, got 3",
+                "must have between 1 and 2 items, got 3",
             ),
             (
                 json!({"name": "éèàç"}),

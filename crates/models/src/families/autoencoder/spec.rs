@@ -121,11 +121,9 @@ pub struct Spec {
     /// Channels of the encoder's convolutions, each of which halves the image; empty for dense layers
     /// alone.
     #[schema(value_type = Vec<Width>, inline, max_items = 16)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Vec<i64>,
     /// Widths of the encoder's dense hidden layers, from the input to the code; may be empty.
     #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     /// Units of the code.
     #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]

@@ -104,7 +104,6 @@ pub struct Spec {
     pub kind: Kind,
     /// Units of each hidden layer, from the input up.
     #[schema(value_type = Vec<Width>, inline, min_items = 1, max_items = 16)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     #[schema(inline)]
     pub head: Head,

@@ -56,13 +56,11 @@ pub struct Spec {
     /// Widths of a dense generator's hidden layers, from the noise to the row; the discriminator's are
     /// the same, from the row on in the opposite order. Left out, [256, 512].
     #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 64)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Option<Vec<i64>>,
     /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
     /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
     /// at most 512, until the shorter side is at most 4, but two halvings at least.
     #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 16)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Option<Vec<i64>>,
     /// Side of a convolutional discriminator's kernels, odd. Left out, 5 (Radford et al., 2016).
     #[schema(minimum = 3, maximum = 15)]

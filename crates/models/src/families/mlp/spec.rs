@@ -52,11 +52,9 @@ pub struct Spec {
     /// Channels of convolutions before the dense layers; each halves the sides of the image. Empty
     /// for none.
     #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Vec<i64>,
     /// Widths of the dense hidden layers, from the input to the output; may be empty.
     #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     /// Nonlinearity of the hidden layers.
     #[schema(inline)]

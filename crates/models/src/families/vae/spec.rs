@@ -94,7 +94,6 @@ pub struct Spec {
     /// Widths of the encoder's dense layers, from the input to the code; the decoder mirrors them. May be
     /// empty.
     #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub hidden: Vec<i64>,
     /// Units of the code.
     #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
@@ -107,7 +106,6 @@ pub struct Spec {
     /// Channels of convolutions before the dense layers, each of which halves the image, and of their mirror
     /// images after them; empty for none.
     #[schema(value_type = Vec<Width>, inline, max_items = 16)]
-    #[schema(extensions(("x-unit" = json!("layers"))))]
     pub channels: Vec<i64>,
     #[schema(inline)]
     pub likelihood: VisibleKind,
