@@ -1,5 +1,5 @@
 //! latentd trains and serves latent-variable models over HTTP: one binary, libtorch inside, SQLite and
-//! a folder beside it. docs/ARCHITECTURE.md draws the rooms and what each may use.
+//! a folder beside it. docs/ARCHITECTURE.md lists the modules and what each may use.
 
 pub mod api;
 pub mod app;
