@@ -99,7 +99,10 @@ impl Ranges {
         let of_type =
             list(schema, "type").any(|t| is_of_type(value, t)) || is_of_type(value, types);
         let mut required = list(schema, "required").filter_map(Value::as_str);
-        let kinds = schema["properties"]["kind"]["enum"].as_array();
+        // A kind with a default is written as `allOf`: its values, and the default.
+        let kind = &schema["properties"]["kind"];
+        let kinds = kind["enum"].as_array();
+        let kinds = kinds.or_else(|| kind["allOf"][0]["enum"].as_array());
         of_type
             && required.all(|field| value.get(field).is_some())
             && kinds.is_none_or(|kinds| kinds.contains(&value["kind"]))
