@@ -199,6 +199,25 @@ async fn a_job_whose_worker_hangs_is_canceled_all_the_same() {
     );
 }
 
+/// Stopped within a transaction a worker would hold up every other writer, whoever has the lease: then it goes on
+/// a little, and is stopped anew.
+async fn stand_still_between_writes(service: &Service, worker: u32) {
+    until("a stop between two writes", || async {
+        assert!(signal(worker, "STOP"));
+        let write = service
+            .request(Method::PUT, "/v1/models/alone/aliases/seen")
+            .json(&json!({"version": 1}));
+        let written = tokio::time::timeout(Duration::from_secs(2), service.send(write)).await;
+        if written.is_err() {
+            assert!(signal(worker, "CONT"));
+        }
+        written.ok().map(|reply| {
+            reply.expect(200);
+        })
+    })
+    .await;
+}
+
 /// Past its lease another worker takes the job; the late one may write nothing.
 #[tokio::test]
 async fn a_worker_that_stood_still_past_its_lease_is_fenced_off() {
@@ -208,7 +227,7 @@ async fn a_worker_that_stood_still_past_its_lease_is_fenced_off() {
     let id = service.queue(&long("stands", 300)).await;
     started(&service, &id).await;
     let worker = workers_of(service.pid())[0];
-    assert!(signal(worker, "STOP"));
+    stand_still_between_writes(&service, worker).await;
     until("another attempt", || async {
         (service.job(&id).await["attempt"] == 2).then_some(())
     })

@@ -102,7 +102,7 @@ fn lengths(schema: &Value, item: &Value) -> (Vec<Value>, Vec<Value>) {
     (lists(outside), lists([least, most]))
 }
 
-/// What a request is refused for, in order: pointers and rules, without the values that they quote.
+/// What a request is refused for: pointers and rules, without the values that they quote.
 async fn refusals(service: &Service, path: &str, request: &Value) -> Vec<(String, String)> {
     let problem = service.post(path, request).await.problem(422, "invalid");
     let errors = problem["errors"].as_array().expect("errors").iter();
@@ -154,7 +154,7 @@ async fn try_all(
         }
         for value in &inside {
             let refused = refusals(service, path, &with(value)).await;
-            let wrong = refused.iter().find(|rule| rules.contains(rule));
+            let wrong = refused.iter().find(|refusal| rules.contains(refusal));
             assert_eq!(wrong, None, "{value} at {place}");
         }
     }
