@@ -124,7 +124,7 @@ pub trait Define:
         vec![Tensor::floats("outputs", shapes.row)]
     }
 
-    /// Makes libtorch choose and cache its kernels, where that is quick; see [`on_zeros`].
+    /// Makes libtorch choose and cache its kernels, where that is quick; see `on_zeros`.
     fn warm_up(_model: &dyn Model, _facts: &DataFacts, _device: Device) {}
 
     /// A call that any model which offers the verb answers, for tests over all of them.
