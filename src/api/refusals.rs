@@ -2,7 +2,7 @@
 //!
 //! A handler's `#[utoipa::path]` lists what it answers when all goes well, and of its refusals only those
 //! that say something particular, without a body: `(status = 409, description = "It has ended")`. The others
-//! come from [`COMMON`] by the operation's path, parameters and body; what the handler says goes before it.
+//! come from `COMMON` by the operation's path, parameters and body; what the handler says goes before it.
 //! The body of every refusal, a `Problem`, is added here.
 
 use std::collections::BTreeMap;
