@@ -18,7 +18,8 @@ fn training() -> Value {
 
 #[tokio::test]
 async fn an_rbm_with_chains_and_momentum_survives_kills() {
-    let model = json!({"kind": "rbm", "hidden": 256, "algorithm": "pcd", "gibbs_steps": 2, "chains": 50, "binarize": "dynamic"});
+    let model = json!({"kind": "rbm", "hidden": 256, "algorithm": "pcd", "gibbs_steps": 2, "chains": 50,
+        "binarize": "dynamic"});
     survives_kills(&model, 1).await;
 }
 

@@ -14,7 +14,10 @@ async fn a_broken_request_is_told_what_is_wrong_with_it() {
     let service = Service::with_digits(&["--max-body-mib", "1"]).await;
     service.train(&small_autoencoder("net")).await;
     let row = bytes(&[0.5; 64]);
-    let input = |shape: Value, size: Value| json!({"inputs": [{"name": "inputs", "shape": shape, "datatype": "FP32", "parameters": {"binary_data_size": size}}]});
+    let input = |shape: Value, size: Value| {
+        json!({"inputs": [{"name": "inputs", "shape": shape, "datatype": "FP32",
+        "parameters": {"binary_data_size": size}}]})
+    };
     let whole = input(json!([1, 64]), json!(256));
     parts_ok(&infer(&service, "net", &whole, &row).await);
     let huge = i64::MAX;

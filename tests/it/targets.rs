@@ -45,7 +45,8 @@ fn houses(seed: u64, count: usize, deviation: f64) -> (String, Vec<f64>) {
 
 fn regressor(dataset: &str, model: &Value, epochs: u32) -> Value {
     json!({"name": dataset, "dataset": dataset, "model": model,
-        "training": {"epochs": epochs, "batch_size": 50, "learning_rate": 0.01, "seed": 3, "threads": 1, "device": "cpu"}})
+        "training": {"epochs": epochs, "batch_size": 50, "learning_rate": 0.01, "seed": 3, "threads": 1,
+            "device": "cpu"}})
 }
 
 #[track_caller]
@@ -233,7 +234,8 @@ async fn targets_go_before_labels_and_each_head_asks_for_its_own() {
     let trained = service.train(&job).await;
     assert!(trained["metrics"]["train/rmse"].is_f64(), "{trained}");
     assert!(trained["metrics"]["test/rmse"].is_null(), "{trained}");
-    let ask = json!({"model": "of-labels", "dataset": "only-targets", "split": "train", "metrics": [{"kind": "regression"}]});
+    let ask = json!({"model": "of-labels", "dataset": "only-targets", "split": "train",
+        "metrics": [{"kind": "regression"}]});
     let refused = service.post("/v1/evaluations", &ask).await;
     refused.invalid("/metrics/0/kind");
     refused.says("learnt as numbers");

@@ -7,7 +7,8 @@ use crate::service::{PATIENCE, Service, until};
 
 /// A job on the embedded digits; one thread, so that tests may run side by side.
 pub fn digits_job(name: &str, model: &Value, training: &Value) -> Value {
-    let mut job = json!({"name": name, "dataset": "digits", "model": model, "training": {"threads": 1, "device": "cpu"}});
+    let mut job = json!({"name": name, "dataset": "digits", "model": model, "training": {"threads": 1,
+        "device": "cpu"}});
     let fields = training.as_object().expect("an object").clone();
     job["training"]
         .as_object_mut()

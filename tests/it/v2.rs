@@ -151,11 +151,13 @@ async fn written_binary_and_mixed_requests_get_the_answer_of_v1() {
     let values = bytes(&x);
     for (head, tail) in [
         (
-            json!({"inputs": [binary("inputs", &[3, 64], "FP32", values.len()), binary("labels", &[3, 1], "INT64", 24)]}),
+            json!({"inputs": [binary("inputs", &[3, 64], "FP32", values.len()), binary("labels", &[3, 1], "INT64",
+                24)]}),
             [values.clone(), behind.clone()].concat(),
         ),
         (
-            json!({"inputs": [binary("labels", &[3], "INT64", 24), {"name": "inputs", "shape": [3, 64], "datatype": "FP32", "data": x}]}),
+            json!({"inputs": [binary("labels", &[3], "INT64", 24), {"name": "inputs", "shape": [3, 64],
+                "datatype": "FP32", "data": x}]}),
             behind,
         ),
         (
@@ -187,7 +189,8 @@ async fn written_binary_and_mixed_requests_get_the_answer_of_v1() {
 async fn bodies_may_be_packed_and_answers_are_only_where_clients_read_them() {
     let service = Service::with_digits(&["--max-body-mib", "1"]).await;
     service.train(&small_autoencoder("net")).await;
-    let head = json!({"inputs": [binary("inputs", &[50, 64], "FP32", 12_800)], "parameters": {"binary_data_output": true}});
+    let head = json!({"inputs": [binary("inputs", &[50, 64], "FP32", 12_800)],
+        "parameters": {"binary_data_output": true}});
     let text = head.to_string();
     let body = [text.as_bytes(), &bytes(&[0.5; 3200])].concat();
     let ask = async |encoding: &str, body: Vec<u8>, accept: &str| {

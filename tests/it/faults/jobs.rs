@@ -10,12 +10,14 @@ pub fn all() -> Vec<(&'static str, Value)> {
     let chosen = [
         (
             "rbm",
-            json!({"kind": "rbm", "hidden": 192, "algorithm": "pcd", "chains": 60, "gibbs_steps": 2, "binarize": "dynamic", "centring": true, "averaging": {"from": 0.5}}),
+            json!({"kind": "rbm", "hidden": 192, "algorithm": "pcd", "chains": 60, "gibbs_steps": 2,
+                "binarize": "dynamic", "centring": true, "averaging": {"from": 0.5}}),
             120,
         ),
         (
             "autoencoder",
-            json!({"kind": "autoencoder", "hidden": [160, 80], "code": 12, "activation": "sigmoid", "corruption": {"kind": "mask", "level": 0.3}, "pretraining": {"kind": "rbm", "epochs": 20}}),
+            json!({"kind": "autoencoder", "hidden": [160, 80], "code": 12, "activation": "sigmoid",
+                "corruption": {"kind": "mask", "level": 0.3}, "pretraining": {"kind": "rbm", "epochs": 20}}),
             120,
         ),
         (
@@ -25,7 +27,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
         ),
         (
             "dbn",
-            json!({"kind": "dbn", "hidden": [128, 96], "head": "classifier", "dropout": 0.2, "pretraining": {"epochs": 40}}),
+            json!({"kind": "dbn", "hidden": [128, 96], "head": "classifier", "dropout": 0.2,
+                "pretraining": {"epochs": 40}}),
             80,
         ),
         (
@@ -43,7 +46,8 @@ pub fn all() -> Vec<(&'static str, Value)> {
     chosen
         .into_iter()
         .map(|(name, model, epochs)| {
-            let mut training = json!({"seed": 5, "checkpoint_every_epochs": 3, "keep_checkpoints": 3, "validation_fraction": 0.1});
+            let mut training = json!({"seed": 5, "checkpoint_every_epochs": 3, "keep_checkpoints": 3,
+                "validation_fraction": 0.1});
             if name == "pca" {
                 // One pass is all there is: many small steps make it last.
                 training = json!({"seed": 5, "batch_size": 1});

@@ -198,7 +198,8 @@ impl Harness {
         self.service.ended(Duration::from_secs(60)).await;
         self.service.restart().await;
         let mut database = open(&self.service.data_dir()).await;
-        let named = "SELECT sha256 FROM checkpoints UNION SELECT sha256 FROM model_versions UNION SELECT sha256 FROM samples";
+        let named = "SELECT sha256 FROM checkpoints UNION SELECT sha256 FROM model_versions UNION SELECT sha256 FROM \
+            samples";
         let named: HashSet<String> = sqlx::query_scalar(named)
             .fetch_all(&mut database)
             .await

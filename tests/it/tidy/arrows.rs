@@ -114,7 +114,8 @@ fn http_sql_and_tensors_stay_in_their_modules() {
             }
         }
     }
-    let rule = "Only `api` and `app` know axum, only `store` sqlx, only `inference`, `worker`, `app` and `machine` libtorch.";
+    let rule = "Only `api` and `app` know axum, only `store` sqlx, only `inference`, `worker`, `app` and `machine` \
+        libtorch.";
     keep(rule, &breaches);
 }
 

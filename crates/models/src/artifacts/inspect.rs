@@ -155,7 +155,10 @@ mod tests {
         inspect(&path).map_err(|e| e.to_string())
     }
 
-    const TWO: &str = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}}"#;
+    const TWO: &str = concat!(
+        r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"#,
+        r#""b":{"dtype":"F32","shape":[1,1],"data_offsets":[8,12]}}"#,
+    );
 
     #[test]
     fn whole_files_are_told_from_others() {

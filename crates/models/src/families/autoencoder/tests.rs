@@ -88,7 +88,8 @@ fn what_cannot_be_honoured_is_refused_at_its_field() -> Tried {
         ),
         (rbm("rbm"), &wide, "/model/pretraining/kind"),
         (
-            json!({"pretraining": {"kind": "rbm", "corruption": {"kind": "mask", "level": 0.1}}, "activation": "sigmoid"}),
+            json!({"pretraining": {"kind": "rbm", "corruption": {"kind": "mask", "level": 0.1}},
+                "activation": "sigmoid"}),
             &flat,
             "/model/pretraining/corruption",
         ),

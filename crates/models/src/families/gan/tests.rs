@@ -153,7 +153,8 @@ fn rows_lie_in_the_interval_of_the_data() {
 fn the_slopes_penalty_has_the_gradients_of_finite_differences() {
     for model in [
         json!({"kind": "gan", "loss": "wasserstein_gp", "architecture": "dense", "hidden": [6]}),
-        json!({"kind": "gan", "loss": "wasserstein_gp", "architecture": "dcgan", "channels": [3, 4], "spectral_norm": true}),
+        json!({"kind": "gan", "loss": "wasserstein_gp", "architecture": "dcgan", "channels": [3, 4],
+            "spectral_norm": true}),
         json!({"kind": "gan", "loss": "wasserstein_gp", "architecture": "dcgan", "channels": [3], "conditional": true}),
     ] {
         let spec = spec(model.clone());
@@ -218,7 +219,8 @@ fn before_it_has_learnt_a_smooth_pair_plays_at_chance() {
 #[test]
 fn each_step_moves_only_the_player_whose_turn_it_is() {
     let data = facts(&[6]);
-    let model = json!({"kind": "gan", "hidden": [8], "loss": "non_saturating", "discriminator_steps": 3, "ema_decay": 0.0});
+    let model = json!({"kind": "gan", "hidden": [8], "loss": "non_saturating", "discriminator_steps": 3,
+        "ema_decay": 0.0});
     let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
     let weights = |learner: &dyn Learner, name: &str| learner.state()[name].copy();
     let (mut made, mut judged) = (Vec::new(), Vec::new());

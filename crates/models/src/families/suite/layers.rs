@@ -24,8 +24,14 @@ struct Part {
 fn parts() -> Vec<Part> {
     let machines = json!({"kind": "rbm", "epochs": 1, "learning_rate": 0.2});
     let denoising = json!({"kind": "denoising", "epochs": 1});
-    let stacked = |hidden: Value, code: i64, pretraining: &Value| json!({"kind": "autoencoder", "hidden": hidden, "code": code, "activation": "sigmoid", "pretraining": pretraining});
-    let belief = |hidden: Value, head: &str| json!({"kind": "dbn", "hidden": hidden, "head": head, "pretraining": {"epochs": 1}});
+    let stacked = |hidden: Value, code: i64, pretraining: &Value| {
+        json!({"kind": "autoencoder", "hidden": hidden,
+        "code": code, "activation": "sigmoid", "pretraining": pretraining})
+    };
+    let belief = |hidden: Value, head: &str| {
+        json!({"kind": "dbn", "hidden": hidden, "head": head,
+        "pretraining": {"epochs": 1}})
+    };
     let layers = || prefixes(&["encoder.0."]);
     let second = &["pretraining layer 2/2", "fine-tuning", "evaluating"];
     let both = &[

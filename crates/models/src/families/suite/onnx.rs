@@ -71,7 +71,8 @@ fn untrained() -> Result<Vec<Case>, Box<dyn Error>> {
         (
             odd,
             (-3.0, 5.0),
-            json!({"kind": "autoencoder", "channels": [3, 4], "hidden": [], "code": 5, "activation": "silu", "tied": true}),
+            json!({"kind": "autoencoder", "channels": [3, 4], "hidden": [], "code": 5, "activation": "silu",
+                "tied": true}),
         ),
         (
             odd,
@@ -81,7 +82,8 @@ fn untrained() -> Result<Vec<Case>, Box<dyn Error>> {
         (
             odd,
             (-3.0, 5.0),
-            json!({"kind": "gan", "latent": 6, "architecture": "dcgan", "channels": [4, 3], "conditional": true, "conditioning": "concat"}),
+            json!({"kind": "gan", "latent": 6, "architecture": "dcgan", "channels": [4, 3], "conditional": true,
+                "conditioning": "concat"}),
         ),
         (
             odd,
