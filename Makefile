@@ -49,7 +49,7 @@ bench-serving: ## measure serving beside FastAPI, LitServe, BentoML and an empty
 		"$$(scripts/peers-python.sh)"
 
 .PHONY: bench-parts
-bench-parts: ## measure the code that is there for speed beside its plain form (ONLY="json linear sampling likelihood")
+bench-parts: ## measure the code that is there for speed beside its plain form (ONLY="json linear …" for some)
 	$(CARGO) run --release --example parts -- $(ONLY)
 
 .PHONY: build

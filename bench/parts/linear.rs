@@ -1,4 +1,4 @@
-//! `nn/packed.rs` with `nn/crew.rs` beside libtorch's linear layer: `x Wᵀ + b`, 784 inputs, 500 units.
+//! `nn/packed.rs` with `nn/thread_pool.rs` beside libtorch's linear layer: `x Wᵀ + b`, 784 inputs, 500 units.
 
 use latentd::nn::packed::Packed;
 use latentd::nn::rng::Rng;

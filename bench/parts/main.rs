@@ -4,9 +4,19 @@
 //! the median of 21 turns of at least 10 ms each; the ratio is the plain form's time by ours, above 1
 //! where ours is faster. Words on the command line choose parts: `make bench-parts ONLY="json linear"`.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints what it finds, and one that fails panics"
+)]
+
+mod contrastive;
 mod json;
 mod likelihood;
 mod linear;
+mod lookups;
 mod sampling;
 
 use std::time::{Duration, Instant};
@@ -71,10 +81,12 @@ fn median(mut times: Vec<f64>) -> f64 {
 
 fn main() {
     let only: Vec<String> = std::env::args().skip(1).collect();
-    let parts: [(&str, fn()); 4] = [
+    let parts: [(&str, fn()); 6] = [
         ("json", json::measure),
         ("linear", linear::measure),
         ("likelihood", likelihood::measure),
+        ("contrastive", contrastive::measure),
+        ("lookups", lookups::measure),
         ("sampling", sampling::measure),
     ];
     let threads = tch::get_num_threads();

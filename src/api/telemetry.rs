@@ -11,12 +11,12 @@ use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
 
 use super::request_id;
-use crate::traces;
 use crate::verbs::call::Timing;
+use crate::{clock, traces};
 
 /// The series of one route, method and status.
 #[derive(Clone)]
-struct Series {
+pub struct Series {
     requests: Counter,
     duration: Histogram,
 }
@@ -74,7 +74,7 @@ impl Arrival {
 
 impl Arrival {
     fn trace(&self, route: &str, response: &Response, took: Duration) {
-        let start = SystemTime::now() - took;
+        let start = clock::now() - took;
         let timing = response.extensions().get::<Timing>();
         traces::request(traces::Answered {
             traceparent: self.traceparent.as_deref(),
@@ -114,7 +114,8 @@ impl Arrival {
     }
 }
 
-fn series(route: &str, method: &Method, status: u16) -> Series {
+/// Those of a request that was answered.
+pub fn series(route: &str, method: &Method, status: u16) -> Series {
     let key = (method.clone(), status);
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     if let Some(found) = known.get(route).and_then(|of| of.get(&key)) {

@@ -52,7 +52,8 @@ impl Resolver {
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 
-    fn recall(&self, reference: &str) -> Option<Arc<Resolved>> {
+    /// What the ref was found to name a moment ago.
+    pub fn recall(&self, reference: &str) -> Option<Arc<Resolved>> {
         let generation = self.generation.load(Ordering::Acquire);
         let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
         let found = known.get(reference)?;
