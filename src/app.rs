@@ -1,5 +1,10 @@
 //! The wiring of the program: the only file that sees every module.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "the tasks that live as long as the process, and the lock file"
+)]
+
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;

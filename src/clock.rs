@@ -1,8 +1,17 @@
 //! The time of day, as the database keeps it and as clients read it.
 
+#![expect(clippy::disallowed_methods, reason = "this is the one place that asks")]
+
+use std::time::SystemTime;
+
 /// Milliseconds since 1970.
 pub fn now_ms() -> i64 {
     jiff::Timestamp::now().as_millisecond()
+}
+
+/// The same as the standard library has it, for those that hand it on.
+pub fn now() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Epoch milliseconds as RFC 3339, UTC.

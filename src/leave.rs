@@ -1,5 +1,7 @@
 //! The end of a process, past the destructors of native libraries.
 
+#![expect(unsafe_code, reason = "`_exit` is not in the standard library")]
+
 use std::io::Write;
 
 /// Ends the process at once.

@@ -1,6 +1,11 @@
 //! latentd trains and serves latent-variable models over HTTP: one binary, libtorch inside, SQLite and
 //! a folder beside it. docs/ARCHITECTURE.md lists the modules and what each may use.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests write what they read")
+)]
+
 pub mod api;
 pub mod app;
 pub mod clock;

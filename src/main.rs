@@ -19,7 +19,10 @@ fn main() {
     leave(match outcome {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("latentd: {error}");
+            #[expect(clippy::print_stderr, reason = "logs may go elsewhere")]
+            {
+                eprintln!("latentd: {error}");
+            }
             1
         }
     })

@@ -1,5 +1,10 @@
 //! Logs to standard error, as text or as one JSON object a line; and the recorder of metrics.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "a task that lives as long as the process"
+)]
+
 use std::io::IsTerminal;
 use std::time::Duration;
 

@@ -5,6 +5,11 @@
 //! `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT`) turns traces on, `OTEL_EXPORTER_OTLP_HEADERS`,
 //! `OTEL_SERVICE_NAME`, `OTEL_TRACES_SAMPLER` and the rest say how.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "spans carry the time of day, and this module uses no other"
+)]
+
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 

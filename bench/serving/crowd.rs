@@ -1,6 +1,14 @@
 //! Load from many connections, each asking again as soon as it is answered, with the latencies of what was
 //! answered 200 apart from what was refused: `crowd URL BODY CONNECTIONS SECONDS`. Prints one JSON document.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints what it finds, and one that fails panics"
+)]
+
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};

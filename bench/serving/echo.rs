@@ -1,5 +1,13 @@
 //! The least that an answer can cost: axum reads the body and sends the same bytes back.
 
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a bench prints what it finds, and one that fails panics"
+)]
+
 use std::net::SocketAddr;
 
 use axum::Router;

@@ -1,5 +1,10 @@
 //! A model in memory, with an estimate of how long its calls take.
 
+#![expect(
+    unsafe_code,
+    reason = "models are shared between two threads; see SAFETY"
+)]
+
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

@@ -5,6 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use super::source::ModelSource;
+use crate::clock;
 
 /// How often, and how long in all.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -69,7 +70,7 @@ impl Statistics {
         let (failed, well) = (batch.failed as u64, (calls - batch.failed) as u64);
         let waited: Duration = batch.queue.iter().sum();
         let mean = waited / u32::try_from(calls.max(1)).unwrap_or(u32::MAX);
-        of.last_inference = Some(SystemTime::now());
+        of.last_inference = Some(clock::now());
         of.success.add(well, mean + batch.compute);
         of.failure.add(failed, mean + batch.compute);
         if well > 0 {

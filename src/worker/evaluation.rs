@@ -20,7 +20,7 @@ use crate::train::{Directive, Observer, Progress};
 use crate::verbs::Model;
 
 /// Parts of a metric's work that progress is told in.
-const PARTS: f64 = 1000.0;
+const PARTS: u32 = 1000;
 
 /// What the job measures.
 pub fn of(job: &Job) -> Result<Evaluation, serde_json::Error> {
@@ -55,7 +55,7 @@ pub fn run(
     observer.plan(vec![
         PlannedPhase {
             epochs: 1,
-            steps: PARTS as u64,
+            steps: PARTS.into(),
             step_cost: 1.0,
             last_step_cost: 1.0,
         };
@@ -116,12 +116,12 @@ fn pacer<'a>(observer: &'a mut JobObserver, metric: usize, metrics: usize) -> Bo
             clippy::cast_sign_loss,
             reason = "a share of a thousand"
         )]
-        let step = ((metric as f64 + share.clamp(0.0, 1.0)) * PARTS) as u64;
+        let step = ((metric as f64 + share.clamp(0.0, 1.0)) * f64::from(PARTS)) as u64;
         let progress = Progress {
             epoch: 0,
             epochs: 0,
             step,
-            total_steps: metrics as u64 * PARTS as u64,
+            total_steps: metrics as u64 * u64::from(PARTS),
         };
         observer.step(progress, 0, &crate::train::Report::default());
         if observer.directive() <= Directive::Stop {

@@ -1,6 +1,11 @@
 //! `latentd work --once`: claims a job, runs it, ends. Its parent talks to it over standard input: the
 //! line `release` asks it to leave, and the end of the stream means that the parent is gone.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "tasks that live as long as the process, which is one job"
+)]
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 

@@ -1,5 +1,16 @@
 //! Tests of the whole program: the real binary, spoken to over HTTP.
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test writes what it needs, and one that fails panics"
+)]
+
 mod crash;
 mod datasets;
 mod evaluations;

@@ -3,6 +3,11 @@
 //! Nothing here knows a job, SQL or HTTP; that is the service's, in `src/`. docs/ARCHITECTURE.md draws
 //! the modules and what each may use.
 
+#![cfg_attr(
+    test,
+    allow(clippy::disallowed_methods, reason = "tests write what they read")
+)]
+
 pub mod artifacts;
 pub mod data;
 pub mod document;

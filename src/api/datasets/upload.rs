@@ -1,6 +1,11 @@
 //! Receives a multipart upload: files go to disk as they arrive, never whole into memory, and a
 //! refused or broken-off upload leaves nothing behind.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "an upload lies on disk until `data` has read it"
+)]
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 

@@ -174,7 +174,7 @@ async fn of_a_long_log_the_end_is_kept_and_the_gap_is_told() {
     let before = f.store.events(&job.id, 0, 1000).await.expect("events");
     assert_eq!(before.gap, None);
     let dropped = f.store.prune_events(10, 0).await.expect("prunes");
-    assert_eq!(dropped as usize, before.events.len() - 10);
+    assert_eq!(dropped, before.events.len() as u64 - 10);
 
     let page = f.store.events(&job.id, 0, 1000).await.expect("events");
     assert_eq!(page.events, before.events[before.events.len() - 10..]);

@@ -6,6 +6,11 @@
 //! `source` opens and unpacks; `idx`, `npz`, `table` (CSV) and `super::npy`
 //! know the formats; `arrays` and `sink` write what all of them yield.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where such files are written"
+)]
+
 pub(crate) mod archive;
 mod arrays;
 mod column;

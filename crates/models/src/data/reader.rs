@@ -75,7 +75,7 @@ impl ColumnFile {
         // SAFETY: a map is sound while nobody changes or cuts the file under
         // it. Canonical files are immutable once they have their name: they
         // are written and synced first, and replaced or unlinked as a whole.
-        #[allow(unsafe_code, reason = "the one map; see SAFETY")]
+        #[expect(unsafe_code, reason = "the one map; see SAFETY")]
         let map = unsafe { Mmap::map(&file)? };
         let header = read_header(&mut map.as_ref()).map_err(damaged)?;
         let Header { layout, dims } = header;
@@ -146,7 +146,7 @@ impl ColumnFile {
             return None;
         }
         // SAFETY: `Stored` is sealed to types of which any bytes are a value; `align_to` keeps alignment.
-        #[allow(unsafe_code, reason = "a view of plain bytes; see SAFETY")]
+        #[expect(unsafe_code, reason = "a view of plain bytes; see SAFETY")]
         let (before, values, after) = unsafe { self.payload().align_to::<T>() };
         (before.is_empty() && after.is_empty()).then_some(values)
     }

@@ -29,7 +29,10 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
                 .clamp_min(FLOOR)
                 .log(),
         );
-        by_class.resize_with(probabilities.size()[1] as usize, Mean::default);
+        by_class.resize_with(
+            usize::try_from(probabilities.size()[1]).unwrap_or(0),
+            Mean::default,
+        );
         for (class, mean) in by_class.iter_mut().enumerate() {
             mean.add(&misses.masked_select(&labels.eq(class as i64)));
         }

@@ -4,6 +4,11 @@
 //! eight passes and three transcendental functions a value; here it is one exponential, since
 //! `Σ ln(1 + e_i) = ln Π (1 + e_i)`.
 
+#![expect(
+    unsafe_code,
+    reason = "vector instructions, where the processor has them"
+)]
+
 use tch::{Device, Kind, Tensor};
 
 use super::loss::cross_entropy_per_row;

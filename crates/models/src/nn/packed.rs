@@ -4,6 +4,11 @@
 //! costs more than the product itself, and for hundreds still a tenth of it. Each row is summed in the same
 //! order whatever rows are beside it: a row's answer does not depend on its batch, to the last bit.
 
+#![expect(
+    unsafe_code,
+    reason = "vector instructions, and values without a check of each index"
+)]
+
 use tch::{Device, Kind, Tensor};
 
 use super::rng::{values, values_mut};

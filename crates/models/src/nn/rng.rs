@@ -6,6 +6,12 @@
 //! instructions. Drawing a Bernoulli sample with it costs less than the matrix product beside it,
 //! which is not so for libtorch's generator.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "on an accelerator libtorch's generator draws, seeded from the stream"
+)]
+#![expect(unsafe_code, reason = "views of a tensor's numbers, without a copy")]
+
 use std::sync::{Mutex, PoisonError};
 
 use tch::{Device, Kind, Tensor};
@@ -126,7 +132,8 @@ impl Rng {
     pub fn permutation(&mut self, n: u32) -> Vec<u32> {
         let mut order: Vec<u32> = (0..n).collect();
         for i in (1..order.len()).rev() {
-            let j = self.below(i as u64 + 1) as usize;
+            let j = self.below(i as u64 + 1);
+            let j = usize::try_from(j).unwrap_or(i);
             order.swap(i, j);
         }
         order

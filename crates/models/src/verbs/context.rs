@@ -1,5 +1,7 @@
 //! A call on the model that is to answer it: its rows as a tensor, its labels and widths checked.
 
+#![expect(unsafe_code, reason = "a view of the caller's numbers, without a copy")]
+
 use tch::{Device, Kind, Tensor};
 
 use super::call::{Call, CallError};

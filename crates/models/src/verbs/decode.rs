@@ -52,7 +52,7 @@ impl Define for DecodeOptions {
         let Input { rows, values, labels } = rows.input.clone();
         let width: i64 = model.code_shape().unwrap_or_default().iter().product();
         let firsts = values.chunks(values.len() / rows).map(|row| row[0]);
-        let codes = firsts.flat_map(|first| vec![first; width as usize]);
+        let codes = firsts.flat_map(|first| vec![first; usize::try_from(width).unwrap_or(0)]);
         let input = Input {
             rows,
             values: codes.collect(),

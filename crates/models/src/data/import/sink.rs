@@ -6,6 +6,11 @@
 //! here. That rows are finite is the caller's business; removing the file of a
 //! failed import is too.
 
+#![expect(
+    clippy::disallowed_methods,
+    reason = "this is where such files are written"
+)]
+
 use std::fs::File;
 use std::io::{BufWriter, Seek, SeekFrom, Write};
 use std::path::Path;

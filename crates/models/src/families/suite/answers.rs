@@ -84,7 +84,7 @@ fn what_it_advertises_it_answers_and_what_is_saved_answers_the_same() -> Tried {
             let width: i64 = reply.output.shape.iter().product();
             assert_eq!(
                 reply.output.values.len(),
-                reply.rows * width as usize,
+                reply.rows * usize::try_from(width).unwrap_or(0),
                 "{at}"
             );
             assert!(reply.output.values.iter().all(|v| v.is_finite()), "{at}");

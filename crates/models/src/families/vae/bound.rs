@@ -77,7 +77,7 @@ impl Vae {
         let rows_at_once = (VALUES_AT_ONCE / features).clamp(1, rows.max(1));
         let samples_at_once = (VALUES_AT_ONCE / (features * rows_at_once)).max(1);
         let mut bounds = Vec::new();
-        for from in (0..rows).step_by(rows_at_once as usize) {
+        for from in (0..rows).step_by(usize::try_from(rows_at_once).unwrap_or(1)) {
             let some = |x: &Tensor| x.narrow(0, from, rows_at_once.min(rows - from));
             let (x, labels) = (some(x), labels.map(some));
             let posterior = self.posterior(&x, labels.as_ref());

@@ -66,7 +66,7 @@ pub fn enumerate(path: &AnnealingPath<'_>) -> f64 {
     );
     let total = 1_i64 << width;
     let chunks: Vec<f64> = (0..total)
-        .step_by(CHUNK as usize)
+        .step_by(usize::try_from(CHUNK).unwrap_or(1))
         .map(|from| {
             let rows = states(from..(from + CHUNK).min(total), width, device);
             let terms = if by_hidden {
