@@ -90,7 +90,7 @@ mod tests {
     use crate::families::Family;
 
     fn training(optimizer: Rule) -> Training {
-        let defaults = (Family::find("mlp").expect("a family").training_defaults)();
+        let defaults = Family::find("mlp").expect("a family").training_defaults;
         let mut rules = crate::document::Rules::default();
         let machine = crate::machine::MachineInfo {
             threads: 1,

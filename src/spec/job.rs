@@ -74,7 +74,7 @@ impl JobRequest {
         rules.extend(RANGES.broken(&asked, ""));
         let training = self
             .training
-            .resolve(&(family.training_defaults)(), machine, &mut rules);
+            .resolve(&family.training_defaults, machine, &mut rules);
         rules.extend((family.check)(&model, &training, data));
         let name = self.name.clone().unwrap_or_else(|| family.kind.to_owned());
         if let Err(rule) = check_name(&name) {

@@ -234,7 +234,7 @@ fn checked_spec(
     // run allows.
     let training = Training {
         epochs: 1_000_000,
-        ..Training::of(&(family.training_defaults)(), 1)
+        ..Training::of(&family.training_defaults, 1)
     };
     let broken = here((family.check)(&spec, &training, facts));
     if broken.is_empty() {

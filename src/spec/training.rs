@@ -156,7 +156,7 @@ mod tests {
             threads: 3,
             cuda_devices: 0,
         };
-        let defaults = (crate::families::FAMILIES[0].training_defaults)();
+        let defaults = crate::families::FAMILIES[0].training_defaults;
         let threads = |threads: Option<u32>| {
             let request = TrainingRequest {
                 threads,

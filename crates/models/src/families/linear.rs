@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as TensorKind, Tensor};
 use utoipa::ToSchema;
 
-use super::Define;
+use super::define::{Define, Loaded};
 use crate::data::Batch;
 use crate::document::Rules;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
-use crate::nn::optimizer::{Optimizer, Rule};
+use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
 use crate::onnx::{Graph, Value};
@@ -137,7 +137,7 @@ impl Encoder for Linear {
         _rng: &mut Rng,
     ) -> Result<Answer, BadOption> {
         if options.sample {
-            return Err(BadOption::meaningless("sample", Self::KIND));
+            return Err(BadOption::meaningless("sample", Spec::KIND));
         }
         if options.layer.is_some_and(|layer| layer > 0) {
             return Err(BadOption::new(
@@ -163,7 +163,7 @@ impl Reconstructor for Linear {
         _rng: &mut Rng,
     ) -> Result<Tensor, BadOption> {
         if options.gibbs_steps.is_some() {
-            return Err(BadOption::meaningless("gibbs_steps", Self::KIND));
+            return Err(BadOption::meaningless("gibbs_steps", Spec::KIND));
         }
         Ok(self.output_of(&self.code_of(&rows.x)))
     }
@@ -232,55 +232,42 @@ impl Learner for LinearLearner {
 
 // --- the row of the table ---
 
-impl Define for Linear {
+impl Define for Spec {
     const KIND: &'static str = "linear";
     const SUMMARY: &'static str = "Linear autoencoder with tied weights";
-    type Spec = Spec;
-
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 20,
-            batch_size: 128,
-            optimizer: Rule::Adam,
-            learning_rate: 1e-3,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            schedule: Schedule::CONSTANT,
-        }
-    }
+    /// What a job trains with that does not say otherwise.
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        schedule: Schedule::CONSTANT,
+        ..TrainingDefaults::ADAM
+    };
 
     /// Every rule beyond the types; what the family cannot honour is refused here.
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
+    fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
         rules.require(
             training.precision != Precision::Bf16,
             "/training/precision",
             "this family computes in fp32",
         );
         rules.require(
-            spec.code <= data.features(),
+            self.code <= data.features(),
             "/model/code",
             format!(
                 "must be at most {}, the values in a row, got {}",
                 data.features(),
-                spec.code
+                self.code
             ),
         );
     }
 
     /// Computed, not built: a job that is too large is refused before anything is made.
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
+    fn parameters(&self, data: &DataFacts) -> u128 {
         let features = u128::from(data.features().unsigned_abs());
-        features * u128::from(spec.code.unsigned_abs()) + features
+        features * u128::from(self.code.unsigned_abs()) + features
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
-        let net = Linear::init(spec, data, &mut rng, device);
+        let net = Linear::init(self, data, &mut rng, device);
         let _ = net.weights.set_requires_grad(true);
         let _ = net.bias.set_requires_grad(true);
         Box::new(LinearLearner {
@@ -291,13 +278,8 @@ impl Define for Linear {
         })
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut net = Self::init(spec, data, &mut Rng::at(0, &[]), device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let mut net = Linear::init(self, data, &mut Rng::at(0, &[]), device);
         net.restore(tensors)?;
         Ok(Box::new(net))
     }

@@ -109,6 +109,22 @@ pub struct TrainingDefaults {
     pub schedule: Schedule,
 }
 
+impl TrainingDefaults {
+    /// Adam, its rate falling to zero along half a cosine.
+    pub const ADAM: Self = Self {
+        epochs: 20,
+        batch_size: 128,
+        optimizer: Rule::Adam,
+        learning_rate: 1e-3,
+        momentum: 0.9,
+        weight_decay: 0.0,
+        schedule: Schedule {
+            kind: ScheduleKind::Cosine,
+            warmup: 0.0,
+        },
+    };
+}
+
 impl Training {
     /// What a job trains with when it says nothing but how many threads.
     pub fn of(defaults: &TrainingDefaults, threads: u32) -> Self {

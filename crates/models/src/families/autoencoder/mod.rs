@@ -15,76 +15,55 @@ mod spec;
 #[cfg(test)]
 mod tests;
 
-use tch::{Device, Kind as TensorKind};
+use tch::{Device, Kind};
 
-use super::Define;
-use crate::document::Rules;
-use crate::nn::model::DataFacts;
-use crate::nn::optimizer::Rule;
-use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
-use crate::train::Learner;
-use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
-use crate::verbs::Model;
-
-pub use model::Autoencoder;
 pub use spec::Spec;
 
-impl Define for Autoencoder {
+use self::learner::AutoencoderLearner;
+use self::model::Autoencoder;
+use super::define::{Define, Loaded};
+use crate::document::Rules;
+use crate::nn::Tensors;
+use crate::nn::model::DataFacts;
+use crate::nn::net::NetConfig;
+use crate::nn::rng::Rng;
+use crate::train::Learner;
+use crate::train::settings::{Training, TrainingDefaults};
+
+impl Define for Spec {
     const KIND: &'static str = "autoencoder";
     const SUMMARY: &'static str = "Autoencoder, dense or convolutional; denoising, contractive, sparse, tied, pretrained layer by layer";
-    type Spec = Spec;
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        epochs: 30,
+        ..TrainingDefaults::ADAM
+    };
 
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 30,
-            batch_size: 128,
-            optimizer: Rule::Adam,
-            learning_rate: 1e-3,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            schedule: Schedule {
-                kind: ScheduleKind::Cosine,
-                warmup: 0.0,
-            },
-        }
+    fn check(&self, _training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_layers(data, rules);
+        self.check_sparsity(rules);
+        self.check_pretraining(data, rules);
     }
 
-    fn check(spec: &Spec, _training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(data, rules);
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        layout::parameters(self, data)
     }
 
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        layout::parameters(spec, data)
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
+        let nets = [layout::encoder(self, data), layout::decoder(self, data)];
+        rows.saturating_mul(
+            nets.iter()
+                .map(NetConfig::working)
+                .fold(0, u128::saturating_add),
+        )
     }
 
-    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
-        let decoder = layout::decoder(spec, data).working();
-        let nets = layout::encoder(spec, data)
-            .working()
-            .saturating_add(decoder);
-        rows.saturating_mul(nets)
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+        Box::new(AutoencoderLearner::new(self, training, data, device))
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
-        Box::new(learner::AutoencoderLearner::new(
-            spec, training, data, device,
-        ))
-    }
-
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
         let mut rng = Rng::at(0, &[]);
-        let net = Self::init(spec, data, &mut rng, device, TensorKind::Float);
+        let net = Autoencoder::init(self, data, &mut rng, device, Kind::Float);
         net.restore(tensors)?;
         Ok(Box::new(net))
     }

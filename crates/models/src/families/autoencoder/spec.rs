@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::Rules;
-use crate::families::Width;
+use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::corruption::CorruptionKind;
 use crate::nn::loss::ReconstructionLoss;
@@ -172,7 +172,7 @@ impl Spec {
         self.channels.len() + self.hidden.len() + 1
     }
 
-    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
             self.channels.is_empty() || data.shape().len() == 3,
             "/model/channels",
@@ -191,13 +191,9 @@ impl Spec {
                 data.range().1
             ),
         );
-        self.check_sparsity(rules);
-        if let Some(pretraining) = &self.pretraining {
-            self.check_pretraining(pretraining, data, rules);
-        }
     }
 
-    fn check_sparsity(&self, rules: &mut Rules) {
+    pub(super) fn check_sparsity(&self, rules: &mut Rules) {
         let Some(sparsity) = &self.sparsity else {
             return;
         };
@@ -215,7 +211,10 @@ impl Spec {
         }
     }
 
-    fn check_pretraining(&self, pretraining: &Pretraining, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_pretraining(&self, data: &DataFacts, rules: &mut Rules) {
+        let Some(pretraining) = &self.pretraining else {
+            return;
+        };
         let at = |field: &str| format!("/model/pretraining/{field}");
         check_corruption(pretraining.corruption, &at("corruption"), rules);
         match pretraining.kind {

@@ -30,7 +30,7 @@ fn facts(shape: &[i64], range: (f64, f64)) -> DataFacts {
 }
 
 fn training() -> Training {
-    Training::of(&Autoencoder::training_defaults(), 1)
+    Training::of(&Spec::TRAINING, 1)
 }
 
 fn fresh(spec: &Spec, data: &DataFacts) -> Autoencoder {
@@ -136,16 +136,12 @@ fn parameters_are_counted_without_being_made() -> Tried {
             let spec = spec(&fields)?;
             let tensors = fresh(&spec, &data).tensors();
             let made: usize = tensors.values().map(Tensor::numel).sum();
-            assert_eq!(
-                Autoencoder::parameters(&spec, &data),
-                made as u128,
-                "{fields} on {data:?}"
-            );
+            assert_eq!(spec.parameters(&data), made as u128, "{fields} on {data:?}");
         }
     }
     let absurd =
         spec(&json!({"hidden": vec![1_i64 << 24; 64], "channels": vec![1_i64 << 24; 16]}))?;
-    let many = Autoencoder::parameters(&absurd, &facts(&[3, 4096, 4096], (0.0, 1.0)));
+    let many = absurd.parameters(&facts(&[3, 4096, 4096], (0.0, 1.0)));
     assert!(many > crate::families::MAX_PARAMETERS);
     Ok(())
 }
@@ -179,7 +175,7 @@ fn colour_images_of_any_range_are_learnt_in_either_precision() -> Tried {
         let mut training = training();
         training.precision = precision;
         let spec = spec(&json!({"channels": [6], "activation": "gelu", "tied": true}))?;
-        let mut learner = Autoencoder::learner(&spec, &training, &data, Device::Cpu);
+        let mut learner = spec.learner(&training, &data, Device::Cpu);
         // Multiples of one image: a code of five can hold them.
         let one = rows(1, &data).x * 3.0;
         let shares = Rng::at(4, &[]).uniform(&[16, 1], Device::Cpu);
@@ -211,7 +207,7 @@ fn a_machine_and_the_net_it_is_unrolled_to_rebuild_the_same() -> Tried {
     let data = facts(&[20], (0.0, 1.0));
     for tied in [false, true] {
         let fields = json!({"hidden": [], "code_activation": "sigmoid", "tied": tied, "pretraining": {"kind": "rbm"}});
-        let mut learner = Autoencoder::learner(&spec(&fields)?, &training(), &data, Device::Cpu);
+        let mut learner = spec(&fields)?.learner(&training(), &data, Device::Cpu);
         let batch = Batch::new(rows(30, &data).x);
         for step in 0..20 {
             learner.step(&batch, &mut context(step, 0.1));
@@ -232,7 +228,7 @@ fn inpainting_fills_in_what_is_missing_and_keeps_the_rest() -> Tried {
     let mut training = training();
     training.optimizer = Rule::Adam;
     let spec = spec(&json!({"hidden": [], "code": 1, "loss": "mean_squared_error"}))?;
-    let mut learner = Autoencoder::learner(&spec, &training, &data, Device::Cpu);
+    let mut learner = spec.learner(&training, &data, Device::Cpu);
     // All values of a row are alike: the known ones tell the missing.
     let levels = Tensor::from_slice(&[0.1_f32, 0.3, 0.7, 0.9]).view([4, 1]);
     let x = levels.expand([4, 6], false).contiguous();

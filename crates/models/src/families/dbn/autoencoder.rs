@@ -31,7 +31,7 @@ pub struct DeepAutoencoder {
 
 /// The encoder and the decoder.
 pub fn configs(spec: &Spec, data: &DataFacts) -> [NetConfig; 2] {
-    let widths = super::widths(spec, data);
+    let widths = spec.widths(data);
     let code = widths.last().copied().unwrap_or_default();
     let mut down = BlockConfig::dense(&spec.hidden, Activation::Sigmoid);
     if let Some(block) = down.last_mut().filter(|_| spec.linear_code()) {

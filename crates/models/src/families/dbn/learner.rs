@@ -2,6 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
+use super::head;
 use super::labeled::{Choice, Labeled};
 use super::spec::{Algorithm, Head, Spec};
 use super::stack::Stack;
@@ -47,7 +48,7 @@ impl DbnLearner {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
         let compute = training.compute_kind();
         let stack = Stack::init(spec, data, compute, &mut rng, device);
-        let tuner = super::tuned(spec, data, compute, &mut rng, device).map(|net| {
+        let tuner = head::tuned(spec, data, compute, &mut rng, device).map(|net| {
             let config = training.optimizer_config();
             let layer_rate = spec.layer_rate.unwrap_or(1.0);
             Tuner::new(net, config, layer_rate, training.gradient_clip)

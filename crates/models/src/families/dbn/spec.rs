@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::DeepBelief;
 use crate::document::Rules;
-use crate::families::{Define, Width};
+use crate::families::define::Define;
+use crate::families::spec::Width;
 use crate::nn::binarize::Binarize;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
@@ -151,14 +151,12 @@ impl Default for Spec {
     }
 }
 
-/// `[features, h1, …]`.
-pub(super) fn layer_widths(features: i64, hidden: &[i64]) -> Vec<i64> {
-    let mut widths = vec![features];
-    widths.extend(hidden);
-    widths
-}
-
 impl Spec {
+    /// Rows of the data, units of each hidden layer: `[features, h1, …]`.
+    pub(super) fn widths(&self, data: &DataFacts) -> Vec<i64> {
+        std::iter::once(data.features()).chain(self.hidden.iter().copied()).collect()
+    }
+
     /// Whether the last hidden layer is a code of linear units.
     pub(super) fn linear_code(&self) -> bool {
         self.head == Head::Autoencoder && self.code_activation != Some(CodeActivation::Sigmoid)
@@ -197,13 +195,15 @@ impl Spec {
         })
     }
 
-    pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_epochs(&self, rules: &mut Rules) {
         rules.require(
             self.pretraining.epochs != Some(0) || self.head != Head::Generative,
             "/model/pretraining/epochs",
             "must be at least 1: a generative dbn is nothing but its RBMs",
         );
-        self.check_head(data, rules);
+    }
+
+    pub(super) fn check_labeled_rows(&self, training: &Training, rules: &mut Rules) {
         if let (Some(rows), Some(limit)) = (self.labeled_rows, training.max_rows) {
             rules.require(
                 rows <= limit.cast_signed(),
@@ -211,21 +211,10 @@ impl Spec {
                 format!("must be at most training.max_rows, which is {limit}, got {rows}"),
             );
         }
-        if self.head == Head::Generative {
-            check_unused(training, rules);
-        }
-        rules.require(
-            data.is_unit_interval(),
-            "/dataset",
-            format!(
-                "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
-                data.range().0, data.range().1
-            ),
-        );
     }
 
     /// The settings that only some heads have.
-    fn check_head(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_head(&self, data: &DataFacts, rules: &mut Rules) {
         let supervised = matches!(self.head, Head::Classifier | Head::Regressor);
         let (labels, targets) = (data.classes().is_some(), data.has_targets());
         rules.require(
@@ -293,8 +282,8 @@ impl Spec {
 }
 
 /// Settings of fine-tuning that were changed for a model that is not fine-tuned.
-fn check_unused(training: &Training, rules: &mut Rules) {
-    let usual = DeepBelief::training_defaults();
+pub(super) fn check_unused(training: &Training, rules: &mut Rules) {
+    let usual = Spec::TRAINING;
     let unused = [
         ("optimizer", training.optimizer == usual.optimizer, ""),
         (

@@ -3,7 +3,6 @@
 use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
-use super::widths;
 use crate::nn::boltzmann::machine::{Machine, MachineConfig};
 use crate::nn::boltzmann::units::Layer;
 use crate::nn::loss::cross_entropy_per_row;
@@ -22,7 +21,7 @@ pub struct Stack {
 
 impl Stack {
     pub fn configs(spec: &Spec, data: &DataFacts, compute: Kind) -> Vec<MachineConfig> {
-        let widths = widths(spec, data);
+        let widths = spec.widths(data);
         let top = widths.len().saturating_sub(2);
         widths
             .windows(2)

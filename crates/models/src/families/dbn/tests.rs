@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::labeled::Choice;
 use super::learner::DbnLearner;
 use super::spec::Algorithm;
-use super::{DeepBelief, Spec};
+use super::Spec;
 use crate::data::{Batch, Role};
 use crate::families::{Define, suite};
 use crate::nn::boltzmann::machine::MachineConfig;
@@ -28,7 +28,7 @@ fn training() -> Training {
     Training {
         epochs: 3,
         batch_size: 20,
-        ..Training::of(&DeepBelief::training_defaults(), 1)
+        ..Training::of(&Spec::TRAINING, 1)
     }
 }
 
@@ -220,7 +220,7 @@ fn weights_without_a_scale_answer_as_they_are() {
     let dbn = learner(model.clone());
     let mut tensors = dbn.model().tensors();
     tensors.retain(|name, _| !name.starts_with("target."));
-    let loaded = DeepBelief::load(&spec(model), &facts(), &tensors, Device::Cpu).expect("loads");
+    let loaded = spec(model).load(&facts(), &tensors, Device::Cpu).expect("loads");
     let predict = |model: &dyn crate::verbs::Model| match model
         .predictor()
         .map(|p| p.predict(patterns().rows()))

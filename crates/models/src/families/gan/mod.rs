@@ -15,80 +15,85 @@ mod watch;
 
 use tch::Device;
 
-use super::{Define, Signature};
-use crate::document::Rules;
-use crate::nn::model::DataFacts;
-use crate::nn::optimizer::Rule;
-use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
-use crate::train::Learner;
-use crate::train::settings::{Schedule, Training, TrainingDefaults};
-use crate::verbs::Model;
-
-pub use model::Gan;
 pub use spec::Spec;
 
-impl Define for Gan {
+use self::learner::GanLearner;
+use self::model::Gan;
+use self::spec::Architecture;
+use super::define::{Define, Loaded};
+use crate::document::Rules;
+use crate::nn::Tensors;
+use crate::nn::model::DataFacts;
+use crate::nn::rng::Rng;
+use crate::train::Learner;
+use crate::train::settings::{Schedule, Training, TrainingDefaults};
+use crate::verbs::Signature;
+
+impl Define for Spec {
     const KIND: &'static str = "gan";
     const SUMMARY: &'static str =
         "Generative adversarial network, dense or convolutional (DCGAN), optionally conditional";
-    type Spec = Spec;
-
     /// Those of Radford et al. (2016); `momentum` is the decay of Adam's first moment.
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 20,
-            batch_size: 64,
-            optimizer: Rule::Adam,
-            learning_rate: 2e-4,
-            momentum: 0.5,
-            weight_decay: 0.0,
-            schedule: Schedule::CONSTANT,
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        batch_size: 64,
+        learning_rate: 2e-4,
+        momentum: 0.5,
+        schedule: Schedule::CONSTANT,
+        ..TrainingDefaults::ADAM
+    };
+
+    fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_widths(data, rules);
+        self.check_labels(data, rules);
+        self.check_loss(training, rules);
+        self.check_norm(data, rules);
+    }
+
+    fn settled(self, data: &DataFacts) -> Self {
+        let convolutional = self.is_convolutional(data);
+        Self {
+            architecture: if convolutional {
+                Architecture::Dcgan
+            } else {
+                Architecture::Dense
+            },
+            hidden: (!convolutional).then(|| self.hidden()),
+            channels: convolutional.then(|| self.channels(data)),
+            kernel: convolutional.then(|| self.kernel.unwrap_or(spec::KERNEL)),
+            loss: Some(self.loss()),
+            spectral_norm: Some(self.spectral_norm()),
+            batch_norm: convolutional.then(|| self.batch_norm()),
+            conditioning: self.conditioning(),
+            discriminator_steps: self.discriminator_steps().try_into().ok(),
+            gradient_penalty: self.penalty(),
+            ..self
         }
     }
 
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(training, data, rules);
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        let generator = generator::config(self, data).parameters();
+        generator.saturating_add(discriminator::config(self, data).parameters())
     }
 
-    fn settle(spec: Spec, data: &DataFacts) -> Spec {
-        spec.settled(data)
-    }
-
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let generator = generator::config(spec, data).parameters();
-        generator.saturating_add(discriminator::config(spec, data).parameters())
-    }
-
-    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
-        let generator = generator::config(spec, data).working();
-        let discriminator = discriminator::config(spec, data).working();
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
+        let generator = generator::config(self, data).working();
+        let discriminator = discriminator::config(self, data).working();
         rows.saturating_mul(generator.saturating_add(discriminator))
     }
 
-    fn signature(spec: &Spec, data: &DataFacts) -> Signature {
+    fn signature(&self, data: &DataFacts) -> Signature {
         Signature {
-            conditioned_on: data.classes().filter(|_| spec.conditional),
+            conditioned_on: data.classes().filter(|_| self.conditional),
             ..Signature::default()
         }
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
-        Box::new(learner::GanLearner::new(spec, training, data, device))
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+        Box::new(GanLearner::new(self, training, data, device))
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let gan = Self::init(spec, data, &mut Rng::at(0, &[]), device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let gan = Gan::init(self, data, &mut Rng::at(0, &[]), device);
         gan.restore(tensors)?;
         Ok(Box::new(gan))
     }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::loss::AdversarialLoss;
 use crate::document::Rules;
-use crate::families::Width;
+use crate::families::spec::Width;
 use crate::nn::conv;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
@@ -134,32 +134,10 @@ const MOST_CHANNELS: i64 = 512;
 const SMALLEST_MAP: i64 = 4;
 /// Of a new discriminator. With 3 neighbours hardly overlap, and what is made falls apart more easily: on MNIST
 /// precision is a fifth lower after as many epochs.
-const KERNEL: i64 = 5;
+pub(super) const KERNEL: i64 = 5;
 const HIDDEN: [i64; 2] = [256, 512];
 
 impl Spec {
-    /// With nothing left out that these nets have on this data.
-    pub fn settled(self, data: &DataFacts) -> Self {
-        let convolutional = self.is_convolutional(data);
-        Self {
-            architecture: if convolutional {
-                Architecture::Dcgan
-            } else {
-                Architecture::Dense
-            },
-            hidden: (!convolutional).then(|| self.hidden()),
-            channels: convolutional.then(|| self.channels(data)),
-            kernel: convolutional.then(|| self.kernel.unwrap_or(KERNEL)),
-            loss: Some(self.loss()),
-            spectral_norm: Some(self.spectral_norm()),
-            batch_norm: convolutional.then(|| self.batch_norm()),
-            conditioning: self.conditioning(),
-            discriminator_steps: self.discriminator_steps().try_into().ok(),
-            gradient_penalty: self.penalty(),
-            ..self
-        }
-    }
-
     /// Whether the nets are convolutional on this data.
     pub fn is_convolutional(&self, data: &DataFacts) -> bool {
         match self.architecture {
@@ -231,23 +209,7 @@ impl Spec {
         self.loss() == AdversarialLoss::WassersteinGp
     }
 
-    pub(super) fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        self.check_widths(data, rules);
-        self.check_labels(data, rules);
-        self.check_loss(training, rules);
-        rules.require(
-            self.batch_norm.is_none() || self.is_convolutional(data),
-            "/model/batch_norm",
-            "is for the architecture dcgan; this model is dense",
-        );
-        rules.require(
-            self.batch_norm != Some(true) || !self.is_wasserstein(),
-            "/model/batch_norm",
-            "must be false for wasserstein_gp: the slope of each row is penalised alone",
-        );
-    }
-
-    fn check_widths(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_widths(&self, data: &DataFacts, rules: &mut Rules) {
         let convolutional = self.is_convolutional(data);
         rules.require(
             !convolutional || data.shape().len() == 3,
@@ -286,7 +248,7 @@ impl Spec {
         }
     }
 
-    fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_labels(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
             !self.conditional || data.classes().is_some_and(|classes| classes > 0),
             "/model/conditional",
@@ -299,7 +261,7 @@ impl Spec {
         );
     }
 
-    fn check_loss(&self, training: &Training, rules: &mut Rules) {
+    pub(super) fn check_loss(&self, training: &Training, rules: &mut Rules) {
         let wasserstein = self.is_wasserstein();
         rules.require(
             self.label_smoothing == 0.0 || self.loss().has_targets(),
@@ -315,6 +277,19 @@ impl Spec {
             !wasserstein || training.precision != Precision::Bf16,
             "/training/precision",
             "the gradient penalty of wasserstein_gp needs fp32, got bf16",
+        );
+    }
+
+    pub(super) fn check_norm(&self, data: &DataFacts, rules: &mut Rules) {
+        rules.require(
+            self.batch_norm.is_none() || self.is_convolutional(data),
+            "/model/batch_norm",
+            "is for the architecture dcgan; this model is dense",
+        );
+        rules.require(
+            self.batch_norm != Some(true) || !self.is_wasserstein(),
+            "/model/batch_norm",
+            "must be false for wasserstein_gp: the slope of each row is penalised alone",
         );
     }
 }

@@ -26,7 +26,7 @@ fn spec(model: Value) -> Spec {
 }
 
 fn training() -> Training {
-    Training::of(&Gan::training_defaults(), 1)
+    Training::of(&Spec::TRAINING, 1)
 }
 
 fn broken(model: Value, training: &Training, data: &DataFacts) -> Vec<String> {
@@ -90,7 +90,7 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
                 [""; 0],
                 "{model}"
             );
-            let learner = Gan::learner(&spec, &training(), &data, Device::Cpu);
+            let learner = spec.learner(&training(), &data, Device::Cpu);
             let tensors = learner.model().tensors();
             let sampler = learner.model().sampler().expect("it generates");
             let given = spec.conditional.then(|| labels(4));
@@ -104,7 +104,7 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
             })
             .expect("no wrong option");
             assert_eq!(made.size(), [4, data.features()], "{shape:?} {model}");
-            let gan = Gan::load(&spec, &data, &tensors, Device::Cpu).expect("the same names");
+            let gan = spec.load(&data, &tensors, Device::Cpu).expect("the same names");
             let judged = gan.scorer().expect("it scores").score(
                 &Rows {
                     x: made,
@@ -199,7 +199,7 @@ fn the_slopes_penalty_has_the_gradients_of_finite_differences() {
 fn before_it_has_learnt_a_smooth_pair_plays_at_chance() {
     let data = facts(&[1, 16, 16]);
     let model = json!({"kind": "gan", "channels": [4, 6], "loss": "non_saturating"});
-    let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
+    let mut learner = spec(model).learner(&training(), &data, Device::Cpu);
     let report = learner.step(&batch(32, &data, 1), &mut context(0, 1e-9));
     let of = |name| {
         report
@@ -221,7 +221,7 @@ fn each_step_moves_only_the_player_whose_turn_it_is() {
     let data = facts(&[6]);
     let model = json!({"kind": "gan", "hidden": [8], "loss": "non_saturating", "discriminator_steps": 3,
         "ema_decay": 0.0});
-    let mut learner = Gan::learner(&spec(model), &training(), &data, Device::Cpu);
+    let mut learner = spec(model).learner(&training(), &data, Device::Cpu);
     let weights = |learner: &dyn Learner, name: &str| learner.state()[name].copy();
     let (mut made, mut judged) = (Vec::new(), Vec::new());
     for step in 0..6 {
@@ -243,7 +243,7 @@ fn the_average_follows_the_generator_and_has_moments_of_its_own() {
         "loss": "non_saturating", "spectral_norm": false,
     });
     let spec = spec(model);
-    let mut learner = Gan::learner(&spec, &training(), &data, Device::Cpu);
+    let mut learner = spec.learner(&training(), &data, Device::Cpu);
     for step in 0..60 {
         learner.step(&batch(64, &data, step), &mut context(step, 2e-3));
     }
@@ -281,7 +281,7 @@ fn a_discriminator_that_wins_outright_ends_the_run_with_a_reason() {
     });
     let mut settings = training();
     settings.learning_rate = 1e-7;
-    let mut learner = Gan::learner(&spec(model), &settings, &data, Device::Cpu);
+    let mut learner = spec(model).learner(&settings, &data, Device::Cpu);
     // Rows that no generator has made yet: each value at its end of the interval.
     let ends = Tensor::from_slice(&[0.0_f32, 1.0, 0.0, 1.0, 0.0, 1.0]).expand([32, 6], false);
     let batch = Batch::new(ends + rows(32, &data, 1) * 1e-2);

@@ -9,85 +9,62 @@ mod spec;
 
 use tch::Device;
 
-pub use net::Mlp;
 pub use spec::Spec;
 
 use self::learner::MlpLearner;
-use super::{Define, Signature};
+use self::net::Mlp;
+use self::spec::Task;
+use super::define::{Define, Loaded};
 use crate::document::Rules;
+use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
-use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::epoch_loop::stream;
-use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
-use crate::verbs::Model;
+use crate::train::settings::{Training, TrainingDefaults};
+use crate::verbs::Signature;
 
-impl Define for Mlp {
+impl Define for Spec {
     const KIND: &'static str = "mlp";
     const SUMMARY: &'static str =
         "Multilayer perceptron, a classifier or regressor; convolutional with `channels`";
-    type Spec = Spec;
+    const TRAINING: TrainingDefaults = TrainingDefaults::ADAM;
 
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 20,
-            batch_size: 128,
-            optimizer: Rule::Adam,
-            learning_rate: 1e-3,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            schedule: Schedule {
-                kind: ScheduleKind::Cosine,
-                warmup: 0.0,
-            },
+    fn check(&self, _training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_layers(data, rules);
+        match self.task {
+            Task::Classification => spec::check_classes(data, rules),
+            Task::Regression => self.check_numbers(data, rules),
         }
+        self.check_augment(data, rules);
     }
 
-    fn check(spec: &Spec, _training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(data, rules);
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        self.net(data).parameters()
     }
 
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        spec.net(data).parameters()
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
+        rows.saturating_mul(self.net(data).working())
     }
 
-    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
-        rows.saturating_mul(spec.net(data).working())
-    }
-
-    fn signature(spec: &Spec, _data: &DataFacts) -> Signature {
+    fn signature(&self, _data: &DataFacts) -> Signature {
         Signature {
-            regresses: spec.task == spec::Task::Regression,
+            regresses: self.task == Task::Regression,
             ..Signature::default()
         }
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
-        let net = spec
-            .net(data)
-            .init(&mut rng, device)
-            .computing_in(training.compute_kind())
-            .trainable();
-        let mlp = Self::new(spec, net, data, device);
-        Box::new(MlpLearner::new(mlp, spec, training, data))
+        let net = self.net(data).init(&mut rng, device);
+        let net = net.computing_in(training.compute_kind()).trainable();
+        let mlp = Mlp::new(self, net, data, device);
+        Box::new(MlpLearner::new(mlp, self, training, data))
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let net = spec.net(data).init(&mut Rng::at(0, &[]), device);
-        let mut mlp = Self::new(spec, net, data, device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let net = self.net(data).init(&mut Rng::at(0, &[]), device);
+        let mut mlp = Mlp::new(self, net, data, device);
         mlp.restore(tensors)?;
         Ok(Box::new(mlp))
     }

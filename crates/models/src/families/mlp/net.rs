@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::spec::{Spec, Task};
-use crate::families::Define;
+use crate::families::define::Define;
 use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
@@ -173,7 +173,7 @@ impl Encoder for Mlp {
         _rng: &mut Rng,
     ) -> Result<Answer, BadOption> {
         if options.sample {
-            return Err(BadOption::meaningless("sample", Self::KIND));
+            return Err(BadOption::meaningless("sample", Spec::KIND));
         }
         let last = self.hidden_layers() - 1;
         let layer = options.layer.unwrap_or(last);

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::Rules;
-use crate::families::Width;
+use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
@@ -95,18 +95,7 @@ impl Default for Spec {
 }
 
 impl Spec {
-    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
-        self.check_layers(data, rules);
-        match self.task {
-            Task::Classification => check_classes(data, rules),
-            Task::Regression => self.check_numbers(data, rules),
-        }
-        if let Some(augment) = self.augment {
-            self.check_augment(augment, data, rules);
-        }
-    }
-
-    fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
         if !self.channels.is_empty()
             && let Err(rule) = self.net(data).shapes()
         {
@@ -119,7 +108,7 @@ impl Spec {
         );
     }
 
-    fn check_numbers(&self, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_numbers(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
             data.has_targets() || data.classes().is_some(),
             "/dataset",
@@ -132,7 +121,8 @@ impl Spec {
         );
     }
 
-    fn check_augment(&self, augment: Augment, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_augment(&self, data: &DataFacts, rules: &mut Rules) {
+        let Some(augment) = self.augment else { return };
         let pointer = "/model/augment/shift";
         match data.shape()[..] {
             [_, height, width] => {
@@ -185,7 +175,7 @@ impl Spec {
     }
 }
 
-fn check_classes(data: &DataFacts, rules: &mut Rules) {
+pub(super) fn check_classes(data: &DataFacts, rules: &mut Rules) {
     let Some(classes) = data.classes() else {
         let rule = if data.has_targets() {
             "has targets but no labels on its training rows; the task 'classification' learns labels, 'regression' targets"
@@ -213,11 +203,11 @@ fn check_classes(data: &DataFacts, rules: &mut Rules) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::{Define, mlp::Mlp, suite};
+    use crate::families::{Define, suite};
     use crate::train::settings::Training;
 
     fn broken(spec: &Spec, data: &DataFacts) -> Vec<String> {
-        let training = Training::of(&Mlp::training_defaults(), 1);
+        let training = Training::of(&Spec::TRAINING, 1);
         suite::broken("mlp", spec, &training, data)
     }
 

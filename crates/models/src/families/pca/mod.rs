@@ -10,74 +10,56 @@ mod spec;
 
 use tch::Device;
 
-pub use model::Pca;
 pub use spec::Spec;
 
 use self::learner::PcaLearner;
-use super::Define;
+use self::model::Pca;
+use super::define::{Define, Loaded};
 use crate::document::Rules;
+use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Schedule, Training, TrainingDefaults};
-use crate::verbs::Model;
 
-impl Define for Pca {
+impl Define for Spec {
     const KIND: &'static str = "pca";
     const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
     /// The solution does not depend on where it starts.
     const LEARNS_FROM_A_START: bool = false;
-    type Spec = Spec;
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        epochs: 1,
+        batch_size: 1000,
+        optimizer: Rule::Sgd,
+        learning_rate: 1.0,
+        momentum: 0.0,
+        weight_decay: 0.0,
+        schedule: Schedule::CONSTANT,
+    };
 
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 1,
-            batch_size: 1000,
-            optimizer: Rule::Sgd,
-            learning_rate: 1.0,
-            momentum: 0.0,
-            weight_decay: 0.0,
-            schedule: Schedule::CONSTANT,
-        }
-    }
-
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(data, rules);
+    fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_size(data, rules);
         spec::check_training(training, rules);
     }
 
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let (features, code) = (
-            u128::from(data.features().unsigned_abs()),
-            u128::from(spec.code.unsigned_abs()),
-        );
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        let [features, code] = [data.features(), self.code].map(|n| u128::from(n.unsigned_abs()));
         features * code + features + code + 1
     }
 
-    fn working(_spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
         // The covariance is summed up in f64, and its eigenvectors are as large.
         let features = u128::from(data.features().unsigned_abs());
         let square = features.saturating_mul(features).saturating_mul(4);
         square.saturating_add(rows.saturating_mul(features))
     }
 
-    fn learner(
-        spec: &Spec,
-        _training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
-        Box::new(PcaLearner::new(spec, data, device))
+    fn learner(&self, _training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+        Box::new(PcaLearner::new(self, data, device))
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut pca = Self::zero(spec, data, device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let mut pca = Pca::zero(self, data, device);
         pca.restore(tensors)?;
         Ok(Box::new(pca))
     }

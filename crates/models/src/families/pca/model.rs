@@ -6,7 +6,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
-use crate::families::Define;
+use crate::families::define::Define;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::moments::Moments;
@@ -146,7 +146,7 @@ impl Encoder for Pca {
         _rng: &mut Rng,
     ) -> Result<Answer, BadOption> {
         if options.sample {
-            return Err(BadOption::meaningless("sample", Self::KIND));
+            return Err(BadOption::meaningless("sample", Spec::KIND));
         }
         if options.layer.is_some_and(|layer| layer > 0) {
             return Err(BadOption::new("layer", "pca has one layer, number 0"));

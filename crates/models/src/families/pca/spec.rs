@@ -3,9 +3,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Pca;
 use crate::document::Rules;
-use crate::families::Define;
+use crate::families::define::Define;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
 
@@ -45,7 +44,7 @@ impl Default for Spec {
 }
 
 impl Spec {
-    pub fn check(&self, data: &DataFacts, rules: &mut Rules) {
+    pub fn check_size(&self, data: &DataFacts, rules: &mut Rules) {
         let features = data.features();
         rules.require(
             self.code <= features,
@@ -67,7 +66,7 @@ impl Spec {
 
 /// One pass over the rows is all there is: what only gradient descent understands is refused.
 pub fn check_training(training: &Training, rules: &mut Rules) {
-    let usual = Pca::training_defaults();
+    let usual = Spec::TRAINING;
     let one_pass = format!(
         "must be 1: pca is solved exactly from one pass over the rows, got {}",
         training.epochs

@@ -11,52 +11,54 @@ mod spec;
 
 use tch::Device;
 
-use super::{Define, Signature};
+pub use spec::Spec;
+
+use self::learner::RbmLearner;
+use self::model::Rbm;
+use super::define::{Define, Loaded};
+use super::spec::require_probabilities;
 use crate::document::Rules;
+use crate::nn::Tensors;
 use crate::nn::boltzmann::machine::MachineConfig;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::settings::{Schedule, Training, TrainingDefaults};
-use crate::verbs::Model;
+use crate::verbs::Signature;
 
-pub use model::Rbm;
-pub use spec::Spec;
-
-impl Define for Rbm {
+impl Define for Spec {
     const KIND: &'static str = "rbm";
     const SUMMARY: &'static str =
         "Restricted Boltzmann machine with Bernoulli units (CD-k, PCD, parallel tempering)";
-    type Spec = Spec;
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        epochs: 15,
+        optimizer: Rule::Momentum,
+        learning_rate: 0.05,
+        schedule: Schedule::CONSTANT,
+        ..TrainingDefaults::ADAM
+    };
 
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 15,
-            batch_size: 128,
-            optimizer: Rule::Momentum,
-            learning_rate: 0.05,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            schedule: Schedule::CONSTANT,
-        }
+    fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_chains(training, data, rules);
+        rules.require(
+            training.gradient_clip.is_none(),
+            "/training/gradient_clip",
+            "an rbm's updates are differences of statistics in [0, 1]; there is no gradient to clip",
+        );
+        require_probabilities(data, rules);
     }
 
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(training, data, rules);
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        MachineConfig::bernoulli(data.features(), self.hidden).parameters()
     }
 
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        MachineConfig::bernoulli(data.features(), spec.hidden).parameters()
-    }
-
-    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
-        let units = data.features().saturating_add(spec.hidden).unsigned_abs();
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
+        let units = data.features().saturating_add(self.hidden).unsigned_abs();
         rows.saturating_mul(units.into()).saturating_mul(2)
     }
 
-    fn signature(_spec: &Spec, _data: &DataFacts) -> Signature {
+    fn signature(&self, _data: &DataFacts) -> Signature {
         Signature {
             likelihood: true,
             pseudo_likelihood: true,
@@ -64,22 +66,12 @@ impl Define for Rbm {
         }
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
-        Box::new(learner::RbmLearner::new(spec, training, data, device))
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
+        Box::new(RbmLearner::new(self, training, data, device))
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut rbm = Self::init(data.features(), spec.hidden, &mut Rng::at(0, &[]), device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let mut rbm = Rbm::init(data.features(), self.hidden, &mut Rng::at(0, &[]), device);
         rbm.restore(tensors)?;
         Ok(Box::new(rbm))
     }

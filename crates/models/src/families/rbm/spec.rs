@@ -157,24 +157,7 @@ impl Spec {
         cost(self.final_gibbs_steps.unwrap_or(self.gibbs_steps)) / cost(self.gibbs_steps)
     }
 
-    pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        self.check_chains(training, data, rules);
-        rules.require(
-            training.gradient_clip.is_none(),
-            "/training/gradient_clip",
-            "an rbm's updates are differences of statistics in [0, 1]; there is no gradient to clip",
-        );
-        rules.require(
-            data.is_unit_interval(),
-            "/dataset",
-            format!(
-                "Bernoulli visible units need values in [0, 1]; this data set's are in [{}, {}]: scale them before the upload",
-                data.range().0, data.range().1
-            ),
-        );
-    }
-
-    fn check_chains(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+    pub(super) fn check_chains(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
         let persistent = self.algorithm != Algorithm::Cd;
         let tempered = self.algorithm == Algorithm::Tempering;
         rules.require(
@@ -205,7 +188,7 @@ impl Spec {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::families::{Define, rbm::Rbm, suite};
+    use crate::families::{Define, suite};
 
     type Change = fn(&mut Spec);
 
@@ -218,7 +201,7 @@ mod tests {
         let steps = [0.0, 5.0, 10.0].map(|time| growing.gibbs_steps_at(time, 10));
         assert_eq!(steps, [1, 5, 9]);
         assert_eq!(Spec::default().gibbs_steps_at(10.0, 10), 1);
-        let training = Training::of(&Rbm::training_defaults(), 1);
+        let training = Training::of(&Spec::TRAINING, 1);
         assert!((growing.last_step_cost(&training) - 21.0 / 5.0).abs() < 1e-12);
         assert!((Spec::default().last_step_cost(&training) - 1.0).abs() < 1e-12);
     }
@@ -229,7 +212,7 @@ mod tests {
         let broken = |change: Change| -> Vec<String> {
             let mut spec = Spec::default();
             change(&mut spec);
-            let training = Training::of(&Rbm::training_defaults(), 1);
+            let training = Training::of(&Spec::TRAINING, 1);
             suite::broken("rbm", &spec, &training, &facts)
         };
         assert!(broken(|_| ()).is_empty());

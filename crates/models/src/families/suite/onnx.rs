@@ -118,7 +118,7 @@ fn untrained() -> Result<Vec<Case>, Box<dyn Error>> {
         let kind = model["kind"].as_str().unwrap_or_default();
         let family = Family::find(kind).ok_or("no such family")?;
         let spec = (family.normalise)(&model).map_err(|e| format!("{e:?}"))?;
-        let training = Training::of(&(family.training_defaults)(), 1);
+        let training = Training::of(&family.training_defaults, 1);
         let broken = (family.check)(&spec, &training, &facts);
         assert!(broken.is_empty(), "{model}: {broken:?}");
         let learner = (family.learner)(&spec, &training, &facts, Device::Cpu)?;

@@ -117,7 +117,7 @@ impl<'a> Trial<'a> {
         let kind = model["kind"].as_str().unwrap_or_default();
         let family = Family::find(kind).ok_or("no such family")?;
         let spec = (family.normalise)(model).map_err(|e| format!("{e:?}"))?;
-        let mut training = Training::of(&(family.training_defaults)(), 1);
+        let mut training = Training::of(&family.training_defaults, 1);
         training.batch_size = 100;
         training.seed = seed;
         settings(&mut training);

@@ -15,85 +15,66 @@ mod visible;
 
 use tch::Device;
 
-pub use net::Vae;
 pub use spec::Spec;
 
-use super::{Define, Signature};
+use self::learner::VaeLearner;
+use self::net::{Plan, Vae};
+use super::define::{Define, Loaded};
 use crate::document::Rules;
+use crate::nn::Tensors;
 use crate::nn::mixture::Mixture;
 use crate::nn::model::DataFacts;
-use crate::nn::optimizer::Rule;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
 use crate::train::epoch_loop::stream;
-use crate::train::settings::{Schedule, ScheduleKind, Training, TrainingDefaults};
-use crate::verbs::Model;
+use crate::train::settings::{Training, TrainingDefaults};
+use crate::verbs::Signature;
 
-impl Define for Vae {
+impl Define for Spec {
     const KIND: &'static str = "vae";
     const SUMMARY: &'static str = "Variational autoencoder, dense or convolutional; importance-weighted with `samples`, on labels with `conditional`";
-    type Spec = Spec;
+    const TRAINING: TrainingDefaults = TrainingDefaults {
+        epochs: 50,
+        ..TrainingDefaults::ADAM
+    };
 
-    fn training_defaults() -> TrainingDefaults {
-        TrainingDefaults {
-            epochs: 50,
-            batch_size: 128,
-            optimizer: Rule::Adam,
-            learning_rate: 1e-3,
-            momentum: 0.9,
-            weight_decay: 0.0,
-            schedule: Schedule {
-                kind: ScheduleKind::Cosine,
-                warmup: 0.0,
-            },
-        }
+    fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
+        self.check_layers(data, rules);
+        self.check_likelihood(data, rules);
+        self.check_objective(training, rules);
+        self.check_generation(data, rules);
     }
 
-    fn check(spec: &Spec, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        spec.check(training, data, rules);
-    }
-
-    fn parameters(spec: &Spec, data: &DataFacts) -> u128 {
-        let nets = net::Plan::new(spec, data).parameters();
-        let mixture = spec.mixture.map_or(0, |components| {
-            Mixture::parameters(components.into(), spec.latent.unsigned_abs().into())
+    fn parameters(&self, data: &DataFacts) -> u128 {
+        let nets = Plan::new(self, data).parameters();
+        let mixture = self.mixture.map_or(0, |components| {
+            Mixture::parameters(components.into(), self.latent.unsigned_abs().into())
         });
         nets.saturating_add(mixture)
     }
 
-    fn working(spec: &Spec, data: &DataFacts, rows: u128) -> u128 {
-        let codes = u128::from(spec.samples.max(1));
-        rows.saturating_mul(net::Plan::new(spec, data).working(codes))
+    fn working(&self, data: &DataFacts, rows: u128) -> u128 {
+        let codes = u128::from(self.samples.max(1));
+        rows.saturating_mul(Plan::new(self, data).working(codes))
     }
 
-    fn signature(spec: &Spec, data: &DataFacts) -> Signature {
+    fn signature(&self, data: &DataFacts) -> Signature {
         Signature {
-            conditioned_on: spec.classes(data),
+            conditioned_on: self.classes(data),
             beside_the_code: &["mean", "log_variance"],
             likelihood: true,
             ..Signature::default()
         }
     }
 
-    fn learner(
-        spec: &Spec,
-        training: &Training,
-        data: &DataFacts,
-        device: Device,
-    ) -> Box<dyn Learner> {
+    fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner> {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
-        let net = Self::init(spec, data, &mut rng, device);
-        Box::new(learner::VaeLearner::new(net, spec, training, data, device))
+        let net = Vae::init(self, data, &mut rng, device);
+        Box::new(VaeLearner::new(net, self, training, data, device))
     }
 
-    fn load(
-        spec: &Spec,
-        data: &DataFacts,
-        tensors: &Tensors,
-        device: Device,
-    ) -> Result<Box<dyn Model>, TensorMismatch> {
-        let mut net = Self::init(spec, data, &mut Rng::at(0, &[]), device);
+    fn load(&self, data: &DataFacts, tensors: &Tensors, device: Device) -> Loaded {
+        let mut net = Vae::init(self, data, &mut Rng::at(0, &[]), device);
         net.restore(tensors)?;
         Ok(Box::new(net))
     }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::net::Plan;
 use crate::document::Rules;
-use crate::families::Width;
+use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::binarize::Binarize;
 use crate::nn::model::DataFacts;
@@ -167,10 +167,35 @@ impl Spec {
         data.classes().filter(|_| self.conditional)
     }
 
-    pub fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {
-        self.check_layers(data, rules);
-        self.check_likelihood(data, rules);
-        self.check_objective(training, rules);
+    pub(super) fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
+        let misfit = Plan::new(self, data).misfit();
+        rules.require(
+            misfit.is_none(),
+            "/model/channels",
+            misfit.unwrap_or_default(),
+        );
+        rules.require(
+            !self.gated || self.activation.is_none() || !self.channels.is_empty(),
+            "/model/activation",
+            "has no layer to act on: with gated, the gates take its place",
+        );
+    }
+
+    pub(super) fn check_likelihood(&self, data: &DataFacts, rules: &mut Rules) {
+        let (low, high) = data.range();
+        rules.require(
+            self.likelihood != VisibleKind::Bernoulli || data.is_unit_interval(),
+            "/model/likelihood",
+            format!("bernoulli needs data in [0, 1]; this data set's is in [{low}, {high}]"),
+        );
+        rules.require(
+            self.binarize == Binarize::None || self.is_bernoulli(data),
+            "/model/binarize",
+            "zeros and ones need the bernoulli likelihood, and data in [0, 1]",
+        );
+    }
+
+    pub(super) fn check_generation(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
             !self.conditional || data.classes().is_some(),
             "/model/conditional",
@@ -186,35 +211,7 @@ impl Spec {
         );
     }
 
-    fn check_layers(&self, data: &DataFacts, rules: &mut Rules) {
-        let misfit = Plan::new(self, data).misfit();
-        rules.require(
-            misfit.is_none(),
-            "/model/channels",
-            misfit.unwrap_or_default(),
-        );
-        rules.require(
-            !self.gated || self.activation.is_none() || !self.channels.is_empty(),
-            "/model/activation",
-            "has no layer to act on: with gated, the gates take its place",
-        );
-    }
-
-    fn check_likelihood(&self, data: &DataFacts, rules: &mut Rules) {
-        let (low, high) = data.range();
-        rules.require(
-            self.likelihood != VisibleKind::Bernoulli || data.is_unit_interval(),
-            "/model/likelihood",
-            format!("bernoulli needs data in [0, 1]; this data set's is in [{low}, {high}]"),
-        );
-        rules.require(
-            self.binarize == Binarize::None || self.is_bernoulli(data),
-            "/model/binarize",
-            "zeros and ones need the bernoulli likelihood, and data in [0, 1]",
-        );
-    }
-
-    fn check_objective(&self, training: &Training, rules: &mut Rules) {
+    pub(super) fn check_objective(&self, training: &Training, rules: &mut Rules) {
         let schedule = self.kl_schedule;
         if let Some(epochs) = schedule.epochs {
             rules.require(

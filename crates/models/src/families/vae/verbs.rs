@@ -4,8 +4,9 @@ use tch::{Kind as TensorKind, Tensor};
 
 use super::bound::ImportanceSampling;
 use super::net::Vae;
+use super::spec::Spec;
 use super::visible::Visible;
-use crate::families::Define;
+use crate::families::define::Define;
 use crate::nn::Tensors;
 use crate::nn::chain;
 use crate::nn::graph::GraphVerb;
@@ -49,7 +50,7 @@ impl Model for Vae {
 
 fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
     match steps {
-        Some(_) => Err(BadOption::meaningless("gibbs_steps", Vae::KIND)),
+        Some(_) => Err(BadOption::meaningless("gibbs_steps", Spec::KIND)),
         None => Ok(()),
     }
 }

@@ -11,9 +11,9 @@ fn a_document_from_before_there_was_a_choice_of_kernels_means_three() {
         ..old.clone()
     };
     let gan = Gan::init(&three, &data, &mut Rng::at(1, &[]), Device::Cpu);
-    let tensors = Model::tensors(&gan);
-    assert!(Gan::load(&old, &data, &tensors, Device::Cpu).is_ok());
-    assert_eq!(Gan::parameters(&old, &data), Gan::parameters(&three, &data));
+    let tensors = crate::verbs::Model::tensors(&gan);
+    assert!(old.load(&data, &tensors, Device::Cpu).is_ok());
+    assert_eq!(old.parameters(&data), three.parameters(&data));
     assert_eq!(old.settled(&data).kernel, Some(5));
 }
 
@@ -22,16 +22,16 @@ fn parameters_are_counted_without_making_them() {
     let data = facts(&[3, 9, 12]);
     for model in variants() {
         let spec = spec(model.clone());
-        let counted = Gan::parameters(&spec, &data);
+        let counted = spec.parameters(&data);
         let gan = Gan::init(&spec, &data, &mut Rng::at(1, &[]), Device::Cpu);
-        let made = gan.generator.net().parameters("").into_values();
+        let made = gan.generator.net.parameters("").into_values();
         let made = made.chain(gan.discriminator.parameters("").into_values());
         let numbers: usize = made.map(|tensor| tensor.numel()).sum();
         assert_eq!(counted, numbers as u128, "{model}");
     }
     let widest = 1_i64 << 24;
     let absurd = spec(json!({"kind": "gan", "channels": vec![widest; 16], "latent": widest}));
-    assert!(Gan::parameters(&absurd, &facts(&[3, 64, 64])) > crate::families::MAX_PARAMETERS);
+    assert!(absurd.parameters(&facts(&[3, 64, 64])) > crate::families::MAX_PARAMETERS);
 }
 
 #[test]
