@@ -1,6 +1,7 @@
 //! JSON documents from outside, read into types: what is wrong is said by the field it is wrong in.
 
 mod ranges;
+mod tagged;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub use ranges::Ranges;
+pub(crate) use tagged::tagged;
 
 /// One invalid field.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

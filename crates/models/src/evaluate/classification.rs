@@ -4,14 +4,14 @@
 use tch::{Kind, Tensor};
 
 use super::metric::ConditionalAccuracy;
-use super::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
+use super::subject::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
 use crate::verbs::Model;
 use crate::verbs::predict::Prediction;
 
 /// Probabilities below this say no more about a wrong answer.
 const FLOOR: f64 = 1e-12;
 
-pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
+pub fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
     const NAME: &str = "classification";
     let (mut wrong, mut loss) = (Mean::default(), Mean::default());
     let mut by_class: Vec<Mean> = Vec::new();
@@ -50,7 +50,7 @@ pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figu
 }
 
 /// The share of rows, generated for a class each, that a classifier reads as that class.
-pub(super) fn conditional(
+pub fn conditional(
     metric: &ConditionalAccuracy,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,

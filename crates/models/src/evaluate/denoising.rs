@@ -3,10 +3,10 @@
 use tch::{Device, Kind, Tensor};
 
 use super::metric::Denoising;
-use super::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
+use super::subject::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
 use crate::verbs::reconstruct::GibbsOptions;
 
-pub(super) fn measure(
+pub fn measure(
     metric: &Denoising,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,
@@ -50,7 +50,7 @@ pub(super) fn measure(
 }
 
 /// `-10 log10(mse)` in dB, for values in [0, 1].
-pub(super) fn psnr(errors: &Tensor) -> Tensor {
+pub fn psnr(errors: &Tensor) -> Tensor {
     errors.clamp_min(1e-12).log10() * -10.0
 }
 

@@ -7,7 +7,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::metric::Frechet;
-use super::{Figures, Pace, Result, Subject, figure, stream, unsuited};
+use super::subject::{BATCH, Figures, Pace, Result, Subject, figure, stream, unsuited};
 use crate::data::split::Split;
 use crate::verbs::Predictor;
 
@@ -16,7 +16,7 @@ const NEIGHBOURHOODS: i64 = 3000;
 /// The neighbour that bounds a row's neighbourhood (Kynkäänniemi et al., 2019, section 3).
 const NEAREST: i64 = 3;
 
-pub(super) fn measure(
+pub fn measure(
     metric: &Frechet,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,
@@ -60,7 +60,7 @@ fn features_of(
     let mut order = subject.rng(stream::PICK, which).permutation(split.len());
     order.truncate(n);
     let mut parts = Vec::new();
-    for indices in order.chunks(super::BATCH) {
+    for indices in order.chunks(BATCH) {
         parts.push(features(
             judge,
             split.batch(indices, subject.device)?.rows(),
@@ -71,7 +71,7 @@ fn features_of(
 
 fn features(judge: &dyn Predictor, rows: &Tensor) -> Tensor {
     let parts: Vec<Tensor> = rows
-        .split(super::BATCH as i64, 0)
+        .split(BATCH as i64, 0)
         .iter()
         .map(|x| {
             judge

@@ -1,11 +1,11 @@
 //! How probable a model finds rows that it has not seen.
 
 use super::metric::{LogLikelihood, PseudoLikelihood};
-use super::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
+use super::subject::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
 use crate::nn::binarize::Binarize;
 use crate::nn::model::LikelihoodEffort;
 
-pub(super) fn measure(
+pub fn measure(
     metric: &LogLikelihood,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,
@@ -43,7 +43,7 @@ pub(super) fn measure(
     Ok(figures)
 }
 
-pub(super) fn pseudo(
+pub fn pseudo(
     metric: &PseudoLikelihood,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,

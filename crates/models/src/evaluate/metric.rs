@@ -7,33 +7,16 @@ use utoipa::openapi::schema::{Discriminator, OneOfBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
-use crate::document::{self, FieldError};
+use crate::document::{self, FieldError, tagged};
 use crate::nn::binarize::Binarize;
 use crate::nn::corruption::CorruptionKind;
 
-/// A metric's settings: a struct with a one-value `kind`, its defaults, and its schema's name.
+/// A metric's settings; the document has their struct and their kind under the names that they have here.
 macro_rules! metric {
-    ($(#[$doc:meta])* $name:ident, $kind:ident {
-        $($(#[$field_doc:meta])* $field:ident: $type:ty = $default:expr,)*
-    }) => {
-        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-        #[serde(rename_all = "snake_case")]
-        pub enum $kind {
-            #[default]
-            $name,
-        }
-        $(#[$doc])*
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-        #[serde(deny_unknown_fields, default)]
-        pub struct $name {
-            #[schema(required, inline)]
-            pub kind: $kind,
-            $($(#[$field_doc])* pub $field: $type,)*
-        }
-        impl Default for $name {
-            fn default() -> Self {
-                Self { kind: $kind::$name, $($field: $default,)* }
-            }
+    ($(#[$doc:meta])* $name:ident, $kind:ident { $($fields:tt)* }) => {
+        tagged! {
+            $(#[$doc])*
+            pub struct $name as $name, $kind::$name as $kind { $($fields)* }
         }
     };
 }
@@ -44,7 +27,7 @@ metric! {
     Reconstruction, ReconstructionKind {
         /// Full Gibbs steps before the last, mean-field pass down (RBM, DBN).
         #[schema(maximum = 100_000)]
-        gibbs_steps: u32 = 0,
+        pub gibbs_steps: u32 = 0,
     }
 }
 metric! {
@@ -53,12 +36,12 @@ metric! {
     LogLikelihood, LogLikelihoodKind {
         /// Importance samples a row (VAE), or annealed chains (RBM, DBN); 1000 and 100 when left out.
         #[schema(minimum = 1, maximum = 100_000)]
-        samples: Option<u32> = None,
+        pub samples: Option<u32> = None,
         /// Intermediate distributions of annealed importance sampling.
         #[schema(minimum = 2, maximum = 1_000_000)]
-        temperatures: u32 = 10_000,
+        pub temperatures: u32 = 10_000,
         /// How rows in [0, 1] become 0s and 1s; `dynamic` when left out, once, by the seed.
-        binarize: Option<Binarize> = None,
+        pub binarize: Option<Binarize> = None,
     }
 }
 metric! {
@@ -66,7 +49,7 @@ metric! {
     /// each row (Besag, 1975; Marlin et al., 2010).
     PseudoLikelihood, PseudoLikelihoodKind {
         /// How rows in [0, 1] become 0s and 1s; `dynamic` when left out, once, by the seed.
-        binarize: Option<Binarize> = None,
+        pub binarize: Option<Binarize> = None,
     }
 }
 metric! {
@@ -84,10 +67,10 @@ metric! {
     /// what it was made from; each of an image, then averaged, on values clamped to [0, 1].
     Denoising, DenoisingKind {
         #[schema(inline)]
-        corruption: CorruptionKind = CorruptionKind::Gaussian,
+        pub corruption: CorruptionKind = CorruptionKind::Gaussian,
         /// Standard deviation (`gaussian`) or share of the values (`mask`, `salt_and_pepper`).
         #[schema(exclusive_minimum = 0.0)]
-        level: f64 = 0.5,
+        pub level: f64 = 0.5,
     }
 }
 metric! {
@@ -97,13 +80,13 @@ metric! {
     Frechet, FrechetKind {
         /// Model ref of a classifier trained on rows of the same shape.
         #[schema(required)]
-        classifier: String = String::new(),
+        pub classifier: String = String::new(),
         /// Rows generated, and rows of the data taken, at most.
         #[schema(minimum = 2, maximum = 100_000)]
-        n: u32 = 10_000,
+        pub n: u32 = 10_000,
         /// Gibbs steps of each chain (RBM, DBN); the model's own default when left out.
         #[schema(maximum = 100_000)]
-        gibbs_steps: Option<u32> = None,
+        pub gibbs_steps: Option<u32> = None,
     }
 }
 metric! {
@@ -111,13 +94,13 @@ metric! {
     ConditionalAccuracy, ConditionalAccuracyKind {
         /// Model ref of a classifier trained on rows of the same shape and classes.
         #[schema(required)]
-        classifier: String = String::new(),
+        pub classifier: String = String::new(),
         /// Rows generated, every class in turn.
         #[schema(minimum = 1, maximum = 100_000)]
-        n: u32 = 2000,
+        pub n: u32 = 2000,
         /// Gibbs steps of each chain (DBN); the model's own default when left out.
         #[schema(maximum = 100_000)]
-        gibbs_steps: Option<u32> = None,
+        pub gibbs_steps: Option<u32> = None,
     }
 }
 

@@ -3,10 +3,10 @@
 use tch::Kind;
 
 use super::metric::Reconstruction;
-use super::{Figures, Mean, Pace, Result, Subject, figure, unsuited};
+use super::subject::{Figures, Mean, Pace, Result, Subject, figure, unsuited};
 use crate::verbs::reconstruct::GibbsOptions;
 
-pub(super) fn measure(
+pub fn measure(
     metric: &Reconstruction,
     subject: &Subject<'_>,
     pace: &mut Pace<'_>,

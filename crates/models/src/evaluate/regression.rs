@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use super::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
+use super::subject::{Figures, Mean, Pace, Result, Subject, figure, labels_of, unsuited};
 use crate::data::Batch;
 use crate::nn::standardize::Columns;
 use crate::verbs::predict::Prediction;
@@ -10,7 +10,7 @@ use crate::verbs::predict::Prediction;
 const NAME: &str = "regression";
 
 /// `r2 = 1 - Σ (y - ŷ)² / Σ (y - ȳ)²`; left out where the numbers do not differ.
-pub(super) fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
+pub fn measure(subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
     let predictor = subject
         .model
         .predictor()

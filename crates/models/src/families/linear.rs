@@ -7,13 +7,11 @@
 //! This is the example of CONTRIBUTING, "How to add a model family": every part of a family in one file.
 //! Only tests compile it; the generic suite tries it like the others.
 
-use serde::{Deserialize, Serialize};
 use tch::{Device, Kind as TensorKind, Tensor};
-use utoipa::ToSchema;
 
 use super::define::{Define, Loaded};
 use crate::data::Batch;
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
@@ -29,32 +27,12 @@ use crate::verbs::{Decoder, EncodeOptions, Encoder, Model, Reconstructor};
 
 // --- what a client writes ---
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = LinearKind)]
-pub enum Kind {
-    #[default]
-    Linear,
-}
-
-/// Linear autoencoder with tied weights.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = LinearModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Units of the code.
-    #[schema(minimum = 1, maximum = 16_777_216)]
-    pub code: i64,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Linear,
-            code: 32,
-        }
+tagged! {
+    /// Linear autoencoder with tied weights.
+    pub struct Spec as LinearModel, Kind::Linear as LinearKind {
+        /// Units of the code.
+        #[schema(minimum = 1, maximum = 16_777_216)]
+        pub code: i64 = 32,
     }
 }
 

@@ -3,20 +3,12 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::corruption::CorruptionKind;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = AutoencoderKind)]
-pub enum Kind {
-    #[default]
-    Autoencoder,
-}
 
 /// Noise put on every training input; the target stays clean.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -111,58 +103,36 @@ impl Pretraining {
     }
 }
 
-/// Autoencoder with dense or convolutional layers, the decoder mirroring the encoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = AutoencoderModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Channels of the encoder's convolutions, each of which halves the image; empty for dense layers
-    /// alone.
-    #[schema(value_type = Vec<Width>, inline, max_items = 16)]
-    pub channels: Vec<i64>,
-    /// Widths of the encoder's dense hidden layers, from the input to the code; may be empty.
-    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    pub hidden: Vec<i64>,
-    /// Units of the code.
-    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-    pub code: i64,
-    /// Nonlinearity of the hidden layers.
-    #[schema(inline)]
-    pub activation: Activation,
-    /// Nonlinearity of the code.
-    #[schema(inline)]
-    pub code_activation: Activation,
-    /// Whether the decoder's weights are the transposes of the encoder's.
-    pub tied: bool,
-    #[schema(inline)]
-    pub loss: ReconstructionLoss,
-    pub corruption: Option<Corruption>,
-    pub sparsity: Option<Sparsity>,
-    /// Factor on the squared norm of the code's derivatives by the input (contractive autoencoder;
-    /// Rifai et al., 2011).
-    #[schema(exclusive_minimum = 0.0)]
-    pub contractive: Option<f64>,
-    pub pretraining: Option<Pretraining>,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Autoencoder,
-            channels: Vec::new(),
-            hidden: vec![512, 256],
-            code: 32,
-            activation: Activation::Relu,
-            code_activation: Activation::Linear,
-            tied: false,
-            loss: ReconstructionLoss::Auto,
-            corruption: None,
-            sparsity: None,
-            contractive: None,
-            pretraining: None,
-        }
+tagged! {
+    /// Autoencoder with dense or convolutional layers, the decoder mirroring the encoder.
+    pub struct Spec as AutoencoderModel, Kind::Autoencoder as AutoencoderKind {
+        /// Channels of the encoder's convolutions, each of which halves the image; empty for dense layers
+        /// alone.
+        #[schema(value_type = Vec<Width>, inline, max_items = 16)]
+        pub channels: Vec<i64> = Vec::new(),
+        /// Widths of the encoder's dense hidden layers, from the input to the code; may be empty.
+        #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+        pub hidden: Vec<i64> = vec![512, 256],
+        /// Units of the code.
+        #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
+        pub code: i64 = 32,
+        /// Nonlinearity of the hidden layers.
+        #[schema(inline)]
+        pub activation: Activation = Activation::Relu,
+        /// Nonlinearity of the code.
+        #[schema(inline)]
+        pub code_activation: Activation = Activation::Linear,
+        /// Whether the decoder's weights are the transposes of the encoder's.
+        pub tied: bool = false,
+        #[schema(inline)]
+        pub loss: ReconstructionLoss = ReconstructionLoss::Auto,
+        pub corruption: Option<Corruption> = None,
+        pub sparsity: Option<Sparsity> = None,
+        /// Factor on the squared norm of the code's derivatives by the input (contractive autoencoder;
+        /// Rifai et al., 2011).
+        #[schema(exclusive_minimum = 0.0)]
+        pub contractive: Option<f64> = None,
+        pub pretraining: Option<Pretraining> = None,
     }
 }
 

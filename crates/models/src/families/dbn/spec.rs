@@ -3,21 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::define::Define;
 use crate::families::spec::Width;
 use crate::nn::binarize::Binarize;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = DbnKind)]
-pub enum Kind {
-    #[default]
-    Dbn,
-}
 
 /// What the stack of RBMs becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -95,59 +87,38 @@ impl Default for Pretraining {
     }
 }
 
-/// Deep belief network.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = DbnModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Units of each hidden layer, from the input up.
-    #[schema(value_type = Vec<Width>, inline, min_items = 1, max_items = 16)]
-    pub hidden: Vec<i64>,
-    #[schema(inline)]
-    pub head: Head,
-    pub pretraining: Pretraining,
-    /// What the visible units are shown while the RBMs are trained.
-    #[schema(inline)]
-    pub binarize: Binarize,
-    /// Whether labels are joined to the top RBM (`generative`). Left out: where the data has them.
-    pub joint_labels: Option<bool>,
-    /// Share of the learning rate at which the pretrained layers are fine-tuned (`classifier`,
-    /// `regressor`); 0 leaves them as they are. Default 1.
-    #[schema(minimum = 0.0, maximum = 1.0)]
-    pub layer_rate: Option<f64>,
-    /// Share of the hidden units that each fine-tuning step leaves out (`classifier`, `regressor`).
-    /// Default 0.
-    #[schema(minimum = 0.0, maximum = 0.9)]
-    pub dropout: Option<f64>,
-    /// Fine-tune on so many rows only (`classifier`: the first of each class, as many of one as of another;
-    /// `regressor`: the first of all); the RBMs see all rows, without labels or targets.
-    #[schema(minimum = 1, maximum = 10_000)]
-    pub labeled_rows: Option<i64>,
-    /// Units of the code (`autoencoder`). Default `linear`.
-    #[schema(inline)]
-    pub code_activation: Option<CodeActivation>,
-    /// What fine-tuning descends (`autoencoder`). Default `auto`, which is `binary_cross_entropy`.
-    #[schema(inline)]
-    pub loss: Option<ReconstructionLoss>,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Dbn,
-            hidden: vec![500, 500],
-            head: Head::Generative,
-            pretraining: Pretraining::default(),
-            binarize: Binarize::None,
-            joint_labels: None,
-            layer_rate: None,
-            dropout: None,
-            labeled_rows: None,
-            code_activation: None,
-            loss: None,
-        }
+tagged! {
+    /// Deep belief network.
+    pub struct Spec as DbnModel, Kind::Dbn as DbnKind {
+        /// Units of each hidden layer, from the input up.
+        #[schema(value_type = Vec<Width>, inline, min_items = 1, max_items = 16)]
+        pub hidden: Vec<i64> = vec![500, 500],
+        #[schema(inline)]
+        pub head: Head = Head::Generative,
+        pub pretraining: Pretraining = Pretraining::default(),
+        /// What the visible units are shown while the RBMs are trained.
+        #[schema(inline)]
+        pub binarize: Binarize = Binarize::None,
+        /// Whether labels are joined to the top RBM (`generative`). Left out: where the data has them.
+        pub joint_labels: Option<bool> = None,
+        /// Share of the learning rate at which the pretrained layers are fine-tuned (`classifier`,
+        /// `regressor`); 0 leaves them as they are. Default 1.
+        #[schema(minimum = 0.0, maximum = 1.0)]
+        pub layer_rate: Option<f64> = None,
+        /// Share of the hidden units that each fine-tuning step leaves out (`classifier`, `regressor`).
+        /// Default 0.
+        #[schema(minimum = 0.0, maximum = 0.9)]
+        pub dropout: Option<f64> = None,
+        /// Fine-tune on so many rows only (`classifier`: the first of each class, as many of one as of another;
+        /// `regressor`: the first of all); the RBMs see all rows, without labels or targets.
+        #[schema(minimum = 1, maximum = 10_000)]
+        pub labeled_rows: Option<i64> = None,
+        /// Units of the code (`autoencoder`). Default `linear`.
+        #[schema(inline)]
+        pub code_activation: Option<CodeActivation> = None,
+        /// What fine-tuning descends (`autoencoder`). Default `auto`, which is `binary_cross_entropy`.
+        #[schema(inline)]
+        pub loss: Option<ReconstructionLoss> = None,
     }
 }
 

@@ -4,19 +4,11 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::loss::AdversarialLoss;
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::spec::Width;
 use crate::nn::conv;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = GanKind)]
-pub enum Kind {
-    #[default]
-    Gan,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -40,88 +32,61 @@ pub enum Conditioning {
     Projection,
 }
 
-/// Generative adversarial network: a generator of rows, and a discriminator that tells them from the
-/// data's.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = GanModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    #[schema(inline)]
-    pub architecture: Architecture,
-    /// Values of the noise that a row is made from.
-    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-    pub latent: i64,
-    /// Widths of a dense generator's hidden layers, from the noise to the row; the discriminator's are
-    /// the same, from the row on in the opposite order. Left out, [256, 512].
-    #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 64)]
-    pub hidden: Option<Vec<i64>>,
-    /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
-    /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
-    /// at most 512, until the shorter side is at most 4, but two halvings at least.
-    #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 16)]
-    pub channels: Option<Vec<i64>>,
-    /// Side of a convolutional discriminator's kernels, odd. Left out, 5 (Radford et al., 2016).
-    #[schema(minimum = 3, maximum = 15)]
-    pub kernel: Option<i64>,
-    /// Left out, `hinge` with the `projection` of labels, as its paper has it, else `non_saturating`.
-    #[schema(inline)]
-    pub loss: Option<AdversarialLoss>,
-    /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018). Left out,
-    /// true for `hinge` and false for the others.
-    pub spectral_norm: Option<bool>,
-    /// Batch normalisation in a convolutional discriminator's layers but the first (Radford et al., 2016).
-    /// Left out, true unless there is another bound on its slope: `spectral_norm` or `wasserstein_gp`.
-    pub batch_norm: Option<bool>,
-    /// Learn to make rows of a given class; needs labels.
-    pub conditional: bool,
-    /// Left out, `projection` for a conditional model.
-    #[schema(inline)]
-    pub conditioning: Option<Conditioning>,
-    /// Decay a step of the moving average of the generator that is published; 0 publishes the generator
-    /// itself.
-    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
-    pub ema_decay: f64,
-    /// Steps of the discriminator, each on a batch of its own, for one of the generator. Left out, 5 for
-    /// `wasserstein_gp`, else 1.
-    #[schema(minimum = 1, maximum = 1000)]
-    pub discriminator_steps: Option<u32>,
-    /// Takes the place of the job's `learning_rate` for the discriminator; follows the same schedule.
-    #[schema(exclusive_minimum = 0.0)]
-    pub discriminator_learning_rate: Option<f64>,
-    /// The discriminator's target for the data's rows is 1 less this (Salimans et al., 2016).
-    #[schema(minimum = 0.0, exclusive_maximum = 0.5)]
-    pub label_smoothing: f64,
-    /// Weight of the penalty on the critic's slope, for `wasserstein_gp`. Left out, 10.
-    #[schema(exclusive_minimum = 0.0)]
-    pub gradient_penalty: Option<f64>,
-    /// Steps in a row that the generator may stay collapsed, or the discriminator faultless, before
-    /// the job fails; 0 looks for neither.
-    pub collapse_patience: u32,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Gan,
-            architecture: Architecture::Auto,
-            latent: 64,
-            hidden: None,
-            channels: None,
-            kernel: None,
-            loss: None,
-            spectral_norm: None,
-            batch_norm: None,
-            conditional: false,
-            conditioning: None,
-            ema_decay: 0.999,
-            discriminator_steps: None,
-            discriminator_learning_rate: None,
-            label_smoothing: 0.0,
-            gradient_penalty: None,
-            collapse_patience: 500,
-        }
+tagged! {
+    /// Generative adversarial network: a generator of rows, and a discriminator that tells them from the
+    /// data's.
+    pub struct Spec as GanModel, Kind::Gan as GanKind {
+        #[schema(inline)]
+        pub architecture: Architecture = Architecture::Auto,
+        /// Values of the noise that a row is made from.
+        #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
+        pub latent: i64 = 64,
+        /// Widths of a dense generator's hidden layers, from the noise to the row; the discriminator's are
+        /// the same, from the row on in the opposite order. Left out, [256, 512].
+        #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 64)]
+        pub hidden: Option<Vec<i64>> = None,
+        /// Channels of a convolutional discriminator's feature maps, each half as wide as the last; the
+        /// generator's are the same in the opposite order. Left out, 64 and twice as many at each halving,
+        /// at most 512, until the shorter side is at most 4, but two halvings at least.
+        #[schema(value_type = Option<Vec<Width>>, inline, min_items = 1, max_items = 16)]
+        pub channels: Option<Vec<i64>> = None,
+        /// Side of a convolutional discriminator's kernels, odd. Left out, 5 (Radford et al., 2016).
+        #[schema(minimum = 3, maximum = 15)]
+        pub kernel: Option<i64> = None,
+        /// Left out, `hinge` with the `projection` of labels, as its paper has it, else `non_saturating`.
+        #[schema(inline)]
+        pub loss: Option<AdversarialLoss> = None,
+        /// Divides the discriminator's weights by their greatest singular value (Miyato et al., 2018). Left out,
+        /// true for `hinge` and false for the others.
+        pub spectral_norm: Option<bool> = None,
+        /// Batch normalisation in a convolutional discriminator's layers but the first (Radford et al., 2016).
+        /// Left out, true unless there is another bound on its slope: `spectral_norm` or `wasserstein_gp`.
+        pub batch_norm: Option<bool> = None,
+        /// Learn to make rows of a given class; needs labels.
+        pub conditional: bool = false,
+        /// Left out, `projection` for a conditional model.
+        #[schema(inline)]
+        pub conditioning: Option<Conditioning> = None,
+        /// Decay a step of the moving average of the generator that is published; 0 publishes the generator
+        /// itself.
+        #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+        pub ema_decay: f64 = 0.999,
+        /// Steps of the discriminator, each on a batch of its own, for one of the generator. Left out, 5 for
+        /// `wasserstein_gp`, else 1.
+        #[schema(minimum = 1, maximum = 1000)]
+        pub discriminator_steps: Option<u32> = None,
+        /// Takes the place of the job's `learning_rate` for the discriminator; follows the same schedule.
+        #[schema(exclusive_minimum = 0.0)]
+        pub discriminator_learning_rate: Option<f64> = None,
+        /// The discriminator's target for the data's rows is 1 less this (Salimans et al., 2016).
+        #[schema(minimum = 0.0, exclusive_maximum = 0.5)]
+        pub label_smoothing: f64 = 0.0,
+        /// Weight of the penalty on the critic's slope, for `wasserstein_gp`. Left out, 10.
+        #[schema(exclusive_minimum = 0.0)]
+        pub gradient_penalty: Option<f64> = None,
+        /// Steps in a row that the generator may stay collapsed, or the discriminator faultless, before
+        /// the job fails; 0 looks for neither.
+        pub collapse_patience: u32 = 500,
     }
 }
 

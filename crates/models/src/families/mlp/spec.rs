@@ -3,21 +3,13 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
 use crate::nn::model::DataFacts;
 use crate::nn::net::NetConfig;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = MlpKind)]
-pub enum Kind {
-    #[default]
-    Mlp,
-}
 
 /// What the net learns of its rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,57 +32,36 @@ pub struct Augment {
     pub shift: i64,
 }
 
-/// Multilayer perceptron: a classifier or a regressor.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = MlpModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    #[schema(inline)]
-    pub task: Task,
-    /// Channels of convolutions before the dense layers; each halves the sides of the image. Empty
-    /// for none.
-    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    pub channels: Vec<i64>,
-    /// Widths of the dense hidden layers, from the input to the output; may be empty.
-    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    pub hidden: Vec<i64>,
-    /// Nonlinearity of the hidden layers.
-    #[schema(inline)]
-    pub activation: Activation,
-    /// Share of the units of each dense hidden layer that are left out at each training step.
-    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
-    pub dropout: f64,
-    /// Share of the input values that are left out at each training step.
-    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
-    pub input_dropout: f64,
-    /// Normalises what every hidden layer computes over the batch.
-    pub batch_norm: bool,
-    /// Shifts and scales every input value to mean 0 and deviation 1 over the training rows. Left
-    /// out: only for data outside [0, 1].
-    pub standardize: Option<bool>,
-    /// Share of the target probability that is spread evenly over all classes.
-    #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
-    pub label_smoothing: f64,
-    pub augment: Option<Augment>,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Mlp,
-            task: Task::Classification,
-            channels: Vec::new(),
-            hidden: vec![800],
-            activation: Activation::Relu,
-            dropout: 0.0,
-            input_dropout: 0.0,
-            batch_norm: false,
-            standardize: None,
-            label_smoothing: 0.0,
-            augment: None,
-        }
+tagged! {
+    /// Multilayer perceptron: a classifier or a regressor.
+    pub struct Spec as MlpModel, Kind::Mlp as MlpKind {
+        #[schema(inline)]
+        pub task: Task = Task::Classification,
+        /// Channels of convolutions before the dense layers; each halves the sides of the image. Empty
+        /// for none.
+        #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+        pub channels: Vec<i64> = Vec::new(),
+        /// Widths of the dense hidden layers, from the input to the output; may be empty.
+        #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+        pub hidden: Vec<i64> = vec![800],
+        /// Nonlinearity of the hidden layers.
+        #[schema(inline)]
+        pub activation: Activation = Activation::Relu,
+        /// Share of the units of each dense hidden layer that are left out at each training step.
+        #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+        pub dropout: f64 = 0.0,
+        /// Share of the input values that are left out at each training step.
+        #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+        pub input_dropout: f64 = 0.0,
+        /// Normalises what every hidden layer computes over the batch.
+        pub batch_norm: bool = false,
+        /// Shifts and scales every input value to mean 0 and deviation 1 over the training rows. Left
+        /// out: only for data outside [0, 1].
+        pub standardize: Option<bool> = None,
+        /// Share of the target probability that is spread evenly over all classes.
+        #[schema(minimum = 0.0, exclusive_maximum = 1.0)]
+        pub label_smoothing: f64 = 0.0,
+        pub augment: Option<Augment> = None,
     }
 }
 

@@ -1,9 +1,6 @@
 //! The `model` object of a pca job, and its rules.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::define::Define;
 use crate::nn::model::DataFacts;
 use crate::train::settings::{Precision, Training};
@@ -11,35 +8,14 @@ use crate::train::settings::{Precision, Training};
 /// Widest rows: their covariance takes 2 GiB, and solving it as much again a few times over.
 const MAX_FEATURES: i64 = 16_384;
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = PcaKind)]
-pub enum Kind {
-    #[default]
-    Pca,
-}
-
-/// Principal component analysis.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = PcaModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Components kept; at most the values in a row.
-    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-    pub code: i64,
-    /// Divides each value of the code by its standard deviation, so that all have variance 1.
-    pub whiten: bool,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Pca,
-            code: 32,
-            whiten: false,
-        }
+tagged! {
+    /// Principal component analysis.
+    pub struct Spec as PcaModel, Kind::Pca as PcaKind {
+        /// Components kept; at most the values in a row.
+        #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
+        pub code: i64 = 32,
+        /// Divides each value of the code by its standard deviation, so that all have variance 1.
+        pub whiten: bool = false,
     }
 }
 

@@ -3,18 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::nn::binarize::Binarize;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = RbmKind)]
-pub enum Kind {
-    #[default]
-    Rbm,
-}
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -63,57 +55,36 @@ impl Default for Averaging {
     }
 }
 
-/// Restricted Boltzmann machine with Bernoulli units.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = RbmModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Hidden units.
-    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-    pub hidden: i64,
-    #[schema(inline)]
-    pub algorithm: Algorithm,
-    /// Gibbs steps for each update.
-    #[schema(minimum = 1, maximum = 1000)]
-    pub gibbs_steps: u32,
-    /// Gibbs steps for each update at the end of the run; they change from `gibbs_steps` in a
-    /// straight line. Left out, they stay.
-    #[schema(minimum = 1, maximum = 1000)]
-    pub final_gibbs_steps: Option<u32>,
-    /// Persistent chains (`pcd`), or chains at each temperature (`tempering`); as many as rows in a
-    /// batch when left out.
-    #[schema(minimum = 1, maximum = 65_536)]
-    pub chains: Option<i64>,
-    /// Temperatures (`tempering`), evenly spaced in their inverse from 1 to 0; 10 when left out.
-    #[schema(minimum = 2, maximum = 1000)]
-    pub temperatures: Option<i64>,
-    #[schema(inline)]
-    pub binarize: Binarize,
-    /// Learn by the centred gradient, with offsets that follow the units' means over the data.
-    pub centring: bool,
-    #[schema(inline)]
-    pub sparsity: Option<Sparsity>,
-    #[schema(inline)]
-    pub averaging: Option<Averaging>,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Rbm,
-            hidden: 500,
-            algorithm: Algorithm::Cd,
-            gibbs_steps: 1,
-            final_gibbs_steps: None,
-            chains: None,
-            temperatures: None,
-            binarize: Binarize::None,
-            centring: false,
-            sparsity: None,
-            averaging: None,
-        }
+tagged! {
+    /// Restricted Boltzmann machine with Bernoulli units.
+    pub struct Spec as RbmModel, Kind::Rbm as RbmKind {
+        /// Hidden units.
+        #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
+        pub hidden: i64 = 500,
+        #[schema(inline)]
+        pub algorithm: Algorithm = Algorithm::Cd,
+        /// Gibbs steps for each update.
+        #[schema(minimum = 1, maximum = 1000)]
+        pub gibbs_steps: u32 = 1,
+        /// Gibbs steps for each update at the end of the run; they change from `gibbs_steps` in a
+        /// straight line. Left out, they stay.
+        #[schema(minimum = 1, maximum = 1000)]
+        pub final_gibbs_steps: Option<u32> = None,
+        /// Persistent chains (`pcd`), or chains at each temperature (`tempering`); as many as rows in a
+        /// batch when left out.
+        #[schema(minimum = 1, maximum = 65_536)]
+        pub chains: Option<i64> = None,
+        /// Temperatures (`tempering`), evenly spaced in their inverse from 1 to 0; 10 when left out.
+        #[schema(minimum = 2, maximum = 1000)]
+        pub temperatures: Option<i64> = None,
+        #[schema(inline)]
+        pub binarize: Binarize = Binarize::None,
+        /// Learn by the centred gradient, with offsets that follow the units' means over the data.
+        pub centring: bool = false,
+        #[schema(inline)]
+        pub sparsity: Option<Sparsity> = None,
+        #[schema(inline)]
+        pub averaging: Option<Averaging> = None,
     }
 }
 

@@ -4,20 +4,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::net::Plan;
-use crate::document::Rules;
+use crate::document::{Rules, tagged};
 use crate::families::spec::Width;
 use crate::nn::activation::Activation;
 use crate::nn::binarize::Binarize;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
-
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-#[schema(as = VaeKind)]
-pub enum Kind {
-    #[default]
-    Vae,
-}
 
 /// How values are distributed about the decoder's output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,68 +76,45 @@ impl KlSchedule {
     }
 }
 
-/// Variational autoencoder.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
-#[schema(as = VaeModel)]
-pub struct Spec {
-    #[schema(required, inline)]
-    pub kind: Kind,
-    /// Widths of the encoder's dense layers, from the input to the code; the decoder mirrors them. May be
-    /// empty.
-    #[schema(value_type = Vec<Width>, inline, max_items = 64)]
-    pub hidden: Vec<i64>,
-    /// Units of the code.
-    #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-    pub latent: i64,
-    /// Nonlinearity of the hidden layers; `relu` when left out.
-    #[schema(inline)]
-    pub activation: Option<Activation>,
-    /// Dense layers `a ⊙ σ(b)` of two maps, in place of the nonlinearity (Tomczak and Welling, 2018).
-    pub gated: bool,
-    /// Channels of convolutions before the dense layers, each of which halves the image, and of their mirror
-    /// images after them; empty for none.
-    #[schema(value_type = Vec<Width>, inline, max_items = 16)]
-    pub channels: Vec<i64>,
-    #[schema(inline)]
-    pub likelihood: VisibleKind,
-    /// What the model sees of values in [0, 1] (`bernoulli`).
-    #[schema(inline)]
-    pub binarize: Binarize,
-    /// Weight of the KL divergence in the loss (Higgins et al., 2017).
-    #[schema(minimum = 0.0, maximum = 1e6)]
-    pub beta: f64,
-    #[schema(inline)]
-    pub kl_schedule: KlSchedule,
-    /// Codes drawn for each row; with more than 1 the loss is the importance-weighted bound
-    /// (Burda et al., 2016).
-    #[schema(minimum = 1, maximum = 1000)]
-    pub samples: u32,
-    /// Conditional on labels: their class goes into the encoder and the decoder (Kingma et al., 2014).
-    pub conditional: bool,
-    /// Components of a Gaussian mixture that is fitted to the codes and that `generate` then draws from,
-    /// in place of the prior.
-    #[schema(minimum = 1, maximum = 256, extensions(("x-unit" = json!("components"))))]
-    pub mixture: Option<u32>,
-}
-
-impl Default for Spec {
-    fn default() -> Self {
-        Self {
-            kind: Kind::Vae,
-            hidden: vec![200, 200],
-            latent: 50,
-            activation: None,
-            gated: false,
-            channels: Vec::new(),
-            likelihood: VisibleKind::Auto,
-            binarize: Binarize::None,
-            beta: 1.0,
-            kl_schedule: KlSchedule::CONSTANT,
-            samples: 1,
-            conditional: false,
-            mixture: None,
-        }
+tagged! {
+    /// Variational autoencoder.
+    pub struct Spec as VaeModel, Kind::Vae as VaeKind {
+        /// Widths of the encoder's dense layers, from the input to the code; the decoder mirrors them. May be
+        /// empty.
+        #[schema(value_type = Vec<Width>, inline, max_items = 64)]
+        pub hidden: Vec<i64> = vec![200, 200],
+        /// Units of the code.
+        #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
+        pub latent: i64 = 50,
+        /// Nonlinearity of the hidden layers; `relu` when left out.
+        #[schema(inline)]
+        pub activation: Option<Activation> = None,
+        /// Dense layers `a ⊙ σ(b)` of two maps, in place of the nonlinearity (Tomczak and Welling, 2018).
+        pub gated: bool = false,
+        /// Channels of convolutions before the dense layers, each of which halves the image, and of their mirror
+        /// images after them; empty for none.
+        #[schema(value_type = Vec<Width>, inline, max_items = 16)]
+        pub channels: Vec<i64> = Vec::new(),
+        #[schema(inline)]
+        pub likelihood: VisibleKind = VisibleKind::Auto,
+        /// What the model sees of values in [0, 1] (`bernoulli`).
+        #[schema(inline)]
+        pub binarize: Binarize = Binarize::None,
+        /// Weight of the KL divergence in the loss (Higgins et al., 2017).
+        #[schema(minimum = 0.0, maximum = 1e6)]
+        pub beta: f64 = 1.0,
+        #[schema(inline)]
+        pub kl_schedule: KlSchedule = KlSchedule::CONSTANT,
+        /// Codes drawn for each row; with more than 1 the loss is the importance-weighted bound
+        /// (Burda et al., 2016).
+        #[schema(minimum = 1, maximum = 1000)]
+        pub samples: u32 = 1,
+        /// Conditional on labels: their class goes into the encoder and the decoder (Kingma et al., 2014).
+        pub conditional: bool = false,
+        /// Components of a Gaussian mixture that is fitted to the codes and that `generate` then draws from,
+        /// in place of the prior.
+        #[schema(minimum = 1, maximum = 256, extensions(("x-unit" = json!("components"))))]
+        pub mixture: Option<u32> = None,
     }
 }
 
