@@ -4,13 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::metric::Denoising;
 use super::subject::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
+use crate::nn::figures::psnr;
+use crate::nn::model::error_per_row;
 use crate::verbs::reconstruct::GibbsOptions;
 
-pub fn measure(
-    metric: &Denoising,
-    subject: &Subject<'_>,
-    pace: &mut Pace<'_>,
-) -> Result<Figures> {
+pub fn measure(metric: &Denoising, subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
     const NAME: &str = "denoising";
     let part = subject
         .model
@@ -36,7 +34,7 @@ pub fn measure(
             .denoise(&rows, &GibbsOptions::default(), rng)?
             .clamp(0.0, 1.0);
         for (at, made) in [&clean, &rows.x].into_iter().enumerate() {
-            let errors = crate::nn::model::error_per_row(batch.rows(), made);
+            let errors = error_per_row(batch.rows(), made);
             means[2 * at].add(&psnr(&errors));
             if let Some(image) = image {
                 means[2 * at + 1].add(&ssim(batch.rows(), made, image));
@@ -47,11 +45,6 @@ pub fn measure(
     let names = ["psnr", "ssim", "noisy_psnr", "noisy_ssim"];
     let known = names.iter().zip(&means).filter(|(_, m)| m.count > 0.0);
     Ok(known.map(|(name, m)| figure(name, m.mean())).collect())
-}
-
-/// `-10 log10(mse)` in dB, for values in [0, 1].
-pub fn psnr(errors: &Tensor) -> Tensor {
-    errors.clamp_min(1e-12).log10() * -10.0
 }
 
 /// Side of SSIM's Gaussian window, and its standard deviation (Wang et al., 2004).

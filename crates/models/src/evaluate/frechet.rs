@@ -16,11 +16,7 @@ const NEIGHBOURHOODS: i64 = 3000;
 /// The neighbour that bounds a row's neighbourhood (Kynkäänniemi et al., 2019, section 3).
 const NEAREST: i64 = 3;
 
-pub fn measure(
-    metric: &Frechet,
-    subject: &Subject<'_>,
-    pace: &mut Pace<'_>,
-) -> Result<Figures> {
+pub fn measure(metric: &Frechet, subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
     const NAME: &str = "frechet";
     let judge = subject
         .classifier

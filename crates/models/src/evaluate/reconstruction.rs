@@ -4,6 +4,7 @@ use tch::Kind;
 
 use super::metric::Reconstruction;
 use super::subject::{Figures, Mean, Pace, Result, Subject, figure, unsuited};
+use crate::nn::figures;
 use crate::verbs::reconstruct::GibbsOptions;
 
 pub fn measure(
@@ -27,7 +28,7 @@ pub fn measure(
         let errors = (&rows.x - output)
             .square()
             .sum_dim_intlist(1, false, Kind::Double);
-        psnr.add(&super::denoising::psnr(&(&errors / features)));
+        psnr.add(&figures::psnr(&(&errors / features)));
         squared.add(&errors);
         Ok(())
     })?;

@@ -22,14 +22,21 @@ pub enum Binarize {
 impl Binarize {
     pub fn apply(self, x: &Tensor, rng: &mut Rng) -> Tensor {
         match self {
-            Self::None => x.shallow_clone(),
-            Self::Threshold => x.greater(0.5).to_kind(Kind::Float),
             Self::Dynamic => rng.bernoulli(x),
+            Self::None | Self::Threshold => self.mean(x),
         }
     }
 
     /// What is seen where nothing is to be drawn: probabilities stand for samples.
-    pub fn write_seen(self, graph: &mut Graph, x: &Value) -> Value {
+    pub fn mean(self, x: &Tensor) -> Tensor {
+        match self {
+            Self::Threshold => x.greater(0.5).to_kind(Kind::Float),
+            Self::None | Self::Dynamic => x.shallow_clone(),
+        }
+    }
+
+    /// [`Self::mean`] as a graph.
+    pub fn write_mean(self, graph: &mut Graph, x: &Value) -> Value {
         match self {
             Self::Threshold => graph.above(x, 0.5),
             Self::None | Self::Dynamic => x.clone(),

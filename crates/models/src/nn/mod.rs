@@ -14,6 +14,7 @@ pub mod categorical;
 pub mod chain;
 pub mod conv;
 pub mod corruption;
+pub mod figures;
 pub mod frozen;
 #[cfg(test)]
 pub mod golden;

@@ -6,6 +6,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{Means, Report};
 use crate::data::Batch;
+use crate::nn::figures::mean;
 use crate::nn::model::DataFacts;
 use crate::nn::standardize::{Columns, Standardizer};
 use crate::nn::{TensorMismatch, Tensors};
@@ -115,10 +116,6 @@ impl Regression {
     fn residuals(&self, outputs: &Tensor, numbers: &Tensor) -> Tensor {
         self.answers(&outputs.to_kind(Kind::Double)) - numbers
     }
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(Kind::Double).double_value(&[])
 }
 
 #[cfg(test)]

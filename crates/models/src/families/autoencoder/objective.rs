@@ -6,6 +6,7 @@ use tch::{Kind, Tensor};
 use super::model::Autoencoder;
 use super::spec::{Corruption, Sparsity, SparsityKind, Spec};
 use crate::nn::activation::Activation;
+use crate::nn::figures::{mean, psnr};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::DataFacts;
 use crate::nn::penalty;
@@ -102,7 +103,6 @@ impl Objective {
         let code = net.code_of(&self.corrupted(x, rng));
         let logits = net.logits_of(&code);
         let error = (net.squash(logits.shallow_clone()) - x).square();
-        let mean = |x: &Tensor| x.mean(Kind::Double).double_value(&[]);
         let mut figures = vec![
             (
                 "loss",
@@ -115,8 +115,8 @@ impl Objective {
             ),
         ];
         if self.range == (0.0, 1.0) {
-            let per_row = error.mean_dim(1, false, Kind::Double).clamp_min(1e-12);
-            figures.push(("psnr", mean(&(per_row.log10() * -10.0))));
+            let per_row = error.mean_dim(1, false, Kind::Double);
+            figures.push(("psnr", mean(&psnr(&per_row))));
         }
         if self.sparsity.is_some() {
             figures.push(("code_activity", mean(&code.abs())));

@@ -2,7 +2,7 @@
 //! of their own (Hinton and Salakhutdinov, 2006). The loss is the cross-entropy in nats, or the squared
 //! error, summed over the values of a row.
 
-use tch::{Kind, Tensor};
+use tch::Tensor;
 
 use super::generative::checked_depth;
 use super::spec::Spec;
@@ -10,6 +10,7 @@ use super::tuning::Tuned;
 use crate::data::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
+use crate::nn::figures::{mean, psnr};
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows, error_per_row};
@@ -90,14 +91,12 @@ impl Tuned for DeepAutoencoder {
 
     fn report(&self, batch: &Batch) -> Report {
         let logits = self.logits(batch.rows());
-        let mean = |x: &Tensor| x.mean(Kind::Double).double_value(&[]);
         let errors = error_per_row(batch.rows(), &logits.sigmoid());
-        let psnr = errors.clamp_min(1e-12).log10() * -10.0;
         let loss = self.loss_of(&logits, batch.rows()).double_value(&[]);
         Report(vec![
             ("loss", loss),
             ("reconstruction_mse", mean(&errors)),
-            ("psnr", mean(&psnr)),
+            ("psnr", mean(&psnr(&errors))),
         ])
     }
 

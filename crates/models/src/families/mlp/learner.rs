@@ -6,6 +6,7 @@ use super::net::Mlp;
 use super::spec::Spec;
 use crate::data::Batch;
 use crate::nn::augment::shifted;
+use crate::nn::figures::mean;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
@@ -91,10 +92,6 @@ fn cross_entropy(logits: &Tensor, labels: &Tensor, smoothing: f64) -> Tensor {
 fn error(logits: &Tensor, labels: &Tensor) -> f64 {
     let wrong = logits.argmax(1, false).not_equal_tensor(labels);
     mean(&wrong.to_kind(Kind::Float))
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(Kind::Double).double_value(&[])
 }
 
 impl Learner for MlpLearner {

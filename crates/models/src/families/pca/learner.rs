@@ -1,10 +1,11 @@
 //! One pass that sums up the moments, and their solution at its end.
 
-use tch::{Device, Kind, Tensor};
+use tch::Device;
 
 use super::model::Pca;
 use super::spec::Spec;
 use crate::data::Batch;
+use crate::nn::figures::{mean, psnr};
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, error_per_row};
 use crate::nn::moments::Moments;
@@ -66,7 +67,7 @@ impl Learner for PcaLearner {
         ];
         if self.bounded {
             let error = error_per_row(batch.rows(), &output.clamp(0.0, 1.0));
-            report.push(("psnr", mean(&(error.clamp_min(1e-12).log10() * -10.0))));
+            report.push(("psnr", mean(&psnr(&error))));
         }
         Report(report)
     }
@@ -101,8 +102,4 @@ impl Learner for PcaLearner {
     fn model(&self) -> &dyn Model {
         &self.pca
     }
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(Kind::Double).double_value(&[])
 }

@@ -39,7 +39,7 @@ impl Vae {
 
     /// The mean and the log-variance of `q(z | x)`, for rows as the model sees them.
     fn write_posterior(&self, graph: &mut Graph, x: &Value, labels: Option<&Value>) -> [Value; 2] {
-        let seen = self.binarize.write_seen(graph, x);
+        let seen = self.binarize.write_mean(graph, x);
         let x = self.visible.write_standardised(graph, &seen);
         let h = self.front.write(graph, "front", &x);
         let h = self.write_beside(graph, &h, labels);

@@ -8,6 +8,7 @@ use super::net::Vae;
 use super::spec::{KlScheduleKind, Spec};
 use super::visible::Visible;
 use crate::data::Batch;
+use crate::nn::figures::{mean, psnr};
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::mixture::{self, RecentCodes};
 use crate::nn::optimizer::Optimizer;
@@ -114,15 +115,10 @@ impl VaeLearner {
         ];
         if self.unit_interval {
             let per_row = errors.mean_dim(1, false, TensorKind::Double);
-            let psnr = per_row.clamp_min(1e-12).log10() * -10.0;
-            found.push(("psnr", mean(&psnr)));
+            found.push(("psnr", mean(&psnr(&per_row))));
         }
         found
     }
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(TensorKind::Double).double_value(&[])
 }
 
 /// `loss`, and its parts at full weight: `nelbo = distortion + kl`.

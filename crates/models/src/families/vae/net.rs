@@ -215,10 +215,7 @@ impl Vae {
 
     /// Rows as the model sees them where nothing is to be drawn: probabilities for samples.
     pub fn seen(&self, x: &Tensor) -> Tensor {
-        match self.binarize {
-            Binarize::Threshold => Binarize::Threshold.apply(x, &mut Rng::at(0, &[])),
-            Binarize::None | Binarize::Dynamic => x.shallow_clone(),
-        }
+        self.binarize.mean(x)
     }
 
     /// The expected values at the mean of the code.
