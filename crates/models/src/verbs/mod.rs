@@ -93,12 +93,17 @@ verbs! {
 pub const RESERVED: [&str; 3] = ["transform", "recommend", "topics"];
 
 /// The parts that a type offers by being them: `offers!(encoder: Encoder, decoder: Decoder)` within its
-/// `impl Model`.
+/// `impl Model`; `offers!(by field, encoder: Encoder)` where one of its fields is them.
 #[macro_export]
 macro_rules! offers {
     ($($part:ident: $trait:ident),* $(,)?) => {
         $(fn $part(&self) -> Option<&dyn $crate::verbs::$trait> {
             Some(self)
+        })*
+    };
+    (by $field:ident, $($part:ident: $trait:ident),* $(,)?) => {
+        $(fn $part(&self) -> Option<&dyn $crate::verbs::$trait> {
+            Some(&self.$field)
         })*
     };
 }

@@ -2,8 +2,8 @@
 
 use tch::Tensor;
 
-use super::stack::Stack;
 use crate::nn::Tensors;
+use crate::nn::boltzmann::stack::Stack;
 use crate::nn::chain;
 use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
 use crate::nn::latent::lerp;

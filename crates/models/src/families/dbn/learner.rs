@@ -5,13 +5,13 @@ use tch::{Device, Kind, Tensor};
 use super::head;
 use super::labeled::{Choice, Labeled};
 use super::spec::{Algorithm, Head, Spec};
-use super::stack::Stack;
 use super::start::StackStart;
 use super::tuning::Tuner;
 use crate::data::Batch;
-use crate::nn::binarize::Binarize;
 use crate::nn::boltzmann::chains::{Chains, Reconstruction};
 use crate::nn::boltzmann::pretraining::Pretraining;
+use crate::nn::boltzmann::stack::Stack;
+use crate::nn::figures::mean;
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::{DataFacts, error_per_row};
 use crate::nn::rng::Rng;
@@ -47,7 +47,7 @@ impl DbnLearner {
     pub fn new(spec: &Spec, training: &Training, data: &DataFacts, device: Device) -> Self {
         let mut rng = Rng::at(training.seed, &[stream::INIT]);
         let compute = training.compute_kind();
-        let stack = Stack::init(spec, data, compute, &mut rng, device);
+        let stack = Stack::init(&spec.machines(data, compute), &mut rng, device);
         let tuner = head::tuned(spec, data, compute, &mut rng, device).map(|net| {
             let config = training.optimizer_config();
             let layer_rate = spec.layer_rate.unwrap_or(1.0);
@@ -157,8 +157,8 @@ impl DbnLearner {
     fn look(&self, layer: usize, x: &Tensor) -> Report {
         let depth = layer + 1;
         let reconstruction = self.stack.down(&self.stack.up(x, depth), depth);
-        let mse = error_per_row(x, &reconstruction).mean(Kind::Double);
-        Report(vec![("reconstruction_mse", mse.double_value(&[]))])
+        let mse = mean(&error_per_row(x, &reconstruction));
+        Report(vec![("reconstruction_mse", mse)])
     }
 }
 
@@ -219,11 +219,7 @@ impl Learner for DbnLearner {
                 numbers.add(&more);
             }
             rows += size;
-            let x = batch.rows().shallow_clone();
-            let v = match self.spec.binarize {
-                Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
-                Binarize::None | Binarize::Dynamic => x,
-            };
+            let v = self.spec.binarize.mean(batch.rows());
             let more = v.sum_dim_intlist(0, false, Kind::Float);
             sum = Some(sum.map_or_else(|| more.shallow_clone(), |sum| sum + &more));
         }
@@ -275,15 +271,13 @@ impl Learner for DbnLearner {
         let x = self.spec.binarize.apply(batch.rows(), rng);
         let mut report = self.look(layer, &x);
         if layer + 1 == self.stack.depth() && self.tuner.is_none() {
-            let energy = self.stack.free_energy(&x).mean(Kind::Double);
-            report.0.push(("free_energy", energy.double_value(&[])));
+            let energy = mean(&self.stack.free_energy(&x));
+            report.0.push(("free_energy", energy));
             if let Some(labels) = batch.labels().filter(|_| self.stack.top().classes() > 0) {
                 let v = self.stack.up(batch.rows(), layer);
                 let found = self.stack.top().class_probabilities(&v).argmax(1, false);
                 let wrong = found.not_equal_tensor(labels).to_kind(Kind::Double);
-                report
-                    .0
-                    .push(("error", wrong.mean(Kind::Double).double_value(&[])));
+                report.0.push(("error", mean(&wrong)));
             }
         }
         report

@@ -9,9 +9,9 @@ use std::cell::Cell;
 
 use tch::{Kind, Tensor};
 
-use super::stack::Stack;
 use crate::nn::boltzmann::partition::LogPartition;
 use crate::nn::boltzmann::path::AnnealingPath;
+use crate::nn::boltzmann::stack::Stack;
 use crate::nn::loss::cross_entropy_per_row;
 use crate::nn::model::{Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows};
 use crate::nn::rng::Rng;
@@ -112,7 +112,7 @@ mod tests {
         let spec: Spec = serde_json::from_value(spec).expect("a spec");
         let facts = DataFacts::new(&[5], (0.0, 1.0)).with_classes(classes);
         let mut rng = Rng::at(8, &[]);
-        let mut stack = Stack::init(&spec, &facts, Kind::Float, &mut rng, Device::Cpu);
+        let mut stack = Stack::init(&spec.machines(&facts, Kind::Float), &mut rng, Device::Cpu);
         for machine in &mut stack.machines {
             machine.weights *= 60.0;
             machine.hidden_bias = rng.normal(&[machine.hidden()], Device::Cpu);

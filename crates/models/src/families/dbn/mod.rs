@@ -2,7 +2,7 @@
 //! a generative model or fine-tuned as a classifier, a regressor or a deep autoencoder (Hinton and
 //! Salakhutdinov, 2006).
 //!
-//! `spec` what a client writes; `stack` the RBMs; `generative` what the stack answers;
+//! `spec` what a client writes; `generative` what the stack of RBMs answers;
 //! `classifier` and `autoencoder` the nets it is unrolled to, of which `head` picks one; `tuning`, `labeled`
 //! and `learner` how they learn.
 
@@ -14,7 +14,6 @@ mod labeled;
 mod learner;
 mod likelihood;
 mod spec;
-mod stack;
 mod start;
 #[cfg(test)]
 mod tests;
@@ -26,12 +25,12 @@ pub use spec::Spec;
 
 use self::learner::DbnLearner;
 use self::spec::Head;
-use self::stack::Stack;
 use super::define::{Define, Loaded};
 use super::spec::require_probabilities;
 use crate::document::Rules;
 use crate::nn::Tensors;
 use crate::nn::boltzmann::machine::MachineConfig;
+use crate::nn::boltzmann::stack::Stack;
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::train::Learner;
@@ -56,17 +55,22 @@ impl Define for Spec {
     fn parameters(&self, data: &DataFacts) -> u128 {
         let sizes: Vec<u128> = match self.head {
             Head::Generative => {
-                let machines = Stack::configs(self, data, Kind::Float);
+                let machines = self.machines(data, Kind::Float);
                 machines.iter().map(MachineConfig::parameters).collect()
             }
             Head::Classifier | Head::Regressor => vec![classifier::config(self, data).parameters()],
-            Head::Autoencoder => autoencoder::configs(self, data).map(|net| net.parameters()).into(),
+            Head::Autoencoder => autoencoder::configs(self, data)
+                .map(|net| net.parameters())
+                .into(),
         };
         sizes.into_iter().fold(0, u128::saturating_add)
     }
 
     fn working(&self, data: &DataFacts, rows: u128) -> u128 {
-        let widths = self.widths(data).into_iter().map(|w| w.unsigned_abs().into());
+        let widths = self
+            .widths(data)
+            .into_iter()
+            .map(|w| w.unsigned_abs().into());
         rows.saturating_mul(widths.fold(0, u128::saturating_add))
     }
 
@@ -89,7 +93,7 @@ impl Define for Spec {
             net.load(tensors)?;
             return Ok(net);
         }
-        let mut stack = Stack::init(self, data, Kind::Float, &mut rng, device);
+        let mut stack = Stack::init(&self.machines(data, Kind::Float), &mut rng, device);
         stack.load(tensors)?;
         Ok(Box::new(stack))
     }

@@ -1,12 +1,15 @@
 //! The `model` object of a deep belief network, and its rules.
 
 use serde::{Deserialize, Serialize};
+use tch::Kind as TensorKind;
 use utoipa::ToSchema;
 
 use crate::document::{Rules, tagged};
 use crate::families::define::Define;
 use crate::families::spec::Width;
 use crate::nn::binarize::Binarize;
+use crate::nn::boltzmann::machine::MachineConfig;
+use crate::nn::boltzmann::units::Layer;
 use crate::nn::loss::ReconstructionLoss;
 use crate::nn::model::DataFacts;
 use crate::train::settings::Training;
@@ -125,7 +128,9 @@ tagged! {
 impl Spec {
     /// Rows of the data, units of each hidden layer: `[features, h1, …]`.
     pub(super) fn widths(&self, data: &DataFacts) -> Vec<i64> {
-        std::iter::once(data.features()).chain(self.hidden.iter().copied()).collect()
+        std::iter::once(data.features())
+            .chain(self.hidden.iter().copied())
+            .collect()
     }
 
     /// Whether the last hidden layer is a code of linear units.
@@ -140,6 +145,27 @@ impl Spec {
         } else {
             0
         }
+    }
+
+    /// The RBMs from the data up; products are computed in `compute`.
+    pub(super) fn machines(&self, data: &DataFacts, compute: TensorKind) -> Vec<MachineConfig> {
+        let widths = self.widths(data);
+        let pairs = widths.windows(2).enumerate();
+        pairs
+            .map(|(i, pair)| {
+                let top = i + 2 == widths.len();
+                MachineConfig {
+                    visible: Layer::bernoulli(pair[0]),
+                    classes: if top { self.joint_classes(data) } else { 0 },
+                    hidden: if top && self.linear_code() {
+                        Layer::gaussian(pair[1])
+                    } else {
+                        Layer::bernoulli(pair[1])
+                    },
+                    compute,
+                }
+            })
+            .collect()
     }
 
     /// Epochs of each RBM.

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tch::{Device, Kind, Tensor};
 
+use super::Spec;
 use super::labeled::Choice;
 use super::learner::DbnLearner;
 use super::spec::Algorithm;
-use super::Spec;
 use crate::data::{Batch, Role};
 use crate::families::{Define, suite};
 use crate::nn::boltzmann::machine::MachineConfig;
@@ -220,7 +220,9 @@ fn weights_without_a_scale_answer_as_they_are() {
     let dbn = learner(model.clone());
     let mut tensors = dbn.model().tensors();
     tensors.retain(|name, _| !name.starts_with("target."));
-    let loaded = spec(model).load(&facts(), &tensors, Device::Cpu).expect("loads");
+    let loaded = spec(model)
+        .load(&facts(), &tensors, Device::Cpu)
+        .expect("loads");
     let predict = |model: &dyn crate::verbs::Model| match model
         .predictor()
         .map(|p| p.predict(patterns().rows()))

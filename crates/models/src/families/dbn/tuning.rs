@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use tch::Tensor;
 
-use super::stack::Stack;
 use crate::data::Batch;
+use crate::nn::boltzmann::stack::Stack;
 use crate::nn::frozen::Frozen;
 use crate::nn::optimizer::{Optimizer, OptimizerConfig};
 use crate::nn::rng::Rng;

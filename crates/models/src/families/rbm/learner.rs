@@ -10,6 +10,7 @@ use crate::nn::binarize::Binarize;
 use crate::nn::boltzmann::centring::Offsets;
 use crate::nn::boltzmann::chains::{Chains, Reconstruction};
 use crate::nn::boltzmann::gradient::{Gradient, Statistics, column_means};
+use crate::nn::figures::{mean, psnr};
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::model::DataFacts;
 use crate::nn::optimizer::Optimizer;
@@ -55,7 +56,7 @@ impl RbmLearner {
         let rbm = Rbm::init(data.features(), spec.hidden, &mut rng, device);
         let halves = |size: i64| Tensor::full([size], 0.5, (Kind::Float, device));
         Self {
-            optimizer: Optimizer::new(training.optimizer_config(), rbm.machine.tensors()),
+            optimizer: Optimizer::new(training.optimizer_config(), rbm.machine().tensors()),
             chains: chains(spec, training, &rbm, &mut rng),
             offsets: spec.centring.then(|| Offsets {
                 visible: halves(data.features()),
@@ -64,7 +65,7 @@ impl RbmLearner {
             activity: spec.sparsity.map(|_| halves(spec.hidden)),
             average: spec.averaging.map(|averaging| {
                 let rbm = rbm.copy();
-                let average = WeightAverage::new(averaging.decay, rbm.machine.tensors());
+                let average = WeightAverage::new(averaging.decay, rbm.machine().tensors());
                 Averaged { rbm, average }
             }),
             rbm,
@@ -107,27 +108,27 @@ impl RbmLearner {
         if let (Some(averaged), Some(averaging)) = (&mut self.average, self.spec.averaging)
             && time >= averaging.from * f64::from(self.epochs)
         {
-            averaged.average.add(&self.rbm.machine.tensors());
+            averaged.average.add(&self.rbm.machine().tensors());
         }
     }
 
     fn look(&self, rbm: &Rbm, x: &Tensor, rng: &mut Rng) -> Report {
         let v = self.spec.binarize.apply(x, rng);
-        let h = rbm.machine.hidden_mean(&v);
-        let error = (&v - rbm.machine.visible_mean(&h)).square();
+        let h = rbm.machine().hidden_mean(&v);
+        let error = (&v - rbm.machine().visible_mean(&h)).square();
         // The pseudo-likelihood flips bits, so it needs bits.
         let bits = match self.spec.binarize {
             Binarize::None => rng.bernoulli(x),
             Binarize::Threshold | Binarize::Dynamic => v.shallow_clone(),
         };
-        let per_row = error.mean_dim(1, false, Kind::Double).clamp_min(1e-12);
+        let per_row = error.mean_dim(1, false, Kind::Double);
         Report(vec![
             ("reconstruction_mse", mean(&error)),
-            ("psnr", mean(&(per_row.log10() * -10.0))),
-            ("free_energy", mean(&rbm.machine.free_energy(&v))),
+            ("psnr", mean(&psnr(&per_row))),
+            ("free_energy", mean(&rbm.machine().free_energy(&v))),
             (
                 "pseudo_likelihood",
-                mean(&rbm.machine.pseudo_likelihood(&bits, rng)),
+                mean(&rbm.machine().pseudo_likelihood(&bits, rng)),
             ),
             ("hidden_activity", mean(&h)),
         ])
@@ -136,19 +137,16 @@ impl RbmLearner {
 
 /// Where the states that stand for the model come from.
 fn chains(spec: &Spec, training: &Training, rbm: &Rbm, rng: &mut Rng) -> Chains {
-    let Rbm { machine, base_bias } = rbm;
+    let machine = rbm.machine();
     let chains = spec.chains(training);
     match spec.algorithm {
         Algorithm::Cd => Chains::FromData(Reconstruction::Samples),
         Algorithm::Pcd => Chains::persistent(machine, chains, rng),
         Algorithm::Tempering => {
+            let base_bias = &rbm.stack.base_bias;
             Chains::tempered(machine, base_bias, spec.temperatures(), chains, rng)
         }
     }
-}
-
-fn mean(x: &Tensor) -> f64 {
-    x.mean(Kind::Double).double_value(&[])
 }
 
 impl Learner for RbmLearner {
@@ -162,27 +160,31 @@ impl Learner for RbmLearner {
     /// `b = ln(p / (1 - p))` with `p` the share of each visible unit that is on, so that the
     /// weights need not learn the mean image first (Hinton, 2010, section 8.1).
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
-        let mut sum = Tensor::zeros_like(&self.rbm.base_bias);
+        let mut sum = Tensor::zeros_like(&self.rbm.stack.base_bias);
         let mut rows = 0;
         for batch in batches {
             let x = batch?.rows().shallow_clone();
             rows += x.size()[0];
-            let v = match self.spec.binarize {
-                Binarize::Threshold => x.greater(0.5).to_kind(Kind::Float),
-                // What is drawn has the values as its means.
-                Binarize::None | Binarize::Dynamic => x,
-            };
-            sum += v.sum_dim_intlist(0, false, Kind::Float);
+            sum += self
+                .spec
+                .binarize
+                .mean(&x)
+                .sum_dim_intlist(0, false, Kind::Float);
         }
         // Half a row of each value keeps units that never change finite.
         let p = (sum + 0.5) / (rows as f64 + 1.0);
-        self.rbm.base_bias.copy_(&p.logit(None::<f64>));
-        self.rbm.machine.visible_bias.copy_(&self.rbm.base_bias);
+        self.rbm.stack.base_bias.copy_(&p.logit(None::<f64>));
+        let stack = &mut self.rbm.stack;
+        stack.machines[0].visible_bias.copy_(&stack.base_bias);
         if let Some(offsets) = &mut self.offsets {
             offsets.visible.copy_(&p);
         }
         if let Some(averaged) = &mut self.average {
-            averaged.rbm.base_bias.copy_(&self.rbm.base_bias);
+            averaged
+                .rbm
+                .stack
+                .base_bias
+                .copy_(&self.rbm.stack.base_bias);
         }
         Ok(())
     }
@@ -191,7 +193,7 @@ impl Learner for RbmLearner {
         let _guard = tch::no_grad_guard();
         let rng = &mut context.rng;
         let v = self.spec.binarize.apply(batch.rows(), rng);
-        let machine = self.rbm.machine.computing_in(self.compute);
+        let machine = self.rbm.machine().computing_in(self.compute);
         let data = Statistics::of_data(&machine, &v);
         let steps = self.spec.gibbs_steps_at(context.time, self.epochs);
         let model = self.chains.advance(&machine, &data.h, steps, rng);
@@ -225,7 +227,7 @@ impl Learner for RbmLearner {
             state.insert("activity".to_owned(), activity.shallow_clone());
         }
         if let Some(averaged) = &self.average {
-            let learning = self.rbm.machine.tensors().into_iter();
+            let learning = self.rbm.machine().tensors().into_iter();
             state.extend(learning.map(|(name, tensor)| (format!("learning.{name}"), tensor)));
             state.extend(averaged.average.state("average"));
         }
@@ -245,7 +247,7 @@ impl Learner for RbmLearner {
         if let Some(averaged) = &mut self.average {
             averaged.rbm.restore(state)?;
             averaged.average.restore("average", state)?;
-            self.rbm.machine.load("learning.", state)?;
+            self.rbm.load("learning.", state)?;
         }
         Ok(())
     }
@@ -254,7 +256,11 @@ impl Learner for RbmLearner {
     fn adopt(&mut self, source: &Tensors) -> Vec<String> {
         let copied = copy_agreeing(source, &self.rbm.tensors());
         if let Some(averaged) = &mut self.average {
-            averaged.rbm.base_bias.copy_(&self.rbm.base_bias);
+            averaged
+                .rbm
+                .stack
+                .base_bias
+                .copy_(&self.rbm.stack.base_bias);
         }
         copied
     }

@@ -5,6 +5,7 @@ use tch::{Device, Tensor};
 use crate::nn::boltzmann::machine::{Machine, MachineConfig};
 use crate::nn::boltzmann::partition::LogPartition;
 use crate::nn::boltzmann::path::AnnealingPath;
+use crate::nn::boltzmann::stack::Stack;
 use crate::nn::chain;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{
@@ -14,72 +15,62 @@ use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
 use crate::verbs::generate::PREVIEW_STEPS;
-use crate::verbs::inpaint::fill_in;
-use crate::verbs::reconstruct::GibbsOptions;
-use crate::verbs::{
-    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
-    Model, Reconstructor, Sampler, ScoreOptions, Scorer,
-};
+use crate::verbs::{EncodeOptions, Encoder, GenerateOptions, Model, Sampler};
 
 pub struct Rbm {
-    pub machine: Machine,
-    /// Log-odds of each visible unit over the training rows, `[visible]`: the machine without weights
-    /// that generation, tempering and estimates of `ln Z` start from.
-    pub base_bias: Tensor,
+    /// The one machine. Its base rates are the log-odds of each visible unit over the training rows.
+    pub stack: Stack,
 }
 
 impl Rbm {
     pub fn init(visible: i64, hidden: i64, rng: &mut Rng, device: Device) -> Self {
-        let machine = MachineConfig::bernoulli(visible, hidden).init(rng, device);
-        let base_bias = machine.visible_bias.zeros_like();
-        Self { machine, base_bias }
+        let stack = Stack::init(&[MachineConfig::bernoulli(visible, hidden)], rng, device);
+        Self { stack }
+    }
+
+    pub fn machine(&self) -> &Machine {
+        self.stack.top()
     }
 
     /// The same machine in storage of its own.
     #[must_use]
     pub fn copy(&self) -> Self {
-        Self {
-            machine: self.machine.copy(),
-            base_bias: self.base_bias.copy(),
-        }
+        let stack = self.stack.copy();
+        Self { stack }
+    }
+
+    /// What stands under the names of the machine's tensors behind `prefix`.
+    pub fn load(&mut self, prefix: &str, tensors: &Tensors) -> Result<(), TensorMismatch> {
+        self.stack.machines[0].load(prefix, tensors)
     }
 
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        self.machine.load("", tensors)?;
-        copy_named(tensors, "base_bias", &mut self.base_bias)
-    }
-
-    /// `steps` of Gibbs sampling from `v`, then one mean-field pass up and down.
-    fn settle(&self, v: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(steps, 0)?;
-        let mut h = self.machine.hidden_mean(v);
-        for _ in chain::steps(steps) {
-            (_, _, h) = self.machine.gibbs_step(&rng.bernoulli(&h), rng);
-        }
-        Ok(self.machine.visible_mean(&h))
+        self.load("", tensors)?;
+        copy_named(tensors, "base_bias", &mut self.stack.base_bias)
     }
 }
 
 impl Model for Rbm {
     fn tensors(&self) -> Tensors {
-        let mut tensors = self.machine.tensors();
-        tensors.insert("base_bias".to_owned(), self.base_bias.shallow_clone());
+        let mut tensors = self.machine().tensors();
+        tensors.insert("base_bias".to_owned(), self.stack.base_bias.shallow_clone());
         tensors
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
-        Some(vec![self.machine.hidden()])
+        Some(vec![self.machine().hidden()])
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, filters: Filters);
+    crate::offers!(encoder: Encoder, sampler: Sampler);
+    crate::offers!(by stack, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
-            row: self.machine.units(),
-            code: self.machine.hidden(),
+            row: self.machine().units(),
+            code: self.machine().hidden(),
         };
         there_and_back(
             verb,
             widths,
-            |graph, v| self.machine.write_hidden(graph, "", v),
-            |graph, h| self.machine.write_units(graph, "", h),
+            |graph, v| self.machine().write_hidden(graph, "", v),
+            |graph, h| self.machine().write_units(graph, "", h),
         )
     }
     fn likelihood(&self) -> Option<&dyn Likelihood> {
@@ -100,36 +91,8 @@ impl Encoder for Rbm {
                 "an rbm has one hidden layer, number 0",
             ));
         }
-        let p = self.machine.hidden_mean(&rows.x);
+        let p = self.machine().hidden_mean(&rows.x);
         Ok(if options.sample { rng.bernoulli(&p) } else { p }.into())
-    }
-}
-
-impl Decoder for Rbm {
-    fn decode(&self, codes: &Rows) -> Tensor {
-        self.machine.visible_mean(&codes.x)
-    }
-}
-
-impl Reconstructor for Rbm {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        self.settle(&rows.x, options.gibbs_steps, rng)
-    }
-}
-
-impl Denoiser for Rbm {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        self.settle(&noisy.x, options.gibbs_steps, rng)
     }
 }
 
@@ -149,8 +112,8 @@ impl Sampler for Rbm {
     ) -> Result<Tensor, BadOption> {
         let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
         let temperature = options.temperature.unwrap_or(1.0);
-        let tempered = self.machine.at_temperature(temperature);
-        let rates = self.base_bias.sigmoid();
+        let tempered = self.machine().at_temperature(temperature);
+        let rates = self.stack.base_bias.sigmoid();
         let mut visible = rates.expand([n, tempered.units()], false);
         let mut p = tempered.hidden_mean(&rng.bernoulli(&visible));
         for _ in chain::steps(steps) {
@@ -168,51 +131,13 @@ impl Sampler for Rbm {
     }
 }
 
-impl Scorer for Rbm {
-    fn metric(&self) -> &'static str {
-        "free_energy"
-    }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
-        self.machine.free_energy(&rows.x)
-    }
-}
-
-impl Inpainter for Rbm {
-    /// Gibbs sampling with the known visible units clamped; what is missing starts at random, and the
-    /// answer is its probabilities in the last step.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_rounds(options.gibbs_steps)?;
-        let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
-        let mut v = fill_in(&rows.x, missing, &noise);
-        let mut p = v.shallow_clone();
-        for _ in chain::steps(steps) {
-            let h = rng.bernoulli(&self.machine.hidden_mean(&v));
-            p = self.machine.visible_mean(&h);
-            v = fill_in(&rows.x, missing, &rng.bernoulli(&p));
-        }
-        Ok(fill_in(&rows.x, missing, &p))
-    }
-}
-
-impl Filters for Rbm {
-    fn filters(&self) -> Tensor {
-        self.machine.weights.transpose(0, 1).contiguous()
-    }
-}
-
 impl Likelihood for Rbm {
     fn needs_partition(&self) -> bool {
         true
     }
 
     fn pseudo_likelihood(&self, rows: &Rows, rng: &mut Rng) -> Option<Tensor> {
-        Some(self.machine.pseudo_likelihood(&rows.x, rng))
+        Some(self.machine().pseudo_likelihood(&rows.x, rng))
     }
 
     /// `ln p(v) = -F(v) - ln Z` is the logarithm of a probability only where `v` holds 0s and 1s: the
@@ -223,8 +148,8 @@ impl Likelihood for Rbm {
         rng: &mut Rng,
     ) -> Box<dyn LikelihoodEstimator + 'a> {
         let path = AnnealingPath {
-            machine: &self.machine,
-            base_bias: &self.base_bias,
+            machine: self.machine(),
+            base_bias: &self.stack.base_bias,
         };
         Box::new(Estimator {
             rbm: self,
@@ -242,7 +167,7 @@ impl LikelihoodEstimator for Estimator<'_> {
     /// By the forward estimate of `ln Z`, as is the custom; with the reverse one every row's figure is
     /// lower by `log_z_reverse - log_z`.
     fn log_likelihood(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
-        -self.rbm.machine.free_energy(&rows.x) - self.partition.log_z
+        -self.rbm.machine().free_energy(&rows.x) - self.partition.log_z
     }
 
     fn notes(&self) -> Vec<(&'static str, f64)> {
@@ -259,7 +184,7 @@ mod tests {
     fn the_probabilities_of_all_rows_sum_to_one() {
         let mut rng = Rng::at(8, &[]);
         let mut rbm = Rbm::init(6, 40, &mut rng, Device::Cpu);
-        rbm.machine.weights *= 50.0;
+        rbm.stack.machines[0].weights *= 50.0;
         let effort = LikelihoodEffort {
             samples: 10,
             temperatures: 10,

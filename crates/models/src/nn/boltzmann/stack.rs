@@ -1,64 +1,39 @@
-//! The RBMs of a deep belief network, and the mean-field passes up and down through them.
+//! RBMs on top of one another (Hinton, Osindero and Teh, 2006), and the passes up and down through them; one
+//! machine alone is a stack, too.
 
 use tch::{Device, Kind, Tensor};
 
-use super::spec::Spec;
-use crate::nn::boltzmann::machine::{Machine, MachineConfig};
-use crate::nn::boltzmann::units::Layer;
+use super::machine::{Machine, MachineConfig};
 use crate::nn::loss::cross_entropy_per_row;
-use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
+use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::{Graph, Value};
 
 pub struct Stack {
     /// From the data up; there is at least one.
     pub machines: Vec<Machine>,
-    /// Log-odds of the top RBM's visible units in the data, without weights: where annealed importance
-    /// sampling starts, `[visible of the top]`.
+    /// Log-odds of the top machine's visible units in the data, `[visible of the top]`: the machine without
+    /// weights that tempering and estimates of `ln Z` start from.
     pub base_bias: Tensor,
 }
 
 impl Stack {
-    pub fn configs(spec: &Spec, data: &DataFacts, compute: Kind) -> Vec<MachineConfig> {
-        let widths = spec.widths(data);
-        let top = widths.len().saturating_sub(2);
-        widths
-            .windows(2)
-            .enumerate()
-            .map(|(i, pair)| MachineConfig {
-                visible: Layer::bernoulli(pair[0]),
-                classes: if i == top {
-                    spec.joint_classes(data)
-                } else {
-                    0
-                },
-                hidden: if i == top && spec.linear_code() {
-                    Layer::gaussian(pair[1])
-                } else {
-                    Layer::bernoulli(pair[1])
-                },
-                compute,
-            })
-            .collect()
-    }
-
-    pub fn init(
-        spec: &Spec,
-        data: &DataFacts,
-        compute: Kind,
-        rng: &mut Rng,
-        device: Device,
-    ) -> Self {
-        let machines: Vec<Machine> = Self::configs(spec, data, compute)
-            .into_iter()
-            .map(|config| config.init(rng, device))
-            .collect();
-        let top = &machines[machines.len() - 1];
-        let base_bias = top.visible_bias.zeros_like();
+    /// Fresh weights; there is at least one machine.
+    pub fn init(machines: &[MachineConfig], rng: &mut Rng, device: Device) -> Self {
+        let machines: Vec<Machine> = machines.iter().map(|m| m.init(rng, device)).collect();
+        let base_bias = machines[machines.len() - 1].visible_bias.zeros_like();
         Self {
             machines,
             base_bias,
+        }
+    }
+
+    /// The same machines in storage of their own.
+    #[must_use]
+    pub fn copy(&self) -> Self {
+        Self {
+            machines: self.machines.iter().map(Machine::copy).collect(),
+            base_bias: self.base_bias.copy(),
         }
     }
 
@@ -169,7 +144,7 @@ impl Stack {
 
     pub fn load(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {
         for (name, mut tensor) in self.named_tensors() {
-            crate::nn::copy_named(source, &name, &mut tensor)?;
+            copy_named(source, &name, &mut tensor)?;
         }
         Ok(())
     }
