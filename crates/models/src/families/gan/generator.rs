@@ -9,11 +9,9 @@ use super::spec::{Conditioning, Spec};
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map, Norm};
 use crate::nn::conv;
-use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::model::DataFacts;
 use crate::nn::net::{Init, Net, NetConfig, Pass};
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
 
 /// The interval the rows lie in: [0, 1] for data within it, else that of the data. Inside the nets it
@@ -54,8 +52,9 @@ impl Interval {
 }
 
 pub struct Generator {
-    net: Net,
-    latent: i64,
+    pub net: Net,
+    /// Values of the noise.
+    pub latent: i64,
     /// Classes that come one-hot beside the noise; 0 for none.
     beside: i64,
 }
@@ -102,42 +101,15 @@ pub fn config(spec: &Spec, data: &DataFacts) -> NetConfig {
 }
 
 impl Generator {
-    pub fn pack(&mut self) -> usize {
-        self.net.pack()
-    }
-
-    /// `config` is that of [`config`] for the same spec and data.
-    pub fn init(
-        spec: &Spec,
-        data: &DataFacts,
-        config: &NetConfig,
-        rng: &mut Rng,
-        device: Device,
-    ) -> Self {
+    pub fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
         Self {
-            net: config.init(rng, device),
+            net: config(spec, data).init(rng, device),
             latent: spec.latent,
             beside: match spec.conditioning() {
                 Some(Conditioning::Concat) => data.classes().unwrap_or(0),
                 _ => 0,
             },
         }
-    }
-
-    #[must_use]
-    pub fn with_net(self, change: impl FnOnce(Net) -> Net) -> Self {
-        Self {
-            net: change(self.net),
-            ..self
-        }
-    }
-
-    pub fn net(&self) -> &Net {
-        &self.net
-    }
-
-    pub fn latent(&self) -> i64 {
-        self.latent
     }
 
     /// Noise for `n` rows, `[n, latent]`.
@@ -179,18 +151,6 @@ impl Generator {
             }
             None => self.net.write_to(graph, prefix, noise, depth, labels),
         }
-    }
-
-    pub fn freeze_statistics(&mut self, prefix: &str, frozen: &Frozen) -> Result<(), CannotFreeze> {
-        self.net.freeze_statistics(prefix, frozen)
-    }
-
-    pub fn tensors(&self, prefix: &str) -> Tensors {
-        self.net.tensors(prefix)
-    }
-
-    pub fn load(&self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        self.net.load(prefix, source)
     }
 }
 

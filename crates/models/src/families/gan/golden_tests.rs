@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 
 use super::Spec;
 use super::discriminator::{self, Discriminator};
-use super::generator::{self, Generator};
+use super::generator::Generator;
 use super::loss::AdversarialLoss;
 use crate::document;
 use crate::nn::Tensors;
@@ -59,11 +59,10 @@ fn a_step_of_a_dcgan_has_the_slopes_of_pytorch() {
     let weights = tensors(&golden["weights"]);
     let judge = discriminator(model.clone(), &data, &weights);
     let spec: Spec = document::read(&model, "/model").expect("a spec");
-    let config = generator::config(&spec, &data);
     let mut rng = Rng::at(0, &[]);
-    let maker = Generator::init(&spec, &data, &config, &mut rng, Device::Cpu);
-    maker.load("generator", &weights).expect("every tensor");
-    let maker = maker.with_net(|net| net.trainable());
+    let mut maker = Generator::init(&spec, &data, &mut rng, Device::Cpu);
+    maker.net.load("generator", &weights).expect("every tensor");
+    maker.net = maker.net.trainable();
     let (noise, real) = (tensor(&golden["noise"]), tensor(&golden["real"]));
 
     let fake = maker.centred(&noise, None, Some(&mut rng));
@@ -86,14 +85,14 @@ fn a_step_of_a_dcgan_has_the_slopes_of_pytorch() {
     let expected = &golden["generator"];
     let loss = game.of_generator(&judge.logits(&fake, None, Some(&mut rng)));
     assert_close(&loss, &expected["loss"], "the generator's loss");
-    let parameters = maker.net().parameters("generator");
+    let parameters = maker.net.parameters("generator");
     assert_eq!(
         parameters.len(),
         expected["slopes"].as_object().map_or(0, |s| s.len())
     );
     check_slopes(&loss, &parameters, &expected["slopes"]);
 
-    let mut all = maker.tensors("generator");
+    let mut all = maker.net.tensors("generator");
     all.extend(judge.tensors("discriminator"));
     check_tensors(&all, &golden["moments"]);
     let in_use = &golden["in_use"];

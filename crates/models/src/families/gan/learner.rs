@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::discriminator::gradient_penalty;
-use super::generator::{self, Generator};
+use super::generator::Generator;
 use super::loss::AdversarialLoss;
 use super::model::Gan;
 use super::spec::Spec;
@@ -76,14 +76,14 @@ impl GanLearner {
         let mut gan = Gan::init(spec, data, &mut rng, device);
         gan.discriminator = gan.discriminator.trainable();
         gan.discriminator = gan.discriminator.with_nets(|net| net.computing_in(kind));
-        gan.generator = gan.generator.with_net(|net| net.computing_in(kind));
+        gan.generator.net = gan.generator.net.computing_in(kind);
         let trained = (spec.ema_decay > 0.0).then(|| {
-            let config = generator::config(spec, data);
-            let twin = Generator::init(spec, data, &config, &mut rng, device);
-            twin.with_net(|net| net.computing_in(kind).trainable())
+            let mut twin = Generator::init(spec, data, &mut rng, device);
+            twin.net = twin.net.computing_in(kind).trainable();
+            twin
         });
         let generator = trained.as_ref().unwrap_or(&gan.generator);
-        let parameters = generator.net().parameters("generator");
+        let parameters = generator.net.parameters("generator");
         for parameter in parameters.values() {
             let _ = parameter.set_requires_grad(true);
         }
@@ -160,7 +160,7 @@ impl GanLearner {
         let taken = self.steps / self.discriminator_steps;
         if let Some(trained) = &self.trained {
             let average = &self.gan.generator;
-            let (slow, fast) = (average.net().parameters(""), trained.net().parameters(""));
+            let (slow, fast) = (average.net.parameters(""), trained.net.parameters(""));
             average::follow(&slow, &fast, self.ema_decay, taken);
             // Averaged weights have moments of their own, which no average of moments gives.
             if taken < REFRESH_ALWAYS_BELOW || taken % REFRESH_EVERY == 0 {
@@ -231,7 +231,7 @@ impl Learner for GanLearner {
     fn state(&self) -> Tensors {
         let mut state = self.gan.tensors();
         if let Some(trained) = &self.trained {
-            state.extend(trained.tensors("trained_generator"));
+            state.extend(trained.net.tensors("trained_generator"));
         }
         state.extend(self.generator_side.optimizer.state("generator_optimizer"));
         let discriminator = &self.discriminator_side.optimizer;
@@ -244,7 +244,7 @@ impl Learner for GanLearner {
     fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
         self.gan.restore(state)?;
         if let Some(trained) = &self.trained {
-            trained.load("trained_generator", state)?;
+            trained.net.load("trained_generator", state)?;
         }
         let optimizer = &mut self.generator_side.optimizer;
         optimizer.restore("generator_optimizer", state)?;
@@ -260,7 +260,7 @@ impl Learner for GanLearner {
     /// An average starts where the weights do that it follows.
     fn adopt(&mut self, source: &Tensors) -> Vec<String> {
         if let Some(trained) = &self.trained {
-            copy_agreeing(source, &trained.tensors("generator"));
+            copy_agreeing(source, &trained.net.tensors("generator"));
         }
         copy_agreeing(source, &self.gan.tensors())
     }
@@ -270,7 +270,7 @@ impl Learner for GanLearner {
         self.generator_side.optimizer.freeze(frozen);
         self.discriminator_side.optimizer.freeze(frozen);
         if let Some(trained) = &mut self.trained {
-            trained.freeze_statistics("generator", frozen)?;
+            trained.net.freeze_statistics("generator", frozen)?;
         }
         self.gan.freeze_statistics(frozen)
     }

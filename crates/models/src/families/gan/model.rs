@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::discriminator::{self, Discriminator};
-use super::generator::{self, Generator, Interval};
+use super::generator::{Generator, Interval};
 use super::spec::Spec;
 use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
@@ -24,9 +24,8 @@ pub struct Gan {
 
 impl Gan {
     pub(super) fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
-        let config = generator::config(spec, data);
         Self {
-            generator: Generator::init(spec, data, &config, rng, device),
+            generator: Generator::init(spec, data, rng, device),
             discriminator: discriminator::config(spec, data).init(rng, device),
             interval: Interval::of(data),
             classes: data.classes().filter(|_| spec.conditional),
@@ -35,12 +34,12 @@ impl Gan {
     }
 
     pub(super) fn restore(&self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        self.generator.load("generator", tensors)?;
+        self.generator.net.load("generator", tensors)?;
         self.discriminator.load("discriminator", tensors)
     }
 
     pub(super) fn freeze_statistics(&mut self, frozen: &Frozen) -> Result<(), CannotFreeze> {
-        self.generator.freeze_statistics("generator", frozen)?;
+        self.generator.net.freeze_statistics("generator", frozen)?;
         self.discriminator
             .freeze_statistics("discriminator", frozen)
     }
@@ -54,15 +53,15 @@ impl Gan {
 
 impl Model for Gan {
     fn pack(&mut self) -> usize {
-        self.generator.pack() + self.discriminator.pack()
+        self.generator.net.pack() + self.discriminator.pack()
     }
     fn tensors(&self) -> Tensors {
-        let mut tensors = self.generator.tensors("generator");
+        let mut tensors = self.generator.net.tensors("generator");
         tensors.extend(self.discriminator.tensors("discriminator"));
         tensors
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
-        Some(vec![self.generator.latent()])
+        Some(vec![self.generator.latent])
     }
     fn conditioned_on(&self) -> Option<i64> {
         self.classes
@@ -70,13 +69,13 @@ impl Model for Gan {
     crate::offers!(decoder: Decoder, sampler: Sampler, scorer: Scorer, interpolator: Interpolator);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let mut graph = Graph::default();
-        let noise = graph::latent_in(&mut graph, verb, self.generator.latent())?;
+        let noise = graph::latent_in(&mut graph, verb, self.generator.latent)?;
         let labels = self.classes.map(|_| graph::labels_in(&mut graph));
         let centred = self
             .generator
             .write(&mut graph, "generator", &noise, labels.as_ref());
         let rows = self.interval.write_spread(&mut graph, &centred);
-        graph::rows_out(&mut graph, &rows, self.generator.net().output_features());
+        graph::rows_out(&mut graph, &rows, self.generator.net.output_features());
         Some(graph)
     }
 }

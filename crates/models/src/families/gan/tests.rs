@@ -104,7 +104,9 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
             })
             .expect("no wrong option");
             assert_eq!(made.size(), [4, data.features()], "{shape:?} {model}");
-            let gan = spec.load(&data, &tensors, Device::Cpu).expect("the same names");
+            let gan = spec
+                .load(&data, &tensors, Device::Cpu)
+                .expect("the same names");
             let judged = gan.scorer().expect("it scores").score(
                 &Rows {
                     x: made,
@@ -255,9 +257,8 @@ fn the_average_follows_the_generator_and_has_moments_of_its_own() {
     let apart = (slow - fast).norm().double_value(&[]) / fast.norm().double_value(&[]);
     assert!(apart > 1e-4 && apart < 0.5, "{apart}");
     // In use it makes what it makes with the moments of a large batch.
-    let config = generator::config(&spec, &data);
-    let average = Generator::init(&spec, &data, &config, &mut Rng::at(1, &[]), Device::Cpu);
-    average.load("generator", &state).expect("it was saved");
+    let average = Generator::init(&spec, &data, &mut Rng::at(1, &[]), Device::Cpu);
+    average.net.load("generator", &state).expect("it was saved");
     let mut rng = Rng::at(5, &[]);
     let noise = average.noise(4000, &mut rng, Device::Cpu);
     let (used, ideal) = tch::no_grad(|| {

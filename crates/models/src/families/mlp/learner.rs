@@ -38,7 +38,7 @@ impl MlpLearner {
             _ => None,
         };
         Self {
-            optimizer: Optimizer::new(training.optimizer_config(), mlp.parameters()),
+            optimizer: Optimizer::new(training.optimizer_config(), mlp.net.parameters("net")),
             mlp,
             shift,
             input_dropout: spec.input_dropout,
@@ -73,7 +73,7 @@ enum Truth<'a> {
 impl<'a> Truth<'a> {
     /// None for rows that lack what the net learns.
     fn of(mlp: &'a Mlp, batch: &'a Batch) -> Option<Self> {
-        match mlp.regression() {
+        match &mlp.regression {
             None => batch.labels().map(Self::Classes),
             Some(regression) => {
                 let numbers = regression.numbers(batch)?;
@@ -103,22 +103,22 @@ impl Learner for MlpLearner {
     fn prepare(&mut self, batches: &mut BatchSource<'_>) -> std::io::Result<()> {
         let (mut inputs, mut numbers) = (Columns::default(), Columns::default());
         let mlp = &mut self.mlp;
-        if mlp.input_mut().is_none() && mlp.regression().is_none() {
+        if mlp.input.is_none() && mlp.regression.is_none() {
             return Ok(());
         }
         for batch in batches {
             let batch = batch?;
-            if mlp.input_mut().is_some() {
+            if mlp.input.is_some() {
                 inputs.add(batch.rows());
             }
-            if let Some(more) = mlp.regression().and_then(|r| r.numbers(&batch)) {
+            if let Some(more) = mlp.regression.as_ref().and_then(|r| r.numbers(&batch)) {
                 numbers.add(&more);
             }
         }
-        if let Some(input) = mlp.input_mut() {
+        if let Some(input) = &mut mlp.input {
             input.fit(&inputs);
         }
-        if let Some(regression) = mlp.regression_mut() {
+        if let Some(regression) = &mut mlp.regression {
             regression.fit(&numbers);
         }
         Ok(())
@@ -169,7 +169,7 @@ impl Learner for MlpLearner {
     }
 
     fn summary(&self, means: &Means) -> Vec<(String, f64)> {
-        match self.mlp.regression() {
+        match self.mlp.regression {
             None => means.told(),
             Some(_) => Regression::summary(means),
         }
@@ -188,7 +188,7 @@ impl Learner for MlpLearner {
 
     fn hold(&mut self, adopted: &Adopted) -> Result<(), CannotFreeze> {
         self.optimizer.freeze(&adopted.frozen);
-        self.mlp.freeze_statistics(&adopted.frozen)
+        self.mlp.net.freeze_statistics("net", &adopted.frozen)
     }
 
     fn model(&self) -> &dyn Model {

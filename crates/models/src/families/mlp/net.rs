@@ -4,7 +4,6 @@ use tch::{Device, Kind, Tensor};
 
 use super::spec::{Spec, Task};
 use crate::families::define::Define;
-use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
 use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
 use crate::nn::net::{Net, Pass};
@@ -17,17 +16,17 @@ use crate::verbs::predict::Prediction;
 use crate::verbs::{EncodeOptions, Encoder, Filters, Model, Predictor, ScoreOptions, Scorer};
 
 pub struct Mlp {
-    net: Net,
+    pub net: Net,
     /// Of the input values.
-    input: Option<Standardizer>,
+    pub input: Option<Standardizer>,
     /// Of a regressor; a classifier has none.
-    regression: Option<Regression>,
+    pub regression: Option<Regression>,
     /// Values in the output of the last hidden layer.
     code: i64,
 }
 
 impl Mlp {
-    pub(super) fn new(spec: &Spec, net: Net, data: &DataFacts, device: Device) -> Self {
+    pub fn new(spec: &Spec, net: Net, data: &DataFacts, device: Device) -> Self {
         let last = net.depth().checked_sub(2);
         let code = last.map_or(data.features(), |last| {
             net.blocks()[last].output_shape().iter().product()
@@ -45,7 +44,7 @@ impl Mlp {
         }
     }
 
-    pub(super) fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
+    pub fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
         self.net.load("net", tensors)?;
         if let Some(input) = &mut self.input {
             input.load("input", tensors)?;
@@ -56,29 +55,8 @@ impl Mlp {
         Ok(())
     }
 
-    /// What gradients change.
-    pub(super) fn parameters(&self) -> Tensors {
-        self.net.parameters("net")
-    }
-
-    pub(super) fn freeze_statistics(&mut self, frozen: &Frozen) -> Result<(), CannotFreeze> {
-        self.net.freeze_statistics("net", frozen)
-    }
-
-    pub(super) fn input_mut(&mut self) -> Option<&mut Standardizer> {
-        self.input.as_mut()
-    }
-
-    pub(super) fn regression(&self) -> Option<&Regression> {
-        self.regression.as_ref()
-    }
-
-    pub(super) fn regression_mut(&mut self) -> Option<&mut Regression> {
-        self.regression.as_mut()
-    }
-
     /// The rows as the first layer wants them, `[batch, features]`.
-    pub(super) fn prepared(&self, x: &Tensor) -> Tensor {
+    pub fn prepared(&self, x: &Tensor) -> Tensor {
         match &self.input {
             Some(input) => input.apply(x),
             None => x.shallow_clone(),
@@ -86,12 +64,12 @@ impl Mlp {
     }
 
     /// The last layer's output for prepared rows in training: logits, or the standardised value.
-    pub(super) fn train_pass(&self, prepared: &Tensor, rng: &mut Rng) -> Tensor {
+    pub fn train_pass(&self, prepared: &Tensor, rng: &mut Rng) -> Tensor {
         self.net.pass(prepared, &mut Pass::train(rng))
     }
 
     /// The same in use, `[batch, features] -> [batch, outputs]`.
-    pub(super) fn outputs(&self, x: &Tensor) -> Tensor {
+    pub fn outputs(&self, x: &Tensor) -> Tensor {
         self.net.forward(&self.prepared(x))
     }
 
