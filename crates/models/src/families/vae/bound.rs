@@ -63,14 +63,14 @@ impl Vae {
         }
     }
 
-    /// `ln 1/k Σ p(x | z) (p(z) / q(z | x))^weight` of each row, `[batch]`; the weights are added up as
-    /// they come, so that any number of samples takes the same memory.
+    /// [`Drawn::importance_weighted`] of each row, `[batch]`; the weights are added up as they come, so that any
+    /// number of samples takes the same memory.
     pub fn log_bound(
         &self,
         x: &Tensor,
         labels: Option<&Tensor>,
         samples: u32,
-        weight: f64,
+        beta: f64,
         rng: &mut Rng,
     ) -> Tensor {
         let (rows, features) = (x.size()[0], x.size()[1]);
@@ -90,7 +90,7 @@ impl Vae {
                     log_variance: posterior.log_variance.shallow_clone(),
                 };
                 let drawn = self.draw_from(same, &x, labels.as_ref(), now, rng);
-                let log_weights = drawn.log_likelihood + drawn.log_ratio * weight;
+                let log_weights = drawn.log_likelihood + drawn.log_ratio * beta;
                 sum = sum.logaddexp(&log_weights.logsumexp(0, false));
                 left -= now;
             }
@@ -117,15 +117,18 @@ impl Vae {
 }
 
 impl Drawn {
-    /// The loss, averaged over the batch, with this weight on the divergence. One sample a row leaves only
-    /// the reconstruction to chance; the divergence is exact.
-    pub fn objective(&self, weight: f64) -> Tensor {
-        if self.log_likelihood.size()[0] == 1 {
-            return self.kl() * weight - self.log_likelihood.mean(Kind::Float);
-        }
+    /// `L = 1/k Σ ln p(x | z_i) - β KL(q(z | x) ‖ p(z))` (Kingma and Welling, 2014, equation 10; the weight `β` is
+    /// that of Higgins et al., 2017), averaged over the batch. Only the reconstruction is left to chance.
+    pub fn elbo(&self, beta: f64) -> Tensor {
+        self.log_likelihood.mean(Kind::Float) - self.kl() * beta
+    }
+
+    /// `L_k = ln 1/k Σ w_i`, with `w_i = p(x | z_i) (p(z_i) / q(z_i | x))^β` (Burda et al., 2016, section 3), averaged
+    /// over the batch.
+    pub fn importance_weighted(&self, beta: f64) -> Tensor {
         let samples = self.log_likelihood.size()[0] as f64;
-        let log_weights = &self.log_likelihood + &self.log_ratio * weight;
-        -(log_weights.logsumexp(0, false) - samples.ln()).mean(Kind::Float)
+        let log_weights = &self.log_likelihood + &self.log_ratio * beta;
+        (log_weights.logsumexp(0, false) - samples.ln()).mean(Kind::Float)
     }
 
     /// `KL(q(z | x) ‖ p(z))`, averaged over the batch.
@@ -277,7 +280,7 @@ mod tests {
             let found = one.mean(Kind::Double).double_value(&[]);
             assert!((found - elbo).abs() < 4.0 * error, "{found} and {elbo}");
             // The loss of one sample, with the divergence in closed form, is the same number.
-            let loss = net.draw(&many, None, 1, &mut rng).objective(1.0);
+            let loss = -net.draw(&many, None, 1, &mut rng).elbo(1.0);
             let loss = loss.double_value(&[]);
             assert!((loss + elbo).abs() < 4.0 * error, "{loss} and {elbo}");
             // The score is the same bound of fewer draws: its mean over many seeds.
@@ -308,9 +311,8 @@ mod tests {
     #[test]
     fn the_loss_of_several_samples_is_the_bound_added_up_in_pieces() {
         let net = toy(tanh(), (0.0, 1.0));
-        let loss = net
-            .draw(&bits(), None, 7, &mut Rng::at(5, &[]))
-            .objective(0.5);
+        let drawn = net.draw(&bits(), None, 7, &mut Rng::at(5, &[]));
+        let loss = -drawn.importance_weighted(0.5);
         let bound = net.log_bound(&bits(), None, 7, 0.5, &mut Rng::at(5, &[]));
         let bound = values(&bound.detach()).iter().sum::<f32>() / 2.0;
         assert!((loss.double_value(&[]) + f64::from(bound)).abs() < 1e-5);

@@ -179,10 +179,13 @@ impl Learner for VaeLearner {
         let labels = batch.labels();
         let weight = self.kl_weight(context.time);
         let x = self.net.binarize.apply(batch.rows(), &mut context.rng);
-        let drawn = self
-            .net
-            .draw(&x, labels, self.spec.samples, &mut context.rng);
-        let loss = drawn.objective(weight);
+        let (net, samples) = (&self.net, self.spec.samples);
+        let drawn = net.draw(&x, labels, samples, &mut context.rng);
+        let loss = if samples == 1 {
+            -drawn.elbo(weight)
+        } else {
+            -drawn.importance_weighted(weight)
+        };
         self.optimizer
             .descend(&loss, context.learning_rate, self.gradient_clip);
         self.follow(&drawn, context.step == 0);
@@ -224,7 +227,7 @@ impl Learner for VaeLearner {
         let (beta, samples) = (self.spec.beta, self.spec.samples);
         let drawn = self.net.draw(&x, labels, 1, rng);
         let loss = if samples == 1 {
-            drawn.objective(beta)
+            -drawn.elbo(beta)
         } else {
             let bound = self.net.log_bound(&x, labels, samples, beta, rng);
             -bound.mean(TensorKind::Float)

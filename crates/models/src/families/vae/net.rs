@@ -118,10 +118,6 @@ fn start_small(encoder: &Net, decoder: &Net, latent: i64) {
 }
 
 impl Vae {
-    pub(super) fn pack_nets(&mut self) -> usize {
-        self.front.pack() + self.encoder.pack() + self.decoder.pack()
-    }
-
     /// Fresh weights. The spec has been checked against the data.
     pub fn init(spec: &Spec, data: &DataFacts, rng: &mut Rng, device: Device) -> Self {
         let plan = Plan::new(spec, data);
@@ -171,15 +167,6 @@ impl Vae {
     pub fn parameters(&self) -> Tensors {
         let named = self.nets().map(|(name, net)| net.parameters(name));
         named.into_iter().flatten().collect()
-    }
-
-    pub fn all_tensors(&self) -> Tensors {
-        let mut named = self.parameters();
-        self.visible.name_tensors(&mut named);
-        if let Some(mixture) = &self.mixture {
-            mixture.name_tensors("mixture", &mut named);
-        }
-        named
     }
 
     pub fn restore(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {

@@ -25,10 +25,15 @@ use crate::verbs::{
 
 impl Model for Vae {
     fn pack(&mut self) -> usize {
-        self.pack_nets()
+        self.front.pack() + self.encoder.pack() + self.decoder.pack()
     }
     fn tensors(&self) -> Tensors {
-        self.all_tensors()
+        let mut named = self.parameters();
+        self.visible.name_tensors(&mut named);
+        if let Some(mixture) = &self.mixture {
+            mixture.name_tensors("mixture", &mut named);
+        }
+        named
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.latent])
