@@ -8,6 +8,7 @@ mod moves;
 mod names;
 mod status;
 mod webhook_event;
+mod words;
 
 pub use ids::{JobIdError, check_job_id, dataset_id, delivery_id, job_id, webhook_id};
 pub use job::{Job, JobError, JobPlan, JobProgress, Transition, WORKER_DIED};
@@ -17,3 +18,4 @@ pub use moves::{Move, TransitionError, apply, open_moves};
 pub use names::{NameError, check_name, is_name};
 pub use status::{Status, Task};
 pub use webhook_event::{DeliveryStatus, TEST_EVENT, WebhookEvent, message, payload};
+pub(crate) use words::words;

@@ -3,60 +3,34 @@
 use thiserror::Error;
 
 use super::Status;
+use super::words::words;
 
-/// What may be done to a job. The first four are a client's; the others are the workers' and their
-/// supervisor's.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Move {
-    /// A client wants the job gone.
-    Cancel,
-    /// A client wants it to keep its place in training and give up the machine.
-    Pause,
-    /// A client wants a paused job to go on.
-    Resume,
-    /// A client wants it to end now, and what is trained to be published.
-    Stop,
-    /// A worker takes the job: from the queue, or from a worker that was lost.
-    Claim,
-    /// A worker gives the job back, its checkpoint written: it is shutting down, or was told to.
-    Release,
-    /// The worker has stopped, as it was told to.
-    FinishCancel,
-    Succeed,
-    Fail,
-    /// The worker was lost: its lease ran out, or its process ended.
-    Expire,
+words! {
+    /// What may be done to a job. The first four are a client's; the others are the workers' and their
+    /// supervisor's.
+    Move {
+        /// A client wants the job gone.
+        Cancel = "cancel",
+        /// A client wants it to keep its place in training and give up the machine.
+        Pause = "pause",
+        /// A client wants a paused job to go on.
+        Resume = "resume",
+        /// A client wants it to end now, and what is trained to be published.
+        Stop = "stop",
+        /// A worker takes the job: from the queue, or from a worker that was lost.
+        Claim = "claim",
+        /// A worker gives the job back, its checkpoint written: it is shutting down, or was told to.
+        Release = "release",
+        /// The worker has stopped, as it was told to.
+        FinishCancel = "finish_cancel",
+        Succeed = "succeed",
+        Fail = "fail",
+        /// The worker was lost: its lease ran out, or its process ended.
+        Expire = "expire",
+    }
 }
 
 impl Move {
-    pub const ALL: [Self; 10] = [
-        Self::Cancel,
-        Self::Pause,
-        Self::Resume,
-        Self::Stop,
-        Self::Claim,
-        Self::Release,
-        Self::FinishCancel,
-        Self::Succeed,
-        Self::Fail,
-        Self::Expire,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Cancel => "cancel",
-            Self::Pause => "pause",
-            Self::Resume => "resume",
-            Self::Stop => "stop",
-            Self::Claim => "claim",
-            Self::Release => "release",
-            Self::FinishCancel => "finish_cancel",
-            Self::Succeed => "succeed",
-            Self::Fail => "fail",
-            Self::Expire => "expire",
-        }
-    }
-
     /// Whether a client may ask for it.
     const fn is_a_clients(self) -> bool {
         matches!(self, Self::Cancel | Self::Pause | Self::Resume | Self::Stop)

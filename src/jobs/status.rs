@@ -1,55 +1,23 @@
 //! The states of a job, as clients read them and as the database keeps them.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
+use super::words::words;
 use crate::train::Directive;
 
-/// Where a job stands.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-#[serde(rename_all = "snake_case")]
-pub enum Status {
-    Queued,
-    Running,
-    Pausing,
-    Paused,
-    Canceling,
-    Succeeded,
-    Failed,
-    Canceled,
+words! {
+    /// Where a job stands.
+    Status {
+        Queued = "queued",
+        Running = "running",
+        Pausing = "pausing",
+        Paused = "paused",
+        Canceling = "canceling",
+        Succeeded = "succeeded",
+        Failed = "failed",
+        Canceled = "canceled",
+    }
 }
 
 impl Status {
-    pub const ALL: [Self; 8] = [
-        Self::Queued,
-        Self::Running,
-        Self::Pausing,
-        Self::Paused,
-        Self::Canceling,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Canceled,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Pausing => "pausing",
-            Self::Paused => "paused",
-            Self::Canceling => "canceling",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Canceled => "canceled",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
-    }
-
     /// What the worker of a job in this state is to do; `stop` says that a client wants the job to end early.
     pub const fn directive(self, stop: bool) -> Directive {
         match self {
@@ -72,27 +40,13 @@ impl std::fmt::Display for Status {
     }
 }
 
-/// What a job does.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Task {
-    #[default]
-    Train,
-    Evaluate,
-}
-
-impl Task {
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Train => "train",
-            Self::Evaluate => "evaluate",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        [Self::Train, Self::Evaluate]
-            .into_iter()
-            .find(|task| task.as_str() == text)
+words! {
+    /// What a job does.
+    #[derive(Default)]
+    Task {
+        #[default]
+        Train = "train",
+        Evaluate = "evaluate",
     }
 }
 

@@ -1,50 +1,25 @@
 //! The events that webhooks receive: which changes of a job there are, and the body of a message.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use utoipa::ToSchema;
 
+use super::words::words;
 use super::{Job, Status};
 use crate::clock::rfc3339;
 
-/// A change of a job that a webhook may be told of.
-#[derive(
-    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
-)]
-pub enum WebhookEvent {
-    #[serde(rename = "job.running")]
-    Running,
-    #[serde(rename = "job.paused")]
-    Paused,
-    #[serde(rename = "job.succeeded")]
-    Succeeded,
-    #[serde(rename = "job.failed")]
-    Failed,
-    #[serde(rename = "job.canceled")]
-    Canceled,
+words! {
+    /// A change of a job that a webhook may be told of.
+    WebhookEvent {
+        Running = "job.running",
+        Paused = "job.paused",
+        Succeeded = "job.succeeded",
+        Failed = "job.failed",
+        Canceled = "job.canceled",
+    }
 }
 
 impl WebhookEvent {
-    pub const ALL: [Self; 5] = [
-        Self::Running,
-        Self::Paused,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Canceled,
-    ];
-
     /// What a webhook receives that names no events: the end of a job.
     pub const ENDS: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Canceled];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Running => "job.running",
-            Self::Paused => "job.paused",
-            Self::Succeeded => "job.succeeded",
-            Self::Failed => "job.failed",
-            Self::Canceled => "job.canceled",
-        }
-    }
 
     /// The event of becoming `status`. What a job only passes through is none.
     pub const fn of(status: Status) -> Option<Self> {
@@ -59,30 +34,14 @@ impl WebhookEvent {
     }
 }
 
-/// Where a message stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum DeliveryStatus {
-    /// It is sent at `next_attempt_at`, or is being sent.
-    Pending,
-    Delivered,
-    /// Every attempt failed, or the receiver wants nothing more.
-    Failed,
-}
-
-impl DeliveryStatus {
-    pub const ALL: [Self; 3] = [Self::Pending, Self::Delivered, Self::Failed];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pending => "pending",
-            Self::Delivered => "delivered",
-            Self::Failed => "failed",
-        }
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|status| status.as_str() == text)
+words! {
+    /// Where a message stands.
+    DeliveryStatus {
+        /// It is sent at `next_attempt_at`, or is being sent.
+        Pending = "pending",
+        Delivered = "delivered",
+        /// Every attempt failed, or the receiver wants nothing more.
+        Failed = "failed",
     }
 }
 

@@ -1,7 +1,6 @@
 //! The table `events`: what a job's watchers are told, in order. Ids only grow, so a client can
 //! resume after any.
 
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::Row;
 
@@ -9,7 +8,7 @@ use super::columns::{json, to_json};
 use super::db::{Conn, DbRow, QueryBuilder};
 use super::lease::hold;
 use super::{Result, Store, StoreError};
-use crate::jobs::Lease;
+use crate::jobs::{Lease, words};
 
 /// Rows of one INSERT: well under `SQLite`'s 32,766 bound values.
 const BATCH: usize = 1000;
@@ -30,49 +29,19 @@ pub struct NewEvent {
     pub at: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum EventKind {
-    Status,
-    Phase,
-    Progress,
-    Metrics,
-    Checkpoint,
-    /// A picture of what the model makes.
-    Sample,
-    Log,
-    /// The last event of a job.
-    End,
-}
-
-impl EventKind {
-    const ALL: [Self; 8] = [
-        Self::Status,
-        Self::Phase,
-        Self::Progress,
-        Self::Metrics,
-        Self::Checkpoint,
-        Self::Sample,
-        Self::Log,
-        Self::End,
-    ];
-
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Status => "status",
-            Self::Phase => "phase",
-            Self::Progress => "progress",
-            Self::Metrics => "metrics",
-            Self::Checkpoint => "checkpoint",
-            Self::Sample => "sample",
-            Self::Log => "log",
-            Self::End => "end",
-        }
-    }
-
-    fn parse(word: &str) -> Result<Self> {
-        let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == word);
-        kind.ok_or_else(|| StoreError::Corrupt(format!("event kind {word:?}")))
+words! {
+    /// What an event tells of.
+    EventKind {
+        Status = "status",
+        Phase = "phase",
+        Progress = "progress",
+        Metrics = "metrics",
+        Checkpoint = "checkpoint",
+        /// A picture of what the model makes.
+        Sample = "sample",
+        Log = "log",
+        /// The last event of a job.
+        End = "end",
     }
 }
 
@@ -175,8 +144,12 @@ fn read(row: &DbRow) -> Result<Event> {
     Ok(Event {
         id: row.try_get("id")?,
         job_id: row.try_get("job_id")?,
-        kind: EventKind::parse(row.try_get("kind")?)?,
+        kind: kind(row.try_get("kind")?)?,
         data: json(row, "data")?,
         at: row.try_get("at")?,
     })
+}
+
+fn kind(word: &str) -> Result<EventKind> {
+    EventKind::parse(word).ok_or_else(|| StoreError::Corrupt(format!("event kind {word:?}")))
 }
