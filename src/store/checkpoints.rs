@@ -1,41 +1,37 @@
 //! The table `checkpoints`: from where a job can go on. Their bytes are artifacts, named by sha256.
 
 use serde_json::{Map, Value, json};
-use sqlx::Row;
+use sqlx::types::Json;
 
 use super::artifacts::unnamed;
-use super::columns::{json as read_json, to_json};
-use super::db::{Conn, DbRow};
+use super::columns::insert;
+use super::db::Conn;
 use super::events::{self, EventKind, NewEvent};
 use super::lease::hold;
 use super::{Result, Store, StoreError};
 use crate::jobs::Lease;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Checkpoint {
     pub job_id: String,
     pub number: i64,
-    pub epoch: i64,
-    pub step: i64,
-    pub bytes: i64,
-    pub sha256: String,
-    pub metrics: Map<String, Value>,
-    pub best: bool,
-    /// Where the training loop stood: what it needs to go on, beside the tensors.
-    pub position: Value,
+    #[sqlx(flatten)]
+    pub report: CheckpointReport,
     pub created_at: i64,
 }
 
-/// A checkpoint whose file is complete.
-#[derive(Clone, Debug, PartialEq)]
-pub struct NewCheckpoint {
+/// What a worker says of a checkpoint, whose file is complete.
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
+pub struct CheckpointReport {
     pub epoch: i64,
     pub step: i64,
     pub bytes: i64,
     pub sha256: String,
+    #[sqlx(json)]
     pub metrics: Map<String, Value>,
     /// Better than all before: takes the mark from whichever had it.
     pub best: bool,
+    /// Where the training loop stood: what it needs to go on, beside the tensors.
     pub position: Value,
 }
 
@@ -52,7 +48,7 @@ impl Store {
     pub async fn record_checkpoint(
         &self,
         lease: &Lease,
-        new: &NewCheckpoint,
+        new: &CheckpointReport,
         keep: u32,
         now: i64,
     ) -> Result<Recorded> {
@@ -64,7 +60,20 @@ impl Store {
                 .execute(&mut *tx)
                 .await?;
         }
-        insert(&mut tx, &lease.job_id, number, new, now).await?;
+        insert!("checkpoints" {
+            job_id: &lease.job_id,
+            number: number,
+            epoch: new.epoch,
+            step: new.step,
+            bytes: new.bytes,
+            sha256: &new.sha256,
+            metrics: Json(&new.metrics),
+            best: new.best,
+            position: &new.position,
+            created_at: now,
+        })
+        .execute(&mut *tx)
+        .await?;
         let dropped = prune(&mut tx, &lease.job_id, keep).await?;
         let orphans = unnamed(&mut tx, dropped).await?;
         events::append(&mut tx, &lease.job_id, &[event(number, new, now)]).await?;
@@ -74,29 +83,24 @@ impl Store {
 
     /// Newest first.
     pub async fn checkpoints(&self, job_id: &str) -> Result<Vec<Checkpoint>> {
-        let rows = sqlx::query("SELECT * FROM checkpoints WHERE job_id = $1 ORDER BY number DESC")
-            .bind(job_id)
-            .fetch_all(self.reader())
-            .await?;
-        rows.iter().map(read).collect()
+        let query = "SELECT * FROM checkpoints WHERE job_id = $1 ORDER BY number DESC";
+        let query = sqlx::query_as(query).bind(job_id);
+        Ok(query.fetch_all(self.reader()).await?)
     }
 
     pub async fn checkpoint(&self, job_id: &str, number: i64) -> Result<Checkpoint> {
-        let row = sqlx::query("SELECT * FROM checkpoints WHERE job_id = $1 AND number = $2")
+        sqlx::query_as("SELECT * FROM checkpoints WHERE job_id = $1 AND number = $2")
             .bind(job_id)
             .bind(number)
             .fetch_optional(self.reader())
-            .await?;
-        read(&row.ok_or_else(|| no_checkpoint(job_id, number))?)
+            .await?
+            .ok_or_else(|| no_checkpoint(job_id, number))
     }
 
     pub async fn latest_checkpoint(&self, job_id: &str) -> Result<Option<Checkpoint>> {
-        let row =
-            sqlx::query("SELECT * FROM checkpoints WHERE job_id = $1 ORDER BY number DESC LIMIT 1")
-                .bind(job_id)
-                .fetch_optional(self.reader())
-                .await?;
-        row.as_ref().map(read).transpose()
+        let query = "SELECT * FROM checkpoints WHERE job_id = $1 ORDER BY number DESC LIMIT 1";
+        let query = sqlx::query_as(query).bind(job_id);
+        Ok(query.fetch_optional(self.reader()).await?)
     }
 
     /// Removes a checkpoint that proved unreadable, so that the one before it is the latest.
@@ -137,33 +141,6 @@ async fn next_number(conn: &mut Conn, lease: &Lease) -> Result<i64> {
     number.ok_or(StoreError::LeaseLost)
 }
 
-async fn insert(
-    conn: &mut Conn,
-    job_id: &str,
-    number: i64,
-    new: &NewCheckpoint,
-    now: i64,
-) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO checkpoints (job_id, number, epoch, step, bytes, sha256, metrics, best,
-                                  position, created_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-    )
-    .bind(job_id)
-    .bind(number)
-    .bind(new.epoch)
-    .bind(new.step)
-    .bind(new.bytes)
-    .bind(&new.sha256)
-    .bind(to_json(&new.metrics)?)
-    .bind(i64::from(new.best))
-    .bind(to_json(&new.position)?)
-    .bind(now)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// Deletes all but the last `keep` and the best. The newest always stays. Returns the sha256s of
 /// the deleted.
 async fn prune(conn: &mut Conn, job_id: &str, keep: u32) -> Result<Vec<String>> {
@@ -179,7 +156,7 @@ async fn prune(conn: &mut Conn, job_id: &str, keep: u32) -> Result<Vec<String>> 
     .await?)
 }
 
-fn event(number: i64, new: &NewCheckpoint, at: i64) -> NewEvent {
+fn event(number: i64, new: &CheckpointReport, at: i64) -> NewEvent {
     let data = json!({
         "number": number,
         "epoch": new.epoch,
@@ -189,24 +166,5 @@ fn event(number: i64, new: &NewCheckpoint, at: i64) -> NewEvent {
         "metrics": new.metrics,
         "best": new.best,
     });
-    NewEvent {
-        kind: EventKind::Checkpoint,
-        data,
-        at,
-    }
-}
-
-fn read(row: &DbRow) -> Result<Checkpoint> {
-    Ok(Checkpoint {
-        job_id: row.try_get("job_id")?,
-        number: row.try_get("number")?,
-        epoch: row.try_get("epoch")?,
-        step: row.try_get("step")?,
-        bytes: row.try_get("bytes")?,
-        sha256: row.try_get("sha256")?,
-        metrics: read_json(row, "metrics")?,
-        best: row.try_get("best")?,
-        position: read_json(row, "position")?,
-        created_at: row.try_get("created_at")?,
-    })
+    NewEvent::new(EventKind::Checkpoint, data, at)
 }

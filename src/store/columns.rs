@@ -1,38 +1,55 @@
-//! How Rust values sit in columns: JSON as text, states as words.
+//! How Rust values sit in columns: enums as words, JSON as text; and a new row, each column beside its value.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::types::Json;
+use sqlx::{Decode, Encode, Row, Type};
 
-use super::db::DbRow;
-use super::{Result, StoreError};
-use crate::jobs::Status;
+use super::db::{Arguments, Db, DbRow, TypeInfo, ValueRef};
+use super::events::EventKind;
+use crate::jobs::{DeliveryStatus, Status, Task};
 
-pub(super) fn to_json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| StoreError::Corrupt(error.to_string()))
+macro_rules! word_columns {
+    ($($kind:ty),+) => {$(
+        impl Type<Db> for $kind {
+            fn type_info() -> TypeInfo {
+                <str as Type<Db>>::type_info()
+            }
+        }
+
+        impl Encode<'_, Db> for $kind {
+            fn encode_by_ref(&self, arguments: &mut Arguments) -> Result<IsNull, BoxDynError> {
+                Encode::<Db>::encode(self.as_str(), arguments)
+            }
+        }
+
+        impl Decode<'_, Db> for $kind {
+            fn decode(value: ValueRef<'_>) -> Result<Self, BoxDynError> {
+                let word = <&str as Decode<Db>>::decode(value)?;
+                Self::parse(word).ok_or_else(|| format!("{word:?}").into())
+            }
+        }
+    )+};
 }
 
-pub(super) fn to_json_opt<T: Serialize>(value: Option<&T>) -> Result<Option<String>> {
-    value.map(to_json).transpose()
+word_columns!(Status, Task, DeliveryStatus, EventKind);
+
+/// The statement that adds a row: `insert!("table" { column: value })`, and what SQL follows, if any does.
+macro_rules! insert {
+    ($table:literal { $first:ident: $value:expr $(, $column:ident: $more:expr)* $(,)? } $($rest:literal)?) => {
+        sqlx::query(concat!(
+            "INSERT INTO ", $table, " (", stringify!($first) $(, ", ", stringify!($column))*,
+            ") VALUES (?" $(, insert!(@placeholder $column))*, ") " $(, $rest)?
+        ))
+        .bind($value)
+        $(.bind($more))*
+    };
+    (@placeholder $column:ident) => { ", ?" };
 }
 
-pub(super) fn json<T: DeserializeOwned>(row: &DbRow, column: &str) -> Result<T> {
-    read_json(column, row.try_get(column)?)
-}
+pub(super) use insert;
 
-pub(super) fn json_opt<T: DeserializeOwned>(row: &DbRow, column: &str) -> Result<Option<T>> {
-    let text: Option<&str> = row.try_get(column)?;
-    text.map(|text| read_json(column, text)).transpose()
-}
-
-pub(super) fn status(row: &DbRow) -> Result<Status> {
-    read_status(row.try_get("status")?)
-}
-
-pub(super) fn read_status(word: &str) -> Result<Status> {
-    Status::parse(word).ok_or_else(|| StoreError::Corrupt(format!("status {word:?}")))
-}
-
-fn read_json<T: DeserializeOwned>(column: &str, text: &str) -> Result<T> {
-    serde_json::from_str(text).map_err(|error| StoreError::Corrupt(format!("{column}: {error}")))
+pub(super) fn json<T: DeserializeOwned>(row: &DbRow, column: &str) -> sqlx::Result<T> {
+    row.try_get(column).map(|Json(value)| value)
 }

@@ -1,10 +1,11 @@
 //! The tables `datasets` and `dataset_columns`: what was uploaded. The values are files in a folder named by the id.
 
 use serde::{Deserialize, Serialize};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{Row, SqliteConnection};
+use sqlx::Row;
+use sqlx::types::Json;
 
-use super::columns::{json, to_json};
+use super::columns::{insert, json};
+use super::db::{Conn, DbRow};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
 use crate::data::{Column, Dtype, Role};
@@ -92,18 +93,15 @@ impl Store {
     /// Adds a dataset whose files are complete. A name that is taken is a conflict.
     pub async fn insert_dataset(&self, dataset: &Dataset) -> Result<()> {
         let mut tx = self.write().await?;
-        let inserted = sqlx::query(
-            "INSERT INTO datasets (id, name, kind, splits, sha256, bytes, created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7)
-             ON CONFLICT (name) DO NOTHING",
-        )
-        .bind(&dataset.id)
-        .bind(&dataset.name)
-        .bind(&dataset.kind)
-        .bind(to_json(&dataset.splits)?)
-        .bind(&dataset.sha256)
-        .bind(dataset.bytes)
-        .bind(dataset.created_at)
+        let inserted = insert!("datasets" {
+            id: &dataset.id,
+            name: &dataset.name,
+            kind: &dataset.kind,
+            splits: Json(&dataset.splits),
+            sha256: &dataset.sha256,
+            bytes: dataset.bytes,
+            created_at: dataset.created_at,
+        } "ON CONFLICT (name) DO NOTHING")
         .execute(&mut *tx)
         .await?;
         if inserted.rows_affected() != 1 {
@@ -113,7 +111,17 @@ impl Store {
             )));
         }
         for column in &dataset.columns {
-            insert_column(&mut tx, &dataset.id, column).await?;
+            insert!("dataset_columns" {
+                dataset_id: &dataset.id,
+                role: column.role.name(),
+                dtype: column.dtype.as_str(),
+                shape: Json(&column.shape),
+                range_min: column.range.map(|[min, _]| min),
+                range_max: column.range.map(|[_, max]| max),
+                classes: column.classes,
+            })
+            .execute(&mut *tx)
+            .await?;
         }
         Ok(tx.commit().await?)
     }
@@ -174,25 +182,8 @@ impl Store {
     }
 }
 
-async fn insert_column(conn: &mut SqliteConnection, dataset: &str, column: &Column) -> Result<()> {
-    sqlx::query(
-        "INSERT INTO dataset_columns (dataset_id, role, dtype, shape, range_min, range_max, classes)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(dataset)
-    .bind(column.role.name())
-    .bind(column.dtype.as_str())
-    .bind(to_json(&column.shape)?)
-    .bind(column.range.map(|[min, _]| min))
-    .bind(column.range.map(|[_, max]| max))
-    .bind(column.classes)
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// An id wins over a name that looks like one.
-async fn find(conn: &mut SqliteConnection, reference: &str) -> Result<Dataset> {
+async fn find(conn: &mut Conn, reference: &str) -> Result<Dataset> {
     let rows = sqlx::query(
         "SELECT * FROM (SELECT * FROM datasets WHERE id = $1 OR name = $1
                         ORDER BY CASE WHEN id = $1 THEN 0 ELSE 1 END LIMIT 1)
@@ -206,7 +197,7 @@ async fn find(conn: &mut SqliteConnection, reference: &str) -> Result<Dataset> {
 }
 
 /// The data sets of joined rows, each of which is of one column; those of a data set lie together.
-fn read(rows: &[SqliteRow]) -> Result<Vec<Dataset>> {
+fn read(rows: &[DbRow]) -> Result<Vec<Dataset>> {
     let mut datasets: Vec<Dataset> = Vec::new();
     for row in rows {
         let id: String = row.try_get("id")?;
@@ -231,7 +222,7 @@ fn read(rows: &[SqliteRow]) -> Result<Vec<Dataset>> {
     Ok(datasets)
 }
 
-fn read_column(row: &SqliteRow) -> Result<Column> {
+fn read_column(row: &DbRow) -> Result<Column> {
     let (role, dtype): (&str, &str) = (row.try_get("role")?, row.try_get("dtype")?);
     let (min, max): (Option<f64>, Option<f64>) =
         (row.try_get("range_min")?, row.try_get("range_max")?);

@@ -4,7 +4,6 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::Sqlite;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -12,10 +11,12 @@ use tokio::time::sleep;
 
 use super::Result;
 
-pub(super) use sqlx::SqliteConnection as Conn;
-pub(super) use sqlx::sqlite::SqliteRow as DbRow;
-pub(super) type QueryBuilder = sqlx::QueryBuilder<Sqlite>;
-type Transaction = sqlx::Transaction<'static, Sqlite>;
+pub(super) use sqlx::sqlite::{
+    Sqlite as Db, SqliteArgumentsBuffer as Arguments, SqliteConnection as Conn, SqliteRow as DbRow,
+    SqliteTypeInfo as TypeInfo, SqliteValueRef as ValueRef,
+};
+pub(super) type QueryBuilder = sqlx::QueryBuilder<Db>;
+type Transaction = sqlx::Transaction<'static, Db>;
 
 /// How long to wait for another process's write. Writes take milliseconds, so running into this
 /// means real trouble.

@@ -2,10 +2,9 @@
 //! arrival, and what came of it.
 
 use serde_json::Value;
-use sqlx::Row;
 
-use super::columns::to_json;
-use super::db::{Conn, DbRow};
+use super::columns::insert;
+use super::db::Conn;
 use super::page::{Page, rows_for};
 use super::webhooks;
 use super::{Result, Store, StoreError};
@@ -18,7 +17,7 @@ const MOST_PENDING: i64 = 1000;
 const AFTER_ALL: &str = "\u{7f}";
 
 /// A message and what came of it. Times are epoch milliseconds.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Delivery {
     pub id: String,
     pub webhook_id: String,
@@ -36,7 +35,7 @@ pub struct Delivery {
 }
 
 /// A message whose time has come. Not `Debug`: it holds the secret.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, sqlx::FromRow)]
 pub struct Due {
     pub id: String,
     pub webhook_id: String,
@@ -78,7 +77,7 @@ impl Store {
         let mut tx = self.read().await?;
         webhooks::find(&mut tx, webhook).await?;
         let before = after.unwrap_or(AFTER_ALL);
-        let rows = sqlx::query(
+        let deliveries = sqlx::query_as(
             "SELECT * FROM webhook_deliveries WHERE webhook_id = $1 AND id < $2
              ORDER BY id DESC LIMIT $3",
         )
@@ -87,8 +86,7 @@ impl Store {
         .bind(rows_for(limit))
         .fetch_all(&mut *tx)
         .await?;
-        let deliveries: Result<Vec<Delivery>> = rows.iter().map(read).collect();
-        Ok(Page::of(deliveries?, limit))
+        Ok(Page::of(deliveries, limit))
     }
 
     /// Queues a message that tells of nothing but itself.
@@ -125,12 +123,8 @@ impl Store {
     /// What is to be sent now: of each webhook the `each` messages that have waited longest, so that
     /// one with many holds up no other.
     pub async fn due_deliveries(&self, each: u32, now: i64) -> Result<Vec<Due>> {
-        let rows = sqlx::query(DUE)
-            .bind(now)
-            .bind(i64::from(each))
-            .fetch_all(self.reader())
-            .await?;
-        rows.iter().map(read_due).collect()
+        let query = sqlx::query_as(DUE).bind(now).bind(i64::from(each));
+        Ok(query.fetch_all(self.reader()).await?)
     }
 
     /// Writes down what an attempt came to. A message that was deleted, or given up with its webhook,
@@ -148,7 +142,7 @@ impl Store {
                  delivered_at = $3, response_status = $4, error = $5
              WHERE id = $6 AND status = 'pending' RETURNING webhook_id",
         )
-        .bind(status.as_str())
+        .bind(status)
         .bind(next)
         .bind(delivered)
         .bind(attempt.response_status)
@@ -205,17 +199,16 @@ pub(super) async fn queue(
     now: i64,
 ) -> Result<String> {
     let id = delivery_id();
-    sqlx::query(
-        "INSERT INTO webhook_deliveries (id, webhook_id, event, job_id, body, status,
-                                         next_attempt_at, created_at)
-         VALUES ($1, $2, $3, $4, $5, 'pending', $6, $6)",
-    )
-    .bind(&id)
-    .bind(webhook)
-    .bind(what.0)
-    .bind(what.1)
-    .bind(to_json(body)?)
-    .bind(now)
+    insert!("webhook_deliveries" {
+        id: &id,
+        webhook_id: webhook,
+        event: what.0,
+        job_id: what.1,
+        body: body,
+        status: DeliveryStatus::Pending,
+        next_attempt_at: now,
+        created_at: now,
+    })
     .execute(conn)
     .await?;
     Ok(id)
@@ -261,42 +254,10 @@ async fn disable(conn: &mut Conn, webhook: &str, now: i64) -> Result<()> {
 }
 
 async fn find(conn: &mut Conn, webhook: &str, id: &str) -> Result<Delivery> {
-    let row = sqlx::query("SELECT * FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2")
+    sqlx::query_as("SELECT * FROM webhook_deliveries WHERE id = $1 AND webhook_id = $2")
         .bind(id)
         .bind(webhook)
         .fetch_optional(conn)
-        .await?;
-    read(&row.ok_or_else(|| StoreError::no("delivery", id))?)
-}
-
-fn read(row: &DbRow) -> Result<Delivery> {
-    Ok(Delivery {
-        id: row.try_get("id")?,
-        webhook_id: row.try_get("webhook_id")?,
-        event: row.try_get("event")?,
-        job_id: row.try_get("job_id")?,
-        status: status(row.try_get("status")?)?,
-        attempts: row.try_get("attempts")?,
-        response_status: row.try_get("response_status")?,
-        error: row.try_get("error")?,
-        next_attempt_at: row.try_get("next_attempt_at")?,
-        created_at: row.try_get("created_at")?,
-        delivered_at: row.try_get("delivered_at")?,
-    })
-}
-
-fn status(word: &str) -> Result<DeliveryStatus> {
-    DeliveryStatus::parse(word)
-        .ok_or_else(|| StoreError::Corrupt(format!("delivery status {word:?}")))
-}
-
-fn read_due(row: &DbRow) -> Result<Due> {
-    Ok(Due {
-        id: row.try_get("id")?,
-        webhook_id: row.try_get("webhook_id")?,
-        url: row.try_get("url")?,
-        secret: row.try_get("secret")?,
-        body: row.try_get("body")?,
-        tries: row.try_get("tries")?,
-    })
+        .await?
+        .ok_or_else(|| StoreError::no("delivery", id))
 }

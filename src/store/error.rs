@@ -25,12 +25,23 @@ pub enum StoreError {
     #[error("the lease on the job is lost")]
     LeaseLost,
     #[error("the database failed: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[source] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// A row holds what this program would not have written.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
+}
+
+impl From<sqlx::Error> for StoreError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { index, source } => {
+                Self::Corrupt(format!("{}: {source}", index.trim_matches('"')))
+            }
+            error => Self::Database(error),
+        }
+    }
 }
 
 impl StoreError {

@@ -2,18 +2,16 @@
 //! resume after any.
 
 use serde_json::Value;
-use sqlx::Row;
 
-use super::columns::{json, to_json};
-use super::db::{Conn, DbRow, QueryBuilder};
+use super::db::{Conn, QueryBuilder};
 use super::lease::hold;
-use super::{Result, Store, StoreError};
+use super::{Result, Store};
 use crate::jobs::{Lease, words};
 
 /// Rows of one INSERT: well under `SQLite`'s 32,766 bound values.
 const BATCH: usize = 1000;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct Event {
     pub id: i64,
     pub job_id: String,
@@ -27,6 +25,12 @@ pub struct NewEvent {
     pub kind: EventKind,
     pub data: Value,
     pub at: i64,
+}
+
+impl NewEvent {
+    pub fn new(kind: EventKind, data: Value, at: i64) -> Self {
+        Self { kind, data, at }
+    }
 }
 
 words! {
@@ -62,16 +66,17 @@ impl Store {
             .fetch_optional(&mut *tx)
             .await?
             .unwrap_or(0);
-        let rows =
-            sqlx::query("SELECT * FROM events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3")
-                .bind(job_id)
-                .bind(after)
-                .bind(i64::from(limit))
-                .fetch_all(&mut *tx)
-                .await?;
+        let events = sqlx::query_as(
+            "SELECT * FROM events WHERE job_id = $1 AND id > $2 ORDER BY id LIMIT $3",
+        )
+        .bind(job_id)
+        .bind(after)
+        .bind(i64::from(limit))
+        .fetch_all(&mut *tx)
+        .await?;
         Ok(EventPage {
             gap: (after < pruned).then_some(pruned),
-            events: rows.iter().map(read).collect::<Result<_>>()?,
+            events,
         })
     }
 
@@ -123,33 +128,15 @@ impl Store {
 /// Within the transaction of what the events tell.
 pub(super) async fn append(conn: &mut Conn, job_id: &str, events: &[NewEvent]) -> Result<()> {
     for batch in events.chunks(BATCH) {
-        let mut rows = Vec::with_capacity(batch.len());
-        for event in batch {
-            rows.push((event.kind.as_str(), to_json(&event.data)?, event.at));
-        }
         let mut query = QueryBuilder::new("INSERT INTO events (job_id, kind, data, at) ");
-        query.push_values(rows, |mut values, (kind, data, at)| {
+        query.push_values(batch, |mut values, event| {
             values
                 .push_bind(job_id)
-                .push_bind(kind)
-                .push_bind(data)
-                .push_bind(at);
+                .push_bind(event.kind)
+                .push_bind(&event.data)
+                .push_bind(event.at);
         });
         query.build().execute(&mut *conn).await?;
     }
     Ok(())
-}
-
-fn read(row: &DbRow) -> Result<Event> {
-    Ok(Event {
-        id: row.try_get("id")?,
-        job_id: row.try_get("job_id")?,
-        kind: kind(row.try_get("kind")?)?,
-        data: json(row, "data")?,
-        at: row.try_get("at")?,
-    })
-}
-
-fn kind(word: &str) -> Result<EventKind> {
-    EventKind::parse(word).ok_or_else(|| StoreError::Corrupt(format!("event kind {word:?}")))
 }

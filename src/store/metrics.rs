@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sqlx::Row;
+use sqlx::{FromRow, Row};
 
 use super::db::{Conn, QueryBuilder};
 use super::lease::hold;
@@ -23,13 +23,15 @@ pub struct MetricPoint {
     pub at: i64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, FromRow)]
 pub struct SeriesPoint {
     pub step: i64,
     pub epoch: i64,
     pub value: Option<f64>,
     /// Of the stretch that the point stands for.
+    #[sqlx(rename = "low")]
     pub min: Option<f64>,
+    #[sqlx(rename = "high")]
     pub max: Option<f64>,
     pub at: i64,
 }
@@ -53,15 +55,8 @@ impl Store {
         let mut query = thinned(job_id, keys, max_points);
         let mut series = Series::new();
         for row in query.build().fetch_all(self.reader()).await? {
-            let point = SeriesPoint {
-                step: row.try_get("step")?,
-                epoch: row.try_get("epoch")?,
-                value: row.try_get("value")?,
-                min: row.try_get("low")?,
-                max: row.try_get("high")?,
-                at: row.try_get("at")?,
-            };
-            series.entry(row.try_get("key")?).or_default().push(point);
+            let points: &mut Vec<_> = series.entry(row.try_get("key")?).or_default();
+            points.push(SeriesPoint::from_row(&row)?);
         }
         Ok(series)
     }

@@ -21,10 +21,9 @@ mod page;
 mod samples;
 #[cfg(test)]
 mod tests;
-mod transitions;
 mod webhooks;
 
-pub use checkpoints::{Checkpoint, NewCheckpoint, Recorded};
+pub use checkpoints::{Checkpoint, CheckpointReport, Recorded};
 pub use datasets::{Dataset, Split, Splits};
 pub use db::Store;
 pub use deliveries::{Attempt, Delivery, Due, Verdict};

@@ -2,16 +2,15 @@
 //! artifacts, named by sha256.
 
 use serde_json::json;
-use sqlx::Row;
 
 use super::artifacts::unnamed;
-use super::db::DbRow;
+use super::columns::insert;
 use super::events::{self, EventKind, NewEvent};
 use super::lease::hold;
 use super::{Result, Store, StoreError};
 use crate::jobs::Lease;
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct Sample {
     pub epoch: i64,
     pub bytes: i64,
@@ -33,22 +32,17 @@ impl Store {
         .bind(&new.sha256)
         .fetch_all(&mut *tx)
         .await?;
-        sqlx::query(
-            "INSERT INTO samples (job_id, epoch, bytes, sha256, created_at)
-             VALUES ($1, $2, $3, $4, $5) ON CONFLICT (job_id, epoch) DO NOTHING",
-        )
-        .bind(&lease.job_id)
-        .bind(new.epoch)
-        .bind(new.bytes)
-        .bind(&new.sha256)
-        .bind(new.created_at)
+        insert!("samples" {
+            job_id: &lease.job_id,
+            epoch: new.epoch,
+            bytes: new.bytes,
+            sha256: &new.sha256,
+            created_at: new.created_at,
+        } "ON CONFLICT (job_id, epoch) DO NOTHING")
         .execute(&mut *tx)
         .await?;
-        let told = NewEvent {
-            kind: EventKind::Sample,
-            data: json!({ "epoch": new.epoch, "bytes": new.bytes }),
-            at: new.created_at,
-        };
+        let data = json!({ "epoch": new.epoch, "bytes": new.bytes });
+        let told = NewEvent::new(EventKind::Sample, data, new.created_at);
         events::append(&mut tx, &lease.job_id, &[told]).await?;
         let orphans = unnamed(&mut tx, replaced).await?;
         tx.commit().await?;
@@ -57,29 +51,16 @@ impl Store {
 
     /// By epoch, ascending.
     pub async fn samples(&self, job_id: &str) -> Result<Vec<Sample>> {
-        let rows = sqlx::query("SELECT * FROM samples WHERE job_id = $1 ORDER BY epoch")
-            .bind(job_id)
-            .fetch_all(self.reader())
-            .await?;
-        rows.iter().map(read).collect()
+        let query = sqlx::query_as("SELECT * FROM samples WHERE job_id = $1 ORDER BY epoch");
+        Ok(query.bind(job_id).fetch_all(self.reader()).await?)
     }
 
     pub async fn sample(&self, job_id: &str, epoch: i64) -> Result<Sample> {
-        let row = sqlx::query("SELECT * FROM samples WHERE job_id = $1 AND epoch = $2")
+        sqlx::query_as("SELECT * FROM samples WHERE job_id = $1 AND epoch = $2")
             .bind(job_id)
             .bind(epoch)
             .fetch_optional(self.reader())
-            .await?;
-        let none = || StoreError::no("sample", format_args!("{job_id}/{epoch}"));
-        read(&row.ok_or_else(none)?)
+            .await?
+            .ok_or_else(|| StoreError::no("sample", format_args!("{job_id}/{epoch}")))
     }
-}
-
-fn read(row: &DbRow) -> Result<Sample> {
-    Ok(Sample {
-        epoch: row.try_get("epoch")?,
-        bytes: row.try_get("bytes")?,
-        sha256: row.try_get("sha256")?,
-        created_at: row.try_get("created_at")?,
-    })
 }

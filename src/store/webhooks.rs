@@ -1,19 +1,19 @@
 //! The table `webhooks`: who outside is told of jobs, and with which secret it is signed.
 
 use serde_json::Value;
-use sqlx::Row;
+use sqlx::types::Json;
 
-use super::columns::{json, to_json};
-use super::db::{Conn, DbRow};
+use super::db::Conn;
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
 use crate::jobs::WebhookEvent;
 
 /// A webhook. Not `Debug`: a secret has no business in a log.
-#[derive(Clone, PartialEq)]
+#[derive(Clone, PartialEq, sqlx::FromRow)]
 pub struct Webhook {
     pub id: String,
     pub url: String,
+    #[sqlx(json)]
     pub events: Vec<WebhookEvent>,
     pub secret: Vec<u8>,
     pub metadata: Value,
@@ -31,9 +31,9 @@ impl Store {
         )
         .bind(&webhook.id)
         .bind(&webhook.url)
-        .bind(to_json(&webhook.events)?)
+        .bind(Json(&webhook.events))
         .bind(&webhook.secret)
-        .bind(to_json(&webhook.metadata)?)
+        .bind(&webhook.metadata)
         .bind(webhook.created_at)
         .bind(webhook.disabled_at)
         .bind(most)
@@ -54,15 +54,14 @@ impl Store {
 
     /// Newest first; `after` is the id of the last one of the page before, which may be gone by now.
     pub async fn list_webhooks(&self, limit: u32, after: Option<&str>) -> Result<Page<Webhook>> {
-        let rows = sqlx::query(
+        let webhooks = sqlx::query_as(
             "SELECT * FROM webhooks WHERE $1 IS NULL OR id < $1 ORDER BY id DESC LIMIT $2",
         )
         .bind(after)
         .bind(rows_for(limit))
         .fetch_all(self.reader())
         .await?;
-        let webhooks: Result<Vec<Webhook>> = rows.iter().map(read).collect();
-        Ok(Page::of(webhooks?, limit))
+        Ok(Page::of(webhooks, limit))
     }
 
     /// Its deliveries go with it, also those that were still to be made.
@@ -80,39 +79,22 @@ impl Store {
 
 /// The ids of those that are to be told of an event.
 pub(super) async fn listening(conn: &mut Conn, event: WebhookEvent) -> Result<Vec<String>> {
-    let rows = sqlx::query("SELECT * FROM webhooks WHERE disabled_at IS NULL")
-        .fetch_all(conn)
-        .await?;
-    let mut ids = Vec::new();
-    for row in &rows {
-        let webhook = read(row)?;
-        if webhook.events.contains(&event) {
-            ids.push(webhook.id);
-        }
-    }
-    Ok(ids)
+    let listening = "SELECT * FROM webhooks WHERE disabled_at IS NULL";
+    let webhooks: Vec<Webhook> = sqlx::query_as(listening).fetch_all(conn).await?;
+    let hears = |webhook: &Webhook| webhook.events.contains(&event);
+    Ok(webhooks
+        .into_iter()
+        .filter(hears)
+        .map(|webhook| webhook.id)
+        .collect())
 }
 
 pub(super) async fn find(conn: &mut Conn, id: &str) -> Result<Webhook> {
-    let row = sqlx::query("SELECT * FROM webhooks WHERE id = $1")
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
-    read(&row.ok_or_else(|| no_webhook(id))?)
+    let query = sqlx::query_as("SELECT * FROM webhooks WHERE id = $1").bind(id);
+    let found = query.fetch_optional(conn).await?;
+    found.ok_or_else(|| no_webhook(id))
 }
 
 fn no_webhook(id: &str) -> StoreError {
     StoreError::no("webhook", id)
-}
-
-fn read(row: &DbRow) -> Result<Webhook> {
-    Ok(Webhook {
-        id: row.try_get("id")?,
-        url: row.try_get("url")?,
-        events: json(row, "events")?,
-        secret: row.try_get("secret")?,
-        metadata: json(row, "metadata")?,
-        created_at: row.try_get("created_at")?,
-        disabled_at: row.try_get("disabled_at")?,
-    })
 }

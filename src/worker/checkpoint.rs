@@ -1,6 +1,7 @@
 //! Checkpoints of a job: written whole before a row names them, read back newest first, past any
 //! that a failing disk has damaged.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
@@ -9,7 +10,7 @@ use crate::artifacts::{Artifacts, weights};
 use crate::clock::now_ms;
 use crate::jobs::Lease;
 use crate::nn::Tensors;
-use crate::store::{NewCheckpoint, Sample, Store, StoreError};
+use crate::store::{Checkpoint, CheckpointReport, Sample, Store, StoreError};
 use crate::train::{Cursor, Snapshot};
 
 #[derive(Debug, thiserror::Error)]
@@ -40,14 +41,10 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     pub fn write(&self, snapshot: &Snapshot<'_>) -> Result<(), CheckpointError> {
-        let bytes = weights::encode(
-            &snapshot.state,
-            &Note {
-                cursor: snapshot.cursor.clone(),
-            },
-        )?;
+        let cursor = snapshot.cursor.clone();
+        let bytes = weights::encode(&snapshot.state, &Note { cursor })?;
         let Stored { sha256, bytes } = self.artifacts.put(&bytes)?;
-        let row = NewCheckpoint {
+        let row = CheckpointReport {
             epoch: i64::from(snapshot.progress.epoch),
             step: i64::try_from(snapshot.progress.step).unwrap_or(i64::MAX),
             bytes: i64::try_from(bytes).unwrap_or(i64::MAX),
@@ -87,11 +84,8 @@ impl Checkpoints {
 
     /// The newest checkpoint that can be read; damaged ones are dropped on the way.
     pub fn newest(&self) -> Result<Option<(Cursor, Tensors)>, CheckpointError> {
-        for row in self
-            .runtime
-            .block_on(self.store.checkpoints(&self.lease.job_id))?
-        {
-            match self.read(&row.sha256) {
+        for row in self.rows()? {
+            match read_checkpoint(&self.artifacts, &row.report.sha256) {
                 Ok(found) => return Ok(Some(found)),
                 Err(reason) => {
                     tracing::warn!(
@@ -110,24 +104,35 @@ impl Checkpoints {
 
     /// The state of the best checkpoint, if one was marked.
     pub fn best(&self) -> Result<Option<Tensors>, CheckpointError> {
-        let rows = self
-            .runtime
-            .block_on(self.store.checkpoints(&self.lease.job_id))?;
-        let best = rows
-            .iter()
-            .find(|row| row.best)
-            .and_then(|row| self.read(&row.sha256).ok());
-        Ok(best.map(|(_, tensors)| tensors))
+        let best = self.rows()?.into_iter().find(|row| row.report.best);
+        let read = best.and_then(|row| read_checkpoint(&self.artifacts, &row.report.sha256).ok());
+        Ok(read.map(|(_, tensors)| tensors))
     }
 
-    fn read(&self, sha256: &str) -> Result<(Cursor, Tensors), String> {
-        read_checkpoint(&self.artifacts, sha256)
+    fn rows(&self) -> Result<Vec<Checkpoint>, StoreError> {
+        let rows = self.store.checkpoints(&self.lease.job_id);
+        self.runtime.block_on(rows)
+    }
+
+    /// Forgets what was measured after a step: it will be measured again.
+    pub fn truncate_metrics(&self, step: u64) -> Result<(), CheckpointError> {
+        let step = i64::try_from(step).unwrap_or(i64::MAX);
+        let truncate = self.store.truncate_metrics_after(&self.lease, step);
+        Ok(self.runtime.block_on(truncate)?)
     }
 }
 
 /// Where the run stood, and the learner's state; or why that cannot be read.
 pub fn read_checkpoint(artifacts: &Artifacts, sha256: &str) -> Result<(Cursor, Tensors), String> {
-    let bytes = artifacts.get(sha256).map_err(|e| e.to_string())?;
-    let (tensors, note): (Tensors, Note) = weights::decode(&bytes).map_err(|e| e.to_string())?;
+    let (tensors, note): (_, Note) = read_weights(artifacts, sha256)?;
     Ok((note.cursor, tensors))
+}
+
+/// Tensors and the note beside them; or why they cannot be read.
+pub fn read_weights<N: DeserializeOwned>(
+    artifacts: &Artifacts,
+    sha256: &str,
+) -> Result<(Tensors, N), String> {
+    let bytes = artifacts.get(sha256).map_err(|e| e.to_string())?;
+    weights::decode(&bytes).map_err(|e| e.to_string())
 }

@@ -29,7 +29,7 @@ pub fn version_of(
 ) -> Result<NewVersion, PromotionError> {
     let unreadable = |e: &dyn std::fmt::Display| PromotionError::Unreadable(e.to_string());
     let (cursor, state) =
-        read_checkpoint(artifacts, &checkpoint.sha256).map_err(|e| unreadable(&e))?;
+        read_checkpoint(artifacts, &checkpoint.report.sha256).map_err(|e| unreadable(&e))?;
     let training: Training =
         serde_json::from_value(job.plan.training.clone()).map_err(|e| unreadable(&e))?;
     let family = Family::find(&job.plan.kind).ok_or_else(|| unreadable(&job.plan.kind))?;
@@ -41,6 +41,7 @@ pub fn version_of(
         learner.close_epoch(cursor.phase, cursor.epoch);
     }
     let metrics = checkpoint
+        .report
         .metrics
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))

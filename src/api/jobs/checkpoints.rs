@@ -34,12 +34,12 @@ impl From<store::Checkpoint> for CheckpointResponse {
     fn from(c: store::Checkpoint) -> Self {
         Self {
             number: c.number,
-            epoch: c.epoch,
-            step: c.step,
-            bytes: c.bytes,
-            sha256: c.sha256,
-            metrics: Value::Object(c.metrics),
-            best: c.best,
+            epoch: c.report.epoch,
+            step: c.report.step,
+            bytes: c.report.bytes,
+            sha256: c.report.sha256,
+            metrics: Value::Object(c.report.metrics),
+            best: c.report.best,
             created_at: rfc3339(c.created_at),
         }
     }
@@ -86,7 +86,7 @@ pub async fn content(
     let checkpoint = find(&app, &job, &number).await?;
     download(
         &app,
-        &checkpoint.sha256,
+        &checkpoint.report.sha256,
         &format!("{job}-{number}.safetensors"),
     )
     .await

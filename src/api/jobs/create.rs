@@ -101,7 +101,7 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         }
         InitFrom::Checkpoint(source) => {
             let found = app.store.checkpoint(&source.job, source.checkpoint).await;
-            (from.clone(), found.map_err(missing)?.sha256)
+            (from.clone(), found.map_err(missing)?.report.sha256)
         }
     };
     let source = PinnedSource {

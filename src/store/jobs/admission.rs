@@ -1,13 +1,21 @@
 //! Queuing a job: at most once per idempotency key, and only while the queue is not full.
 
 use serde_json::json;
-use sqlx::Row;
+use sqlx::types::Json;
 
-use super::rows::{self, Idempotency};
+use super::{append_transition, load};
 use crate::jobs::{Job, JobPlan, Status, job_id};
+use crate::store::columns::insert;
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
-use crate::store::{Result, Store, StoreError, transitions};
+use crate::store::{Result, Store, StoreError};
+
+/// A client's key for a request it may send twice, and what tells that request from others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Idempotency {
+    pub key: String,
+    pub digest: String,
+}
 
 /// The job of a request, and whether an earlier sending of that request made it.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,16 +48,12 @@ impl Store {
             Some(id) => free(&mut tx, id).await?.to_owned(),
             None => job_id(),
         };
-        rows::insert(&mut tx, &id, plan, idempotency, now).await?;
-        transitions::append(&mut tx, &id, Status::Queued, now).await?;
+        insert(&mut tx, &id, plan, idempotency, now).await?;
+        append_transition(&mut tx, &id, Status::Queued, now).await?;
         let data = json!({ "status": Status::Queued, "attempt": 1 });
-        let queued = NewEvent {
-            kind: EventKind::Status,
-            data,
-            at: now,
-        };
+        let queued = NewEvent::new(EventKind::Status, data, now);
         events::append(&mut tx, &id, &[queued]).await?;
-        let job = rows::load(&mut tx, &id).await?;
+        let job = load(&mut tx, &id).await?;
         tx.commit().await?;
         Ok(Admitted {
             job,
@@ -58,21 +62,55 @@ impl Store {
     }
 }
 
+/// A new row, queued. The columns that are not named have defaults.
+async fn insert(
+    conn: &mut Conn,
+    id: &str,
+    plan: &JobPlan,
+    idempotency: Option<&Idempotency>,
+    now: i64,
+) -> Result<()> {
+    insert!("jobs" {
+        id: id,
+        name: &plan.name,
+        task: plan.task,
+        kind: &plan.kind,
+        status: Status::Queued,
+        retry_of: &plan.retry_of,
+        traceparent: &plan.traceparent,
+        priority: plan.priority,
+        place: &plan.device_slot,
+        dataset_id: &plan.dataset_id,
+        dataset_name: &plan.dataset_name,
+        model: &plan.model,
+        training: &plan.training,
+        init_from: &plan.init_from,
+        evaluation: &plan.evaluation,
+        metadata: &plan.metadata,
+        progress: Json(plan.initial_progress()),
+        created_at: now,
+        idempotency_key: idempotency.map(|i| &i.key),
+        request_digest: idempotency.map(|i| &i.digest),
+    })
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
 async fn earlier(conn: &mut Conn, idempotency: Option<&Idempotency>) -> Result<Option<Job>> {
     let Some(Idempotency { key, digest }) = idempotency else {
         return Ok(None);
     };
-    let row = sqlx::query("SELECT id, request_digest FROM jobs WHERE idempotency_key = $1")
+    let query = "SELECT id, request_digest FROM jobs WHERE idempotency_key = $1";
+    let found: Option<(String, String)> = sqlx::query_as(query)
         .bind(key)
         .fetch_optional(&mut *conn)
         .await?;
-    let Some(row) = row else {
-        return Ok(None);
-    };
-    if row.try_get::<&str, _>("request_digest")? != digest {
-        return Err(StoreError::IdempotencyMismatch);
+    match found {
+        None => Ok(None),
+        Some((_, of)) if of != *digest => Err(StoreError::IdempotencyMismatch),
+        Some((id, _)) => load(conn, &id).await.map(Some),
     }
-    rows::load(conn, row.try_get("id")?).await.map(Some)
 }
 
 async fn free<'a>(conn: &mut Conn, id: &'a str) -> Result<&'a str> {

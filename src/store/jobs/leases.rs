@@ -1,13 +1,11 @@
 //! Leases: a worker claims a job, keeps it by its heartbeat, and loses it when it is gone.
 
 use serde_json::json;
-use sqlx::Row;
 
+use super::load;
 use super::moves::{JobOutcome, announce, shift};
-use super::rows;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Move, Status, WORKER_DIED, apply};
-use crate::store::columns::status;
-use crate::store::db::{Conn, DbRow};
+use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::lease::{JobSnapshot, exactly_one};
 use crate::store::{Result, Store, StoreError};
@@ -23,7 +21,7 @@ pub struct Expired {
 }
 
 /// The lease that a worker holds, as its supervisor sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, sqlx::FromRow)]
 pub struct LeaseStatus {
     pub status: Status,
     /// Whether its lease has run out.
@@ -54,7 +52,7 @@ impl Store {
 
     /// Says that the worker lives, and learns what the client wants of it.
     pub async fn heartbeat(&self, lease: &Lease, lease_ms: i64, now: i64) -> Result<Directive> {
-        let row = sqlx::query(
+        let held: Option<(Status, bool)> = sqlx::query_as(
             "UPDATE jobs SET lease_until = $1
              WHERE id = $2 AND lease_owner = $3 AND lease_token = $4
              RETURNING status, stop_requested",
@@ -65,8 +63,8 @@ impl Store {
         .bind(lease.token)
         .fetch_optional(self.writer())
         .await?;
-        let row = row.ok_or(StoreError::LeaseLost)?;
-        Ok(status(&row)?.directive(row.try_get("stop_requested")?))
+        let (status, stop) = held.ok_or(StoreError::LeaseLost)?;
+        Ok(status.directive(stop))
     }
 
     /// The supervisor saw this worker's process end: its job need not wait for the lease to run
@@ -78,17 +76,14 @@ impl Store {
         now: i64,
     ) -> Result<Vec<Expired>> {
         let mut tx = self.write().await?;
-        let rows = sqlx::query(
+        let lost: Vec<JobSnapshot> = sqlx::query_as(
             "SELECT * FROM jobs WHERE lease_owner = $1
                               AND status IN ('running', 'pausing', 'canceling')",
         )
         .bind(owner)
         .fetch_all(&mut *tx)
         .await?;
-        let mut expired = Vec::new();
-        for row in &rows {
-            expired.push(expire(&mut tx, &JobSnapshot::read(row)?, policy, now).await?);
-        }
+        let expired = expire_all(&mut tx, &lost, policy, now).await?;
         tx.commit().await?;
         Ok(expired)
     }
@@ -117,17 +112,13 @@ impl Store {
 
     /// What the supervisor has to know of a worker it started; `None` if it holds no job.
     pub async fn lease_status(&self, owner: &str, now: i64) -> Result<Option<LeaseStatus>> {
-        let row = sqlx::query("SELECT status, lease_until FROM jobs WHERE lease_owner = $1")
-            .bind(owner)
-            .fetch_optional(self.reader())
-            .await?;
-        let read = |row: DbRow| -> Result<LeaseStatus> {
-            Ok(LeaseStatus {
-                status: status(&row)?,
-                lapsed: row.try_get::<i64, _>("lease_until")? < now,
-            })
-        };
-        row.map(read).transpose()
+        Ok(sqlx::query_as(
+            "SELECT status, lease_until < $1 AS lapsed FROM jobs WHERE lease_owner = $2",
+        )
+        .bind(now)
+        .bind(owner)
+        .fetch_optional(self.reader())
+        .await?)
     }
 }
 
@@ -154,13 +145,13 @@ fn with_room(condition: &str) -> String {
 /// A job that lost its worker, else the first in line whose device has room.
 async fn next_claimable(conn: &mut Conn, policy: LeasePolicy) -> Result<Option<JobSnapshot>> {
     for query in [left_behind(), in_line()] {
-        let found = sqlx::query(sqlx::AssertSqlSafe(query))
+        let found = sqlx::query_as(sqlx::AssertSqlSafe(query))
             .bind(policy.on_cpu)
             .bind(policy.per_gpu)
             .fetch_optional(&mut *conn)
             .await?;
-        if let Some(row) = found {
-            return JobSnapshot::read(&row).map(Some);
+        if found.is_some() {
+            return Ok(found);
         }
     }
     Ok(None)
@@ -183,47 +174,50 @@ async fn take(
              started_at = COALESCE(started_at, $6)
          WHERE id = $7 AND status = $8 AND lease_token = $9 AND lease_owner IS NULL",
     )
-    .bind(to.as_str())
+    .bind(to)
     .bind(owner)
     .bind(token)
     .bind(now.saturating_add(policy.lease_ms))
     .bind(attempt)
     .bind(now)
     .bind(&job.id)
-    .bind(job.status.as_str())
+    .bind(job.status)
     .bind(job.token)
     .execute(&mut *conn)
     .await?;
     exactly_one(claimed.rows_affected())?;
     if !again {
-        announce(
-            conn,
-            &job.id,
-            to,
-            json!({ "status": to, "attempt": attempt }),
-            now,
-        )
-        .await?;
+        let data = json!({ "status": to, "attempt": attempt });
+        announce(conn, &job.id, to, data, now).await?;
     }
     let lease = Lease {
         job_id: job.id.clone(),
         owner: owner.to_owned(),
         token,
     };
-    Ok((rows::load(conn, &job.id).await?, lease))
+    Ok((load(conn, &job.id).await?, lease))
 }
 
 async fn expire_lapsed(conn: &mut Conn, policy: LeasePolicy, now: i64) -> Result<Vec<Expired>> {
-    let rows = sqlx::query(
+    let lost: Vec<JobSnapshot> = sqlx::query_as(
         "SELECT * FROM jobs WHERE status IN ('running', 'pausing', 'canceling')
                               AND lease_until < $1",
     )
     .bind(now)
     .fetch_all(&mut *conn)
     .await?;
+    expire_all(conn, &lost, policy, now).await
+}
+
+async fn expire_all(
+    conn: &mut Conn,
+    lost: &[JobSnapshot],
+    policy: LeasePolicy,
+    now: i64,
+) -> Result<Vec<Expired>> {
     let mut expired = Vec::new();
-    for row in &rows {
-        expired.push(expire(conn, &JobSnapshot::read(row)?, policy, now).await?);
+    for job in lost {
+        expired.push(expire(conn, job, policy, now).await?);
     }
     Ok(expired)
 }
@@ -245,14 +239,10 @@ async fn expire(
         Status::Running => {
             let detail =
                 format!("{deaths} workers died on this job, with no checkpoint in between");
-            let error = JobError::new(WORKER_DIED.to_owned(), detail);
-            let outcome = JobOutcome {
-                error: Some(&error),
-                result: None,
-            };
-            shift(conn, job, Move::Fail, outcome, now).await?
+            let error = JobError::new(WORKER_DIED, detail);
+            shift(conn, job, Move::Fail, JobOutcome::Error(&error), now).await?
         }
-        _ => shift(conn, job, Move::Expire, JobOutcome::default(), now).await?,
+        _ => shift(conn, job, Move::Expire, JobOutcome::None, now).await?,
     };
     Ok(Expired {
         job_id: job.id.clone(),
@@ -277,14 +267,6 @@ async fn free(conn: &mut Conn, job: &JobSnapshot, deaths: i64, now: i64) -> Resu
     exactly_one(freed.rows_affected())?;
     let message = "the worker was lost; another goes on from the last checkpoint";
     let data = json!({ "level": "warn", "message": message, "deaths": deaths });
-    events::append(
-        conn,
-        &job.id,
-        &[NewEvent {
-            kind: EventKind::Log,
-            data,
-            at: now,
-        }],
-    )
-    .await
+    let warning = NewEvent::new(EventKind::Log, data, now);
+    events::append(conn, &job.id, &[warning]).await
 }

@@ -2,21 +2,24 @@
 //! that row or nothing.
 
 use serde_json::{Map, Value, json};
+use sqlx::types::Json;
 
-use super::rows::{self, no_job};
-use crate::jobs::{Job, JobError, Lease, Move, Status, WebhookEvent, apply, message, payload};
-use crate::store::columns::to_json_opt;
+use super::{append_transition, load, no_job};
+use crate::jobs::{
+    Job, JobError, Lease, Move, Status, Task, WebhookEvent, apply, message, payload,
+};
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::lease::{JobSnapshot, exactly_one, hold};
 use crate::store::models::{self, NewVersion};
-use crate::store::{Result, Store, StoreError, deliveries, transitions, webhooks};
+use crate::store::{Result, Store, StoreError, deliveries, webhooks};
 
 /// What a move writes beside the status: the end of the job.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct JobOutcome<'a> {
-    pub error: Option<&'a JobError>,
-    pub result: Option<&'a Value>,
+#[derive(Clone, Copy, Debug)]
+pub(super) enum JobOutcome<'a> {
+    None,
+    Error(&'a JobError),
+    Result(&'a Value),
 }
 
 impl Store {
@@ -53,14 +56,14 @@ impl Store {
         }
         // Asked for twice: nothing to tell.
         if to != job.status {
-            job.status = shift(&mut tx, &job, mv, JobOutcome::default(), now).await?;
+            job.status = shift(&mut tx, &job, mv, JobOutcome::None, now).await?;
         }
         // No worker holds it, who would have to obey.
         let waits_for_a_worker = matches!(job.status, Status::Canceling | Status::Pausing);
         if waits_for_a_worker && job.owner.is_none() {
-            shift(&mut tx, &job, Move::Expire, JobOutcome::default(), now).await?;
+            shift(&mut tx, &job, Move::Expire, JobOutcome::None, now).await?;
         }
-        let job = rows::load(&mut tx, id).await?;
+        let job = load(&mut tx, id).await?;
         tx.commit().await?;
         Ok(job)
     }
@@ -68,24 +71,21 @@ impl Store {
     /// The worker leaves, its checkpoint written: the job goes back to its place in the queue, is
     /// paused if it was to be, or ends if it was to be canceled.
     pub async fn release(&self, lease: &Lease, now: i64) -> Result<Status> {
-        self.shift_held(lease, Move::Release, JobOutcome::default(), now)
+        self.shift_held(lease, Move::Release, JobOutcome::None, now)
             .await
     }
 
     /// The worker has stopped a job that was to be canceled.
     pub async fn finish_cancel(&self, lease: &Lease, now: i64) -> Result<()> {
-        self.shift_held(lease, Move::FinishCancel, JobOutcome::default(), now)
+        self.shift_held(lease, Move::FinishCancel, JobOutcome::None, now)
             .await
             .map(drop)
     }
 
     /// `failed`, or `canceled` if a client wanted that anyway.
     pub async fn fail(&self, lease: &Lease, error: &JobError, now: i64) -> Result<Status> {
-        let outcome = JobOutcome {
-            error: Some(error),
-            result: None,
-        };
-        self.shift_held(lease, Move::Fail, outcome, now).await
+        self.shift_held(lease, Move::Fail, JobOutcome::Error(error), now)
+            .await
     }
 
     /// Publishes the next version under the job's name and ends the job, both or neither. A job
@@ -108,10 +108,8 @@ impl Store {
         result.insert("model".to_owned(), published.name.into());
         result.insert("version".to_owned(), published.version.into());
         result.extend(notes.clone());
-        let outcome = JobOutcome {
-            error: None,
-            result: Some(&Value::Object(result)),
-        };
+        let result = Value::Object(result);
+        let outcome = JobOutcome::Result(&result);
         shift(&mut tx, &job, Move::Succeed, outcome, now).await?;
         tx.commit().await?;
         Ok(published.version)
@@ -132,10 +130,7 @@ impl Store {
         models::add_metrics(&mut tx, version, figures).await?;
         let (model, number) = version;
         let result = json!({ "model": model, "version": number, "metrics": figures });
-        let outcome = JobOutcome {
-            error: None,
-            result: Some(&result),
-        };
+        let outcome = JobOutcome::Result(&result);
         shift(&mut tx, &job, Move::Succeed, outcome, now).await?;
         tx.commit().await?;
         Ok(())
@@ -167,7 +162,7 @@ impl Store {
 
 fn require_something_to_keep(job: &JobSnapshot) -> Result<()> {
     let refusal = match job.status {
-        _ if job.evaluates => "an evaluation has nothing to keep before its end",
+        _ if job.task == Task::Evaluate => "an evaluation has nothing to keep before its end",
         Status::Queued | Status::Paused if job.last_checkpoint == 0 => {
             "nothing is trained yet that could be kept"
         }
@@ -179,11 +174,9 @@ fn require_something_to_keep(job: &JobSnapshot) -> Result<()> {
 }
 
 async fn snapshot(conn: &mut Conn, id: &str) -> Result<JobSnapshot> {
-    let row = sqlx::query("SELECT * FROM jobs WHERE id = $1")
-        .bind(id)
-        .fetch_optional(conn)
-        .await?;
-    JobSnapshot::read(&row.ok_or_else(|| no_job(id))?)
+    let query = sqlx::query_as("SELECT * FROM jobs WHERE id = $1").bind(id);
+    let found = query.fetch_optional(conn).await?;
+    found.ok_or_else(|| no_job(id))
 }
 
 /// Makes a move, and tells the watchers. The lease survives moves to running, pausing and canceling; every
@@ -196,7 +189,11 @@ pub(super) async fn shift(
     now: i64,
 ) -> Result<Status> {
     let to = apply(job.status, mv)?;
-    let error = outcome.error.filter(|_| to == Status::Failed);
+    let (error, result) = match outcome {
+        JobOutcome::Error(error) if to == Status::Failed => (Some(error), None),
+        JobOutcome::Result(result) => (None, Some(result)),
+        _ => (None, None),
+    };
     let moved = sqlx::query(
         "UPDATE jobs
          SET status = $1, finished_at = $2, error = $3, result = $4,
@@ -207,16 +204,16 @@ pub(super) async fn shift(
          WHERE id = $6 AND status = $7 AND lease_token = $8
            AND lease_owner IS NOT DISTINCT FROM $9",
     )
-    .bind(to.as_str())
+    .bind(to)
     .bind(to.is_terminal().then_some(now))
-    .bind(to_json_opt(error)?)
-    .bind(to_json_opt(outcome.result)?)
+    .bind(error.map(Json))
+    .bind(result)
     .bind(matches!(
         to,
         Status::Running | Status::Pausing | Status::Canceling
     ))
     .bind(&job.id)
-    .bind(job.status.as_str())
+    .bind(job.status)
     .bind(job.token)
     .bind(&job.owner)
     .execute(&mut *conn)
@@ -227,7 +224,7 @@ pub(super) async fn shift(
         if let Some(error) = error {
             data["error"] = json!(error);
         }
-        if let Some(result) = outcome.result {
+        if let Some(result) = result {
             data["result"] = result.clone();
         }
         announce(conn, &job.id, to, data, now).await?;
@@ -243,19 +240,10 @@ pub(super) async fn announce(
     data: Value,
     at: i64,
 ) -> Result<()> {
-    transitions::append(conn, job_id, to, at).await?;
-    let mut news = vec![NewEvent {
-        kind: EventKind::Status,
-        data,
-        at,
-    }];
+    append_transition(conn, job_id, to, at).await?;
+    let mut news = vec![NewEvent::new(EventKind::Status, data, at)];
     if to.is_terminal() {
-        let data = json!({ "status": to });
-        news.push(NewEvent {
-            kind: EventKind::End,
-            data,
-            at,
-        });
+        news.push(NewEvent::new(EventKind::End, json!({ "status": to }), at));
     }
     events::append(conn, job_id, &news).await?;
     notify(conn, job_id, to, at).await
@@ -271,7 +259,7 @@ async fn notify(conn: &mut Conn, job_id: &str, to: Status, at: i64) -> Result<()
     if listeners.is_empty() {
         return Ok(());
     }
-    let job = rows::load(conn, job_id).await?;
+    let job = load(conn, job_id).await?;
     let body = message(event.as_str(), &payload(&job), at);
     for webhook in &listeners {
         deliveries::queue(conn, webhook, (event.as_str(), Some(job_id)), &body, at).await?;

@@ -1,10 +1,9 @@
 //! The reports of a worker, each in one transaction: a commit is a sync of the disk.
 
 use serde_json::{Map, Value, json};
-use sqlx::Row;
+use sqlx::types::Json;
 
 use crate::jobs::{JobProgress, Lease};
-use crate::store::columns::{json as read_json, to_json, to_json_opt};
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
 use crate::store::lease::{exactly_one, hold};
@@ -50,12 +49,9 @@ async fn update(
     report: &JobReport,
     now: i64,
 ) -> Result<Vec<NewEvent>> {
-    let row = sqlx::query("SELECT phase, metrics FROM jobs WHERE id = $1")
-        .bind(&lease.job_id)
-        .fetch_one(&mut *conn)
-        .await?;
-    let phase: Option<String> = row.try_get("phase")?;
-    let mut latest: Map<String, Value> = read_json(&row, "metrics")?;
+    let query = sqlx::query_as("SELECT phase, metrics FROM jobs WHERE id = $1");
+    let (phase, Json(mut latest)): (Option<String>, Json<Map<String, Value>>) =
+        query.bind(&lease.job_id).fetch_one(&mut *conn).await?;
     latest.extend(report.latest.clone());
     let progress = report.progress.clone().map(finite);
     let eta_seconds = report.eta_seconds.filter(|seconds| seconds.is_finite());
@@ -68,10 +64,10 @@ async fn update(
          WHERE id = $6 AND lease_owner = $7 AND lease_token = $8",
     )
     .bind(&report.phase)
-    .bind(to_json_opt(progress.as_ref())?)
+    .bind(progress.as_ref().map(Json))
     .bind(eta_seconds)
     .bind(&report.device)
-    .bind(to_json(&latest)?)
+    .bind(Json(&latest))
     .bind(&lease.job_id)
     .bind(&lease.owner)
     .bind(lease.token)
@@ -80,13 +76,7 @@ async fn update(
     exactly_one(updated.rows_affected())?;
 
     let mut news = Vec::new();
-    let mut tell = |kind, data| {
-        news.push(NewEvent {
-            kind,
-            data,
-            at: now,
-        });
-    };
+    let mut tell = |kind, data| news.push(NewEvent::new(kind, data, now));
     if report.phase.is_some() && report.phase != phase {
         tell(EventKind::Phase, json!({ "phase": report.phase }));
     }

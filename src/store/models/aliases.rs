@@ -42,22 +42,18 @@ impl Store {
 
     /// Where an alias pointed, the latest first; what is older than a hundred moves is forgotten.
     pub async fn alias_moves(&self, name: &str, alias: &str) -> Result<Vec<AliasMove>> {
-        let moves: Vec<(Option<i64>, i64)> = sqlx::query_as(
+        Ok(sqlx::query_as(
             "SELECT version, at FROM alias_moves WHERE name = $1 AND alias = $2 ORDER BY seq DESC",
         )
         .bind(name)
         .bind(alias)
         .fetch_all(self.reader())
-        .await?;
-        let moves = moves.into_iter();
-        Ok(moves
-            .map(|(version, at)| AliasMove { version, at })
-            .collect())
+        .await?)
     }
 }
 
 /// A turn in an alias's life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, sqlx::FromRow)]
 pub struct AliasMove {
     /// None: it was removed.
     pub version: Option<i64>,

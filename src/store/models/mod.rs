@@ -21,7 +21,7 @@ pub struct Model {
     pub versions: Vec<ModelVersion>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, sqlx::FromRow)]
 pub struct ModelVersion {
     pub name: String,
     pub version: i64,
@@ -30,10 +30,14 @@ pub struct ModelVersion {
     /// What trained it, and on which data set; none of a version that was imported.
     pub job_id: Option<String>,
     pub dataset: Option<String>,
+    #[sqlx(json)]
     pub input_shape: Vec<i64>,
+    #[sqlx(json(nullable))]
     pub code_shape: Option<Vec<i64>>,
     pub parameters: i64,
+    #[sqlx(json)]
     pub capabilities: Vec<String>,
+    #[sqlx(json)]
     pub metrics: Map<String, Value>,
     /// What serving must know of the data: its range, shape and dtype.
     pub data: Value,

@@ -1,13 +1,13 @@
 //! The table `model_versions`, and the number of the next version, which the table `models` keeps.
 
 use serde_json::{Map, Value};
-use sqlx::Row;
+use sqlx::types::Json;
 
 use super::{ModelVersion, NewVersion, Published, aliases};
 use crate::jobs::{ModelRef, Selector};
 use crate::store::artifacts::unnamed;
-use crate::store::columns::{json, json_opt, to_json, to_json_opt};
-use crate::store::db::{Conn, DbRow};
+use crate::store::columns::insert;
+use crate::store::db::Conn;
 use crate::store::{Result, Store, StoreError};
 
 const NEWEST: &str = "SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC LIMIT 1";
@@ -20,12 +20,12 @@ impl Store {
     pub async fn model_version(&self, reference: &ModelRef) -> Result<ModelVersion> {
         let name = &reference.name;
         let query = match &reference.selector {
-            Selector::Newest => sqlx::query(NEWEST).bind(name),
-            Selector::Version(version) => sqlx::query(NUMBERED).bind(name).bind(version),
-            Selector::Alias(alias) => sqlx::query(ALIASED).bind(name).bind(alias),
+            Selector::Newest => sqlx::query_as(NEWEST).bind(name),
+            Selector::Version(version) => sqlx::query_as(NUMBERED).bind(name).bind(version),
+            Selector::Alias(alias) => sqlx::query_as(ALIASED).bind(name).bind(alias),
         };
-        let row = query.fetch_optional(self.reader()).await?;
-        read(&row.ok_or_else(|| StoreError::no("model", reference))?)
+        let found = query.fetch_optional(self.reader()).await?;
+        found.ok_or_else(|| StoreError::no("model", reference))
     }
 
     /// Publishes a version that no job has trained; answers its number.
@@ -37,28 +37,13 @@ impl Store {
         now: i64,
     ) -> Result<i64> {
         let mut tx = self.write().await?;
-        let version = next_version(&mut tx, name).await?;
-        sqlx::query(
-            "INSERT INTO model_versions (name, version, kind, spec, input_shape, code_shape,
-                                         parameters, capabilities, metrics, data, sha256, bytes,
-                                         created_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
-        )
-        .bind(name)
-        .bind(version)
-        .bind(kind)
-        .bind(to_json(&new.spec)?)
-        .bind(to_json(&new.input_shape)?)
-        .bind(to_json_opt(new.code_shape.as_ref())?)
-        .bind(new.parameters)
-        .bind(to_json(&new.capabilities)?)
-        .bind(to_json(&new.metrics)?)
-        .bind(to_json(&new.data)?)
-        .bind(&new.sha256)
-        .bind(new.bytes)
-        .bind(now)
-        .execute(&mut *tx)
-        .await?;
+        let origin = Origin {
+            name: name.to_owned(),
+            kind: kind.to_owned(),
+            job_id: None,
+            dataset: None,
+        };
+        let version = insert(&mut tx, &origin, new, now).await?;
         tx.commit().await?;
         Ok(version)
     }
@@ -92,6 +77,15 @@ impl Store {
     }
 }
 
+/// Under which name a version is published, and where it comes from.
+#[derive(sqlx::FromRow)]
+struct Origin {
+    name: String,
+    kind: String,
+    job_id: Option<String>,
+    dataset: Option<String>,
+}
+
 /// Within the transaction that ends the job.
 pub(in crate::store) async fn publish(
     conn: &mut Conn,
@@ -99,33 +93,40 @@ pub(in crate::store) async fn publish(
     new: &NewVersion,
     now: i64,
 ) -> Result<Published> {
-    let name: String = sqlx::query_scalar("SELECT name FROM jobs WHERE id = $1")
-        .bind(job_id)
-        .fetch_one(&mut *conn)
-        .await?;
-    let version = next_version(conn, &name).await?;
-    sqlx::query(
-        "INSERT INTO model_versions (name, version, kind, spec, job_id, dataset, input_shape,
-                                     code_shape, parameters, capabilities, metrics, data,
-                                     sha256, bytes, created_at)
-         SELECT name, $2, kind, $3, id, dataset_name, $4, $5, $6, $7, $8, $9, $10, $11, $12
-         FROM jobs WHERE id = $1",
+    let origin: Origin = sqlx::query_as(
+        "SELECT name, kind, id AS job_id, dataset_name AS dataset FROM jobs WHERE id = $1",
     )
     .bind(job_id)
-    .bind(version)
-    .bind(to_json(&new.spec)?)
-    .bind(to_json(&new.input_shape)?)
-    .bind(to_json_opt(new.code_shape.as_ref())?)
-    .bind(new.parameters)
-    .bind(to_json(&new.capabilities)?)
-    .bind(to_json(&new.metrics)?)
-    .bind(to_json(&new.data)?)
-    .bind(&new.sha256)
-    .bind(new.bytes)
-    .bind(now)
+    .fetch_one(&mut *conn)
+    .await?;
+    let version = insert(conn, &origin, new, now).await?;
+    let name = origin.name;
+    Ok(Published { name, version })
+}
+
+/// Adds the next version under a name; its number.
+async fn insert(conn: &mut Conn, origin: &Origin, new: &NewVersion, now: i64) -> Result<i64> {
+    let version = next_version(conn, &origin.name).await?;
+    insert!("model_versions" {
+        name: &origin.name,
+        version: version,
+        kind: &origin.kind,
+        spec: &new.spec,
+        job_id: &origin.job_id,
+        dataset: &origin.dataset,
+        input_shape: Json(&new.input_shape),
+        code_shape: new.code_shape.as_ref().map(Json),
+        parameters: new.parameters,
+        capabilities: Json(&new.capabilities),
+        metrics: Json(&new.metrics),
+        data: &new.data,
+        sha256: &new.sha256,
+        bytes: new.bytes,
+        created_at: now,
+    })
     .execute(conn)
     .await?;
-    Ok(Published { name, version })
+    Ok(version)
 }
 
 /// Hands out the next version's number: 1, 2, 3, and never one of them again.
@@ -146,18 +147,17 @@ pub(in crate::store) async fn add_metrics(
     (name, version): (&str, i64),
     figures: &Map<String, Value>,
 ) -> Result<()> {
-    let row = sqlx::query(NUMBERED)
+    let found: Option<ModelVersion> = sqlx::query_as(NUMBERED)
         .bind(name)
         .bind(version)
         .fetch_optional(&mut *conn)
         .await?;
-    let Some(row) = row else {
+    let Some(ModelVersion { mut metrics, .. }) = found else {
         return Ok(());
     };
-    let mut metrics: Map<String, Value> = json(&row, "metrics")?;
     metrics.extend(figures.clone());
     sqlx::query("UPDATE model_versions SET metrics = $1 WHERE name = $2 AND version = $3")
-        .bind(to_json(&metrics)?)
+        .bind(Json(&metrics))
         .bind(name)
         .bind(version)
         .execute(conn)
@@ -167,29 +167,6 @@ pub(in crate::store) async fn add_metrics(
 
 /// All versions of a name, newest first.
 pub(super) async fn of(conn: &mut Conn, name: &str) -> Result<Vec<ModelVersion>> {
-    let rows = sqlx::query("SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC")
-        .bind(name)
-        .fetch_all(conn)
-        .await?;
-    rows.iter().map(read).collect()
-}
-
-fn read(row: &DbRow) -> Result<ModelVersion> {
-    Ok(ModelVersion {
-        name: row.try_get("name")?,
-        version: row.try_get("version")?,
-        kind: row.try_get("kind")?,
-        spec: json(row, "spec")?,
-        job_id: row.try_get("job_id")?,
-        dataset: row.try_get("dataset")?,
-        input_shape: json(row, "input_shape")?,
-        code_shape: json_opt(row, "code_shape")?,
-        parameters: row.try_get("parameters")?,
-        capabilities: json(row, "capabilities")?,
-        metrics: json(row, "metrics")?,
-        data: json(row, "data")?,
-        sha256: row.try_get("sha256")?,
-        bytes: row.try_get("bytes")?,
-        created_at: row.try_get("created_at")?,
-    })
+    let query = "SELECT * FROM model_versions WHERE name = $1 ORDER BY version DESC";
+    Ok(sqlx::query_as(query).bind(name).fetch_all(conn).await?)
 }

@@ -37,7 +37,7 @@ async fn the_last_and_the_best_are_kept() {
     let kept = f.store.checkpoints(&job.id).await.expect("lists");
     let kept: Vec<(i64, bool)> = kept
         .iter()
-        .map(|checkpoint| (checkpoint.number, checkpoint.best))
+        .map(|checkpoint| (checkpoint.number, checkpoint.report.best))
         .collect();
     assert_eq!(kept, [(5, true), (4, false)]);
     let latest = f
@@ -47,11 +47,16 @@ async fn the_last_and_the_best_are_kept() {
         .expect("reads")
         .expect("there is one");
     assert_eq!(
-        (latest.number, latest.step, latest.position),
+        (latest.number, latest.report.step, latest.report.position),
         (5, 50, json!({ "step": 50 }))
     );
     assert_eq!(
-        f.store.checkpoint(&job.id, 4).await.expect("reads").sha256,
+        f.store
+            .checkpoint(&job.id, 4)
+            .await
+            .expect("reads")
+            .report
+            .sha256,
         "c4"
     );
     assert!(matches!(

@@ -16,7 +16,7 @@ mod webhooks;
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
-use super::{Dataset, NewCheckpoint, NewVersion, Split, Splits, Store};
+use super::{CheckpointReport, Dataset, NewVersion, Split, Splits, Store};
 use crate::data::{Column, Dtype, Role};
 use crate::jobs::{Job, JobPlan, Lease, LeasePolicy, Status, dataset_id};
 
@@ -154,8 +154,8 @@ pub(super) fn version(sha256: &str) -> NewVersion {
     }
 }
 
-pub(super) fn checkpoint(step: i64, sha256: &str, best: bool) -> NewCheckpoint {
-    NewCheckpoint {
+pub(super) fn checkpoint(step: i64, sha256: &str, best: bool) -> CheckpointReport {
+    CheckpointReport {
         epoch: step / 10,
         step,
         bytes: 10,

@@ -209,3 +209,21 @@ async fn lists_are_filtered() {
         );
     }
 }
+
+#[tokio::test]
+async fn what_cannot_be_read_is_named_by_its_column() {
+    let f = Fixture::new().await;
+    let job = f.queued("a").await;
+    let spoil = async |sql: &'static str| {
+        let spoilt = sqlx::query(sql).execute(f.store.writer()).await;
+        spoilt.expect("spoils");
+    };
+    spoil("UPDATE events SET kind = 'rumour'").await;
+    let error = f.store.events(&job.id, 0, 9).await.expect_err("no kind");
+    let text = "the database holds something unreadable: kind: \"rumour\"";
+    assert_eq!(error.to_string(), text);
+    spoil("UPDATE jobs SET metrics = '{'").await;
+    let error = f.store.job(&job.id).await.expect_err("no JSON").to_string();
+    let text = "the database holds something unreadable: metrics: EOF while parsing";
+    assert!(error.starts_with(text), "{error}");
+}
