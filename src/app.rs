@@ -114,26 +114,35 @@ pub fn work(options: &Work) -> Result<(), Error> {
     }
     runtime.block_on(async {
         let store = Store::open(&layout.database()).await?;
-        let (drain, draining) = watch::channel(false);
-        tokio::spawn(async move {
-            termination().await;
-            drain.send_replace(true);
-        });
-        let grace = Duration::from_secs(20);
-        Supervisor {
-            store,
-            layout,
-            policy,
-            queued: Arc::new(Notify::new()),
-            draining,
-            grace,
-            patience: Duration::from_secs(options.common.grace_seconds),
-            nice: options.common.training_nice,
-        }
-        .run()
-        .await;
+        let supervisor = supervisor(&options.common, &store, &layout, 20);
+        supervisor.run().await;
         Ok(())
     })
+}
+
+/// `grace_seconds` are those that a worker has to leave at a shutdown.
+fn supervisor(common: &Common, store: &Store, layout: &Layout, grace_seconds: u64) -> Supervisor {
+    Supervisor {
+        store: store.clone(),
+        layout: layout.clone(),
+        policy: policy(common),
+        queued: Arc::new(Notify::new()),
+        draining: draining(),
+        grace: Duration::from_secs(grace_seconds),
+        patience: Duration::from_secs(common.grace_seconds),
+        nice: common.training_nice,
+    }
+}
+
+/// Turns true when the process is asked to end.
+fn draining() -> watch::Receiver<bool> {
+    let (drain, draining) = watch::channel(false);
+    tokio::spawn(async move {
+        termination().await;
+        tracing::info!("shutting down");
+        drain.send_replace(true);
+    });
+    draining
 }
 
 /// `latentd serve`.
@@ -173,15 +182,19 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         .await
         .map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
     let address = listener.local_addr()?;
-    let (drain, draining) = watch::channel(false);
-    let queued = Arc::new(Notify::new());
+    let grace = options.shutdown_seconds.saturating_sub(2).max(1);
+    let supervisor = supervisor(&options.common, &store, &layout, grace);
+    let draining = supervisor.draining.clone();
     tokio::spawn(keep_house(
         store.clone(),
         artifacts.clone(),
         options.keep_events,
         options.keep_jobs,
     ));
-    let mut workers = start_workers(options, &store, &layout, &queued, &draining);
+    let mut workers = JoinSet::new();
+    for _ in 0..options.workers {
+        workers.spawn(supervisor.clone().run());
+    }
     let reach = reach(options);
     let machine = MachineInfo::detect();
     let metrics = telemetry::metrics()?;
@@ -199,7 +212,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         },
         machine,
         webhook_reach: reach,
-        queued,
+        queued: supervisor.queued,
         draining: draining.clone(),
         metrics,
     });
@@ -216,11 +229,6 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     // The one line on standard output: scripts wait for it.
     writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
     std::io::stdout().flush()?;
-    tokio::spawn(async move {
-        termination().await;
-        tracing::info!("shutting down");
-        drain.send_replace(true);
-    });
     finish_within(options, listener, router, draining, workers).await?;
     store.close().await;
     tokio::task::spawn_blocking(traces::finish).await?;
@@ -318,30 +326,6 @@ async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<
         tracing::info!(removed, "artifacts that nothing names were removed");
     }
     Ok(())
-}
-
-fn start_workers(
-    options: &Serve,
-    store: &Store,
-    layout: &Layout,
-    queued: &Arc<Notify>,
-    draining: &watch::Receiver<bool>,
-) -> JoinSet<()> {
-    let mut workers = JoinSet::new();
-    for _ in 0..options.workers {
-        let supervisor = Supervisor {
-            store: store.clone(),
-            layout: layout.clone(),
-            policy: policy(&options.common),
-            queued: Arc::clone(queued),
-            draining: draining.clone(),
-            grace: Duration::from_secs(options.shutdown_seconds.saturating_sub(2).max(1)),
-            patience: Duration::from_secs(options.common.grace_seconds),
-            nice: options.common.training_nice,
-        };
-        workers.spawn(supervisor.run());
-    }
-    workers
 }
 
 fn start_engine(

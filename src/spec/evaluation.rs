@@ -141,6 +141,7 @@ impl EvaluationRequest {
 
 /// What a metric needs of the model and the data.
 fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, rules: &mut Rules) {
+    let kind = format!("{pointer}/kind");
     let verb = match metric {
         Metric::Reconstruction(_) => Some("reconstruct"),
         Metric::Denoising(_) => Some("denoise"),
@@ -148,19 +149,47 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, ru
         Metric::Frechet(_) | Metric::ConditionalAccuracy(_) => Some("generate"),
         Metric::LogLikelihood(_) | Metric::PseudoLikelihood(_) => None,
     };
-    let offers = |verb: &str| model.capabilities.iter().any(|offered| offered == verb);
-    if let Some(verb) = verb {
-        rules.require(
-            offers(verb),
-            &format!("{pointer}/kind"),
+    match verb.filter(|verb| !model.capabilities.iter().any(|offered| offered == *verb)) {
+        // Nothing more need be said of the model.
+        Some(verb) => rules.require(
+            false,
+            &kind,
             format!(
                 "needs a model that offers '{verb}'; this one offers: {}",
                 model.capabilities.join(", ")
             ),
+        ),
+        None => {
+            let (suited, rule) = suits(metric, model.signature);
+            rules.require(suited, &kind, rule);
+        }
+    }
+    let (there, rule) = match metric {
+        Metric::Classification(_) => (truth.labels, "needs labels, which the split does not have"),
+        Metric::Regression(_) if model.of_targets => (
+            truth.targets,
+            "needs targets, which the model learnt and the split does not have",
+        ),
+        Metric::Regression(_) => (
+            truth.labels,
+            "needs labels, which the model learnt as numbers and the split does not have",
+        ),
+        _ => (true, ""),
+    };
+    rules.require(there, &kind, rule);
+    if let Metric::Denoising(m) = metric {
+        let limit = m.corruption.level_limit();
+        rules.require(
+            m.level <= limit,
+            &format!("{pointer}/level"),
+            format!("must be above 0 and at most {limit}, got {}", m.level),
         );
     }
-    let of = model.signature;
-    let (suited, rule) = match metric {
+}
+
+/// Whether a model of this kind can be measured so; else what is needed.
+fn suits(metric: &Metric, of: Signature) -> (bool, &'static str) {
+    match metric {
         Metric::Classification(_) => (
             !of.regresses,
             "needs a model that predicts classes; this one predicts numbers",
@@ -182,30 +211,5 @@ fn check(metric: &Metric, pointer: &str, model: &Candidate<'_>, truth: Truth, ru
             "needs a model that has a pseudo-likelihood",
         ),
         _ => (true, ""),
-    };
-    // Of a model without the verb nothing more need be said.
-    if verb.is_none_or(offers) {
-        rules.require(suited, &format!("{pointer}/kind"), rule);
-    }
-    let (there, rule) = match metric {
-        Metric::Classification(_) => (truth.labels, "needs labels, which the split does not have"),
-        Metric::Regression(_) if model.of_targets => (
-            truth.targets,
-            "needs targets, which the model learnt and the split does not have",
-        ),
-        Metric::Regression(_) => (
-            truth.labels,
-            "needs labels, which the model learnt as numbers and the split does not have",
-        ),
-        _ => (true, ""),
-    };
-    rules.require(there, &format!("{pointer}/kind"), rule);
-    if let Metric::Denoising(m) = metric {
-        let limit = m.corruption.level_limit();
-        rules.require(
-            m.level <= limit,
-            &format!("{pointer}/level"),
-            format!("must be above 0 and at most {limit}, got {}", m.level),
-        );
     }
 }

@@ -5,7 +5,7 @@ use tch::Device;
 
 use super::checkpoint::CheckpointError;
 use super::observer::JobObserver;
-use super::training::{Ended, TrainingError, device_name, open_split, resolve_device};
+use super::training::{Ended, TrainingError, begin, open_split};
 use crate::artifacts::Artifacts;
 use crate::evaluate::{EvaluationError, Pace, Subject, measure};
 use crate::inference::ModelSource;
@@ -21,6 +21,12 @@ use crate::verbs::Model;
 
 /// Parts of a metric's work that progress is told in.
 const PARTS: u32 = 1000;
+const ONE_METRIC: PlannedPhase = PlannedPhase {
+    epochs: 1,
+    steps: PARTS as u64,
+    step_cost: 1.0,
+    last_step_cost: 1.0,
+};
 
 /// What the job measures.
 pub fn of(job: &Job) -> Result<Evaluation, serde_json::Error> {
@@ -35,75 +41,51 @@ pub fn run(
     observer: &mut JobObserver,
 ) -> Result<Ended, TrainingError> {
     let evaluation = of(job)?;
-    tch::set_num_threads(i32::try_from(evaluation.threads).unwrap_or(1));
-    let device = resolve_device(&evaluation.device);
-    observer.report(&store::JobReport {
-        phase: Some("loading".to_owned()),
-        device: Some(device_name(device)),
-        ..store::JobReport::default()
-    });
-    let (model, learnt) = find(
-        &format!("{}:{}", evaluation.model, evaluation.version),
-        observer,
-        device,
-    )?;
+    let device = begin(evaluation.threads, &evaluation.device, observer);
+    let measured = format!("{}:{}", evaluation.model, evaluation.version);
+    let (model, learnt) = find(&measured, observer, device)?;
     let train = open_split(layout, dataset, "train")?;
     let rows = match (evaluation.split.as_str(), &dataset.splits.test) {
         ("test", Some(_)) => open_split(layout, dataset, "test")?,
         _ => open_split(layout, dataset, "train")?,
     };
-    observer.plan(vec![
-        PlannedPhase {
-            epochs: 1,
-            steps: PARTS.into(),
-            step_cost: 1.0,
-            last_step_cost: 1.0,
-        };
-        evaluation.metrics.len()
-    ]);
+    observer.plan(vec![ONE_METRIC; evaluation.metrics.len()]);
     let facts = dataset.facts();
     let mut figures = Map::new();
     for (i, metric) in evaluation.metrics.iter().enumerate() {
         observer.phase(&format!("measuring {}", metric.kind()));
-        let classifier = metric
-            .classifier()
-            .map(|reference| find(reference, observer, device))
-            .transpose()?
-            .map(|(model, _)| model);
+        let classifier = metric.classifier();
+        let classifier = classifier.map(|reference| find(reference, observer, device));
+        let classifier = classifier.transpose()?;
         let subject = Subject {
             model: model.as_ref(),
             learnt: &learnt,
             facts: &facts,
             rows: &rows,
             train: &train,
-            classifier: classifier.as_deref(),
+            classifier: classifier.as_ref().map(|(model, _)| model.as_ref()),
             device,
             seed: evaluation.seed,
         };
-        let measured = {
-            let mut pace = pacer(observer, i, evaluation.metrics.len());
-            measure(metric, &subject, &mut *pace)
-        };
-        match measured {
-            Ok(found) => {
-                let named = |(name, value): (String, f64)| {
-                    (format!("{}/{name}", evaluation.split), Value::from(value))
-                };
-                let found: Map<String, Value> = found.into_iter().map(named).collect();
-                observer.report(&store::JobReport {
-                    latest: found.clone(),
-                    ..store::JobReport::default()
-                });
-                figures.extend(found);
-            }
-            Err(EvaluationError::Stopped) => {
-                return Ok(match observer.directive() {
-                    Directive::Cancel | Directive::Lost => Ended::Canceled,
-                    Directive::Release | Directive::Continue | Directive::Stop => Ended::Released,
-                });
-            }
-            Err(error) => return Err(TrainingError::Evaluation(error)),
+        let found = measure(
+            metric,
+            &subject,
+            &mut *pacer(observer, i, evaluation.metrics.len()),
+        );
+        if let Err(EvaluationError::Stopped) = found {
+            return Ok(match observer.directive() {
+                Directive::Cancel | Directive::Lost => Ended::Canceled,
+                Directive::Release | Directive::Continue | Directive::Stop => Ended::Released,
+            });
         }
+        let split = &evaluation.split;
+        let named = |(name, value): (String, f64)| (format!("{split}/{name}"), value.into());
+        let found: Map<String, Value> = found?.into_iter().map(named).collect();
+        observer.report(&store::JobReport {
+            latest: found.clone(),
+            ..store::JobReport::default()
+        });
+        figures.extend(found);
     }
     Ok(Ended::Evaluated(figures))
 }

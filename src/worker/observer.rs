@@ -126,6 +126,14 @@ impl JobObserver {
         }
     }
 
+    /// The text of an error, which may be that the lease is lost.
+    fn noted(&self, error: CheckpointError) -> String {
+        if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
+            self.signal.raise(Directive::Lost);
+        }
+        error.to_string()
+    }
+
     fn progress(&self, p: Progress) -> (JobProgress, Option<f64>) {
         let eta = self.throughput.forecast.seconds_left(p.step);
         let progress = JobProgress {
@@ -176,13 +184,6 @@ fn point(key: String, value: f64, progress: Progress) -> MetricPoint {
     }
 }
 
-fn halt(error: CheckpointError, signal: &StopSignal) -> Halt {
-    if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-        signal.raise(Directive::Lost);
-    }
-    Halt::Observer(error.to_string())
-}
-
 impl Observer for JobObserver {
     fn plan(&mut self, phases: Vec<PlannedPhase>) {
         self.throughput.forecast = Forecast::new(phases);
@@ -207,12 +208,10 @@ impl Observer for JobObserver {
         if held > 0 {
             message += &format!(", {held} of them stay as they are");
         }
+        let data =
+            json!({ "level": "info", "message": message, "copied": copied, "frozen": frozen });
         self.report(&JobReport {
-            events: vec![NewEvent {
-                kind: EventKind::Log,
-                data: json!({ "level": "info", "message": message, "copied": copied, "frozen": frozen }),
-                at: now_ms(),
-            }],
+            events: vec![NewEvent::new(EventKind::Log, data, now_ms())],
             ..JobReport::default()
         });
     }
@@ -241,10 +240,7 @@ impl Observer for JobObserver {
             return;
         };
         if let Err(error) = self.checkpoints.write_sample(epoch, &png) {
-            if matches!(error, CheckpointError::Store(StoreError::LeaseLost)) {
-                self.signal.raise(Directive::Lost);
-            }
-            tracing::warn!(%error, "a sample picture was not kept");
+            tracing::warn!(error = self.noted(error), "a sample picture was not kept");
         }
     }
 
@@ -263,12 +259,12 @@ impl Observer for JobObserver {
     }
 
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
-        self.checkpoints
-            .write(&snapshot)
-            .map_err(|e| halt(e, &self.signal))
+        let written = self.checkpoints.write(&snapshot);
+        written.map_err(|e| Halt::Observer(self.noted(e)))
     }
 
     fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {
-        self.checkpoints.best().map_err(|e| halt(e, &self.signal))
+        let best = self.checkpoints.best();
+        best.map_err(|e| Halt::Observer(self.noted(e)))
     }
 }

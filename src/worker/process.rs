@@ -130,21 +130,9 @@ async fn run_in_thread(
     layout: Layout,
     signal: StopSignal,
 ) -> Result<Ended, JobError> {
-    let gone = || {
-        JobError::new(
-            "data_unreadable".to_owned(),
-            "the data set is gone".to_owned(),
-        )
-    };
-    let dataset = store
-        .dataset(&job.plan.dataset_id)
-        .await
-        .map_err(|_| gone())?;
-    let keep = job
-        .plan
-        .training
-        .get("keep_checkpoints")
-        .and_then(serde_json::Value::as_u64);
+    let dataset = store.dataset(&job.plan.dataset_id).await;
+    let dataset = dataset.map_err(|_| JobError::new("data_unreadable", "the data set is gone"))?;
+    let keep = job.plan.training["keep_checkpoints"].as_u64();
     let checkpoints = Checkpoints {
         store: store.clone(),
         artifacts,

@@ -34,6 +34,7 @@ fn brief_waits(said: impl Fn(&str) -> bool) -> Option<(&'static str, &'static st
 /// service must agree on what is in the database.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
+#[derive(Clone)]
 pub struct Supervisor {
     pub store: Store,
     pub layout: Layout,

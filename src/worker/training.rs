@@ -5,7 +5,7 @@ use std::io;
 use serde_json::{Map, Value, json};
 use tch::Device;
 
-use super::checkpoint::CheckpointError;
+use super::checkpoint::{CheckpointError, read_weights};
 use super::observer::JobObserver;
 use super::preview::Preview;
 use crate::artifacts::{Artifacts, weights};
@@ -66,9 +66,7 @@ impl TrainingError {
             _ => "internal",
         }
     }
-}
 
-impl TrainingError {
     /// The step at which training broke off.
     pub fn step(&self) -> Option<i64> {
         match self {
@@ -90,8 +88,23 @@ pub enum Ended {
     Released,
 }
 
-/// The device that a job's `device` names on this machine.
-pub fn resolve_device(name: &str) -> Device {
+/// Readies this thread and the device that a job's `device` names, before any tensor: sums split over other
+/// threads have other last bits.
+pub(super) fn begin(threads: u32, device: &str, observer: &JobObserver) -> Device {
+    tch::set_num_threads(i32::try_from(threads).unwrap_or(1));
+    let device = resolve_device(device);
+    observer.report(&store::JobReport {
+        phase: Some("loading".to_owned()),
+        device: Some(match device {
+            Device::Cuda(index) => format!("cuda:{index}"),
+            _ => "cpu".to_owned(),
+        }),
+        ..store::JobReport::default()
+    });
+    device
+}
+
+fn resolve_device(name: &str) -> Device {
     let index = match name {
         "cpu" => return Device::Cpu,
         "auto" if !tch::Cuda::is_available() => return Device::Cpu,
@@ -103,13 +116,6 @@ pub fn resolve_device(name: &str) -> Device {
     Device::Cuda(index)
 }
 
-pub fn device_name(device: Device) -> String {
-    match device {
-        Device::Cuda(index) => format!("cuda:{index}"),
-        _ => "cpu".to_owned(),
-    }
-}
-
 /// Runs the job in this thread.
 pub fn run(
     job: &Job,
@@ -118,14 +124,7 @@ pub fn run(
     observer: &mut JobObserver,
 ) -> Result<Ended, TrainingError> {
     let training: Training = serde_json::from_value(job.plan.training.clone())?;
-    // Before any tensor: sums split over other threads have other last bits.
-    tch::set_num_threads(i32::try_from(training.threads).unwrap_or(1));
-    let device = resolve_device(&training.device);
-    observer.report(&store::JobReport {
-        phase: Some("loading".to_owned()),
-        device: Some(device_name(device)),
-        ..store::JobReport::default()
-    });
+    let device = begin(training.threads, &training.device, observer);
     let family =
         Family::find(&job.plan.kind).ok_or_else(|| TrainingError::Family(job.plan.kind.clone()))?;
     let facts = dataset.facts();
@@ -203,13 +202,8 @@ fn ended(
 /// not matter if they were deleted meanwhile.
 fn source(value: &Value, observer: &JobObserver) -> Result<(Tensors, Freeze), TrainingError> {
     let source: PinnedSource = serde_json::from_value(value.clone())?;
-    let read = || -> Result<Tensors, String> {
-        let artifacts = &observer.checkpoints.artifacts;
-        let bytes = artifacts.get(&source.sha256).map_err(|e| e.to_string())?;
-        let (tensors, _): (Tensors, Value) = weights::decode(&bytes).map_err(|e| e.to_string())?;
-        Ok(tensors)
-    };
-    let tensors = read().map_err(TrainingError::Source)?;
+    let read = read_weights(&observer.checkpoints.artifacts, &source.sha256);
+    let (tensors, _): (_, Value) = read.map_err(TrainingError::Source)?;
     Ok((tensors, source.from.freeze()))
 }
 
@@ -240,32 +234,19 @@ pub(super) fn open_split(
 
 /// Puts the learner where the newest readable checkpoint left it; at the start if there is none.
 fn go_on(learner: &mut dyn Learner, observer: &JobObserver) -> Result<Cursor, TrainingError> {
-    let Some((cursor, state)) = observer.checkpoints.newest()? else {
-        truncate_metrics(observer, 0)?;
+    let checkpoints = &observer.checkpoints;
+    let Some((cursor, state)) = checkpoints.newest()? else {
+        checkpoints.truncate_metrics(0)?;
         return Ok(Cursor::default());
     };
     resume(learner, &cursor, &state)?;
-    truncate_metrics(observer, cursor.total_step)?;
+    checkpoints.truncate_metrics(cursor.total_step)?;
     tracing::info!(
         epoch = cursor.epoch,
         step = cursor.total_step,
         "going on from a checkpoint"
     );
     Ok(cursor)
-}
-
-/// Points past the checkpoint will be made again.
-fn truncate_metrics(observer: &JobObserver, step: u64) -> Result<(), TrainingError> {
-    let checkpoints = &observer.checkpoints;
-    let step = i64::try_from(step).unwrap_or(i64::MAX);
-    let truncate = checkpoints
-        .store
-        .truncate_metrics_after(&checkpoints.lease, step);
-    checkpoints
-        .runtime
-        .block_on(truncate)
-        .map_err(CheckpointError::from)?;
-    Ok(())
 }
 
 /// Writes the weights and their manifest; the row comes after.
