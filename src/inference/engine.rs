@@ -11,14 +11,13 @@ use super::background::BackgroundTasks;
 use super::cache::ModelCache;
 use super::executor::{Executor, Threads};
 use super::loader::Loader;
-use super::metrics::{BatchMetrics, rejected};
 use super::model_thread::{ModelThread, run_slow};
 use super::queue::Bounds;
 use super::request::{Request, RequestOptions};
 use super::scheduler::{Command, Scheduler};
 use super::snapshot::{LoadedModelInfo, Snapshot};
 use super::source::ModelSource;
-use super::statistics::{ModelStatistics, Statistics};
+use super::statistics::{BatchMetrics, ModelStatistics, Statistics, rejected};
 use crate::artifacts::Artifacts;
 use crate::verbs::call::{Call, CallError, Reply};
 

@@ -2,21 +2,18 @@
 //! is refused before the body is read. A batch is whatever waited while the last one was computed. Slow calls are
 //! computed by a second thread with a queue of its own.
 //!
-//! Layers, from the ground up: `source`, `queue`, `overload`, `statistics`, `metrics`; `admission`, `loaded_model`;
-//! `request`; `scheduler`; `loader`, `snapshot`, `cache`; `batching`, `executor`; `model_thread`; `background`;
-//! `engine`. A file uses only files below itself.
+//! Layers, from the ground up: `source`, `queue`; `statistics`; `admission`, `loaded_model`; `request`; `scheduler`;
+//! `loader`, `snapshot`, `cache`; `executor`; `model_thread`; `background`; `engine`. A file uses only files below
+//! itself.
 
 mod admission;
 mod background;
-mod batching;
 mod cache;
 pub mod engine;
 mod executor;
 mod loaded_model;
 pub mod loader;
-mod metrics;
 mod model_thread;
-mod overload;
 pub mod queue;
 mod request;
 mod scheduler;

@@ -9,10 +9,10 @@ use tokio::sync::oneshot;
 
 use super::admission::{Admission, Lane, rejection};
 use super::loaded_model::LoadedModel;
-use super::metrics::rejected;
 use super::queue::{Bounds, Next, Queue, Trigger};
 use super::request::{Request, Slow};
 use super::source::ModelSource;
+use super::statistics::rejected;
 use crate::verbs::call::CallError;
 
 /// What the model thread does beside computing.
