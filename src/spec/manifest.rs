@@ -7,7 +7,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::model::ModelSpec;
+use super::job::ModelSpec;
 use crate::document::{FieldError, Rules};
 use crate::families::{Family, MAX_PARAMETERS};
 use crate::jobs::check_name;

@@ -5,11 +5,10 @@ pub mod evaluation;
 pub mod footprint;
 pub mod job;
 pub mod manifest;
-pub mod model;
 pub mod source;
 pub mod training;
 
 pub use evaluation::{Evaluation, EvaluationRequest};
-pub use job::{JobRequest, JobSpec};
+pub use job::{JobRequest, JobSpec, ModelSpec};
 pub use manifest::Manifest;
 pub use source::InitFrom;

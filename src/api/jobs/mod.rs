@@ -22,8 +22,8 @@ use super::problem::Result;
 use super::state::AppState;
 use crate::jobs::{self, JobError, JobProgress, Status, Task};
 use crate::spec::InitFrom;
+use crate::spec::ModelSpec;
 use crate::spec::evaluation::Evaluation;
-use crate::spec::model::ModelSpec;
 use crate::train::Training;
 
 /// A job: what was asked for, how far it is, what came of it.

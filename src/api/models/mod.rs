@@ -36,7 +36,7 @@ use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 use crate::inference::{Engine, ModelSource};
 use crate::jobs::parse_ref;
-use crate::spec::model::ModelSpec;
+use crate::spec::ModelSpec;
 use crate::store;
 
 /// Bytes, in the OpenAPI document.
