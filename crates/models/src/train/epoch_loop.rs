@@ -177,14 +177,10 @@ impl Fit<'_> {
     }
 
     fn run_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
-        let place = [
-            self.run.cursor.phase as u64,
-            u64::from(self.run.cursor.epoch),
-        ];
-        let seed = self.run.training.seed;
-        let order = self.shuffled(place);
-        let batch_size = self.run.training.batch_size as usize;
-        for step in self.run.cursor.step..self.steps_per_epoch {
+        let done = self.run.cursor.step;
+        let order = self.shuffled();
+        let batches = (0..).zip(order.chunks(self.run.training.batch_size as usize));
+        for (step, rows) in batches.skip_while(|(step, _)| *step < done) {
             match observer.directive() {
                 Directive::Continue => {}
                 // A run that has learnt nothing yet takes one step first.
@@ -199,65 +195,71 @@ impl Fit<'_> {
                     return Ok(Flow::Leave(Outcome::Released));
                 }
             }
-            let from = usize::try_from(step)
-                .unwrap_or(usize::MAX)
-                .saturating_mul(batch_size);
-            let indices = &order[from..(from + batch_size).min(order.len())];
-            let batch = self.run.train.batch(indices, self.run.device)?;
-            let at = f64::from(self.run.cursor.epoch) + step as f64 / self.steps_per_epoch as f64;
-            let factor = self
-                .run
-                .training
-                .schedule
-                .factor(at, f64::from(phase.epochs));
-            let mut context = StepContext {
-                rng: Rng::at(seed, &[stream::STEP, place[0], place[1], step]),
-                learning_rate: phase
-                    .learning_rate
-                    .unwrap_or(self.run.training.learning_rate)
-                    * factor,
-                epoch: self.run.cursor.epoch,
-                step,
-                time: at,
-            };
-            let report = self.run.learner.step(&batch, &mut context);
-            let rows = indices.len() as u64;
-            let cursor = &mut self.run.cursor;
-            cursor.step += 1;
-            cursor.total_step += 1;
-            cursor.sums.add(&report, rows);
-            if let Some(&(metric, value)) = report.0.iter().find(|(_, v)| !v.is_finite()) {
-                return Err(Halt::Diverged {
-                    metric,
-                    value,
-                    step: cursor.total_step,
-                });
-            }
-            if let Some(reason) = self.run.learner.trouble() {
-                let step = self.run.cursor.total_step;
-                return Err(Halt::Collapsed { reason, step });
-            }
-            observer.step(self.progress(), rows, &report);
+            self.step(phase, step, rows, observer)?;
         }
         Ok(Flow::On)
+    }
+
+    /// Step `step` of the epoch, on the rows of these numbers.
+    fn step(
+        &mut self,
+        phase: &Phase,
+        step: u64,
+        rows: &[u32],
+        observer: &mut dyn Observer,
+    ) -> Result<(), Halt> {
+        let batch = self.run.train.batch(rows, self.run.device)?;
+        let [at, epoch] = self.place();
+        let (training, cursor) = (self.run.training, &mut self.run.cursor);
+        let time = f64::from(cursor.epoch) + step as f64 / self.steps_per_epoch as f64;
+        let rate = phase.learning_rate.unwrap_or(training.learning_rate);
+        let mut context = StepContext {
+            rng: Rng::at(training.seed, &[stream::STEP, at, epoch, step]),
+            learning_rate: rate * training.schedule.factor(time, f64::from(phase.epochs)),
+            epoch: cursor.epoch,
+            step,
+            time,
+        };
+        let report = self.run.learner.step(&batch, &mut context);
+        cursor.step += 1;
+        cursor.total_step += 1;
+        cursor.sums.add(&report, rows.len() as u64);
+        let step = cursor.total_step;
+        if let Some(&(metric, value)) = report.0.iter().find(|(_, v)| !v.is_finite()) {
+            return Err(Halt::Diverged {
+                metric,
+                value,
+                step,
+            });
+        }
+        if let Some(reason) = self.run.learner.trouble() {
+            return Err(Halt::Collapsed { reason, step });
+        }
+        observer.step(self.progress(), rows.len() as u64, &report);
+        Ok(())
+    }
+
+    /// Phase and epoch, as random streams are told apart.
+    fn place(&self) -> [u64; 2] {
+        let cursor = &self.run.cursor;
+        [cursor.phase as u64, u64::from(cursor.epoch)]
     }
 
     /// Makes a whole model of what is trained. The checkpoint comes first: a run that is taken up from
     /// it breaks off at the same step.
     fn break_off(&mut self, observer: &mut dyn Observer) -> Result<(), Halt> {
         self.checkpoint(false, observer)?;
-        let Cursor {
-            phase, epoch, step, ..
-        } = self.run.cursor;
-        if step > 0 {
-            self.run.learner.close_epoch(phase, epoch);
+        let cursor = &self.run.cursor;
+        if cursor.step > 0 {
+            self.run.learner.close_epoch(cursor.phase, cursor.epoch);
         }
         Ok(())
     }
 
-    fn shuffled(&self, place: [u64; 2]) -> Vec<u32> {
+    fn shuffled(&self) -> Vec<u32> {
         let n = u32::try_from(self.rows.len()).unwrap_or(u32::MAX);
-        Rng::at(self.run.training.seed, &[stream::ORDER, place[0], place[1]])
+        let [phase, epoch] = self.place();
+        Rng::at(self.run.training.seed, &[stream::ORDER, phase, epoch])
             .permutation(n)
             .into_iter()
             .map(|i| self.rows[i as usize])
@@ -267,19 +269,13 @@ impl Fit<'_> {
     /// Reports the epoch's means, validates, writes the checkpoint that is due.
     fn close_epoch(&mut self, phase: &Phase, observer: &mut dyn Observer) -> Result<Flow, Halt> {
         let sums = std::mem::take(&mut self.run.cursor.sums);
-        let Cursor {
-            phase: at, epoch, ..
-        } = self.run.cursor;
+        let (at, epoch) = (self.run.cursor.phase, self.run.cursor.epoch);
         self.run.learner.close_epoch(at, epoch);
         self.run.cursor.step = 0;
         self.run.cursor.epoch += 1;
         let mut metrics = prefixed("train", self.run.learner.summary(&sums));
         if !self.held_out.is_empty() {
-            let place = [
-                self.run.cursor.phase as u64,
-                u64::from(self.run.cursor.epoch),
-            ];
-            let means = self.evaluate(self.run.train, &self.held_out, place)?;
+            let means = self.evaluate(self.run.train, &self.held_out, self.place())?;
             metrics.extend(prefixed("validation", self.run.learner.summary(&means)));
         }
         observer.epoch(self.progress(), &metrics);
@@ -288,13 +284,13 @@ impl Fit<'_> {
         let watched = self.run.cursor.phase + 1 == self.phases.len();
         let best = watched && self.judge(&metrics)?;
         self.latest = metrics;
-        let stop = watched
-            && self
-                .run
-                .training
-                .early_stopping
-                .as_ref()
-                .is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
+        let rule = self
+            .run
+            .training
+            .early_stopping
+            .as_ref()
+            .filter(|_| watched);
+        let stop = rule.is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
         let every = self.run.training.checkpoint_every_epochs.max(1);
         let last = stop || self.run.cursor.epoch == phase.epochs;
         if best || last || self.run.cursor.epoch.is_multiple_of(every) {
@@ -305,9 +301,7 @@ impl Fit<'_> {
 
     /// Previews the model, so often that a phase has some hundred of them.
     fn preview(&self, phase: &Phase, observer: &mut dyn Observer) {
-        let Cursor {
-            phase: at, epoch, ..
-        } = self.run.cursor;
+        let (at, epoch) = (self.run.cursor.phase, self.run.cursor.epoch);
         let every = phase.epochs.div_ceil(PREVIEWS).max(1);
         let due = epoch <= FIRST_PREVIEWS || epoch.is_multiple_of(every) || epoch == phase.epochs;
         if at + 1 == self.phases.len() && due {

@@ -233,45 +233,20 @@ impl Spec {
             "/model/joint_labels",
             "this data set has no labels to join to the top RBM",
         );
-        let of_some_heads = [
-            (
-                "joint_labels",
-                self.joint_labels.is_some(),
-                self.head == Head::Generative,
-                "'generative'",
-            ),
-            (
-                "code_activation",
-                self.code_activation.is_some(),
-                self.head == Head::Autoencoder,
-                "'autoencoder'",
-            ),
-            (
-                "loss",
-                self.loss.is_some(),
-                self.head == Head::Autoencoder,
-                "'autoencoder'",
-            ),
-            (
-                "layer_rate",
-                self.layer_rate.is_some(),
-                supervised,
-                "'classifier' or 'regressor'",
-            ),
-            (
-                "dropout",
-                self.dropout.is_some(),
-                supervised,
-                "'classifier' or 'regressor'",
-            ),
-            (
-                "labeled_rows",
-                self.labeled_rows.is_some(),
-                supervised,
-                "'classifier' or 'regressor'",
-            ),
+        let given = [
+            ("joint_labels", self.joint_labels.is_some()),
+            ("code_activation", self.code_activation.is_some()),
+            ("loss", self.loss.is_some()),
+            ("layer_rate", self.layer_rate.is_some()),
+            ("dropout", self.dropout.is_some()),
+            ("labeled_rows", self.labeled_rows.is_some()),
         ];
-        for (field, given, fits, heads) in of_some_heads {
+        for (field, given) in given {
+            let (fits, heads) = match field {
+                "joint_labels" => (self.head == Head::Generative, "'generative'"),
+                "code_activation" | "loss" => (self.head == Head::Autoencoder, "'autoencoder'"),
+                _ => (supervised, "'classifier' or 'regressor'"),
+            };
             let rule = format!("only a dbn with the head {heads} has a use for it");
             rules.require(!given || fits, &format!("/model/{field}"), rule);
         }
@@ -280,29 +255,21 @@ impl Spec {
 
 /// Settings of fine-tuning that were changed for a model that is not fine-tuned.
 pub(super) fn check_unused(training: &Training, rules: &mut Rules) {
-    let usual = Spec::TRAINING;
-    let unused = [
-        ("optimizer", training.optimizer == usual.optimizer, ""),
-        (
-            "learning_rate",
-            training.learning_rate == usual.learning_rate,
-            "; give model.pretraining.learning_rate",
-        ),
-        (
-            "momentum",
-            training.momentum == usual.momentum,
-            "; give model.pretraining.momentum",
-        ),
-        (
-            "weight_decay",
-            training.weight_decay == usual.weight_decay,
-            "; give model.pretraining.weight_decay",
-        ),
-        ("gradient_clip", training.gradient_clip.is_none(), ""),
+    let (now, usual) = (training, Spec::TRAINING);
+    let changed = [
+        ("optimizer", now.optimizer != usual.optimizer),
+        ("learning_rate", now.learning_rate != usual.learning_rate),
+        ("momentum", now.momentum != usual.momentum),
+        ("weight_decay", now.weight_decay != usual.weight_decay),
+        ("gradient_clip", now.gradient_clip.is_some()),
     ];
-    for (field, as_usual, instead) in unused {
+    for (field, changed) in changed {
+        let instead = match field {
+            "optimizer" | "gradient_clip" => String::new(),
+            _ => format!("; give model.pretraining.{field}"),
+        };
         rules.require(
-            as_usual,
+            !changed,
             &format!("/training/{field}"),
             format!("a generative dbn is not fine-tuned: its RBMs learn by contrastive divergence with momentum{instead}"),
         );

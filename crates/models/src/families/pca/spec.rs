@@ -42,26 +42,20 @@ impl Spec {
 
 /// One pass over the rows is all there is: what only gradient descent understands is refused.
 pub fn check_training(training: &Training, rules: &mut Rules) {
-    let usual = Spec::TRAINING;
     let one_pass = format!(
         "must be 1: pca is solved exactly from one pass over the rows, got {}",
         training.epochs
     );
     rules.require(training.epochs == 1, "/training/epochs", one_pass);
+    let (now, usual) = (training, Spec::TRAINING);
     let meaningless = [
-        ("optimizer", training.optimizer != usual.optimizer),
-        (
-            "learning_rate",
-            training.learning_rate.to_bits() != usual.learning_rate.to_bits(),
-        ),
-        (
-            "momentum",
-            training.momentum.to_bits() != usual.momentum.to_bits(),
-        ),
-        ("schedule", training.schedule != usual.schedule),
-        ("weight_decay", training.weight_decay > 0.0),
-        ("gradient_clip", training.gradient_clip.is_some()),
-        ("early_stopping", training.early_stopping.is_some()),
+        ("optimizer", now.optimizer != usual.optimizer),
+        ("learning_rate", now.learning_rate != usual.learning_rate),
+        ("momentum", now.momentum != usual.momentum),
+        ("schedule", now.schedule != usual.schedule),
+        ("weight_decay", now.weight_decay > 0.0),
+        ("gradient_clip", now.gradient_clip.is_some()),
+        ("early_stopping", now.early_stopping.is_some()),
     ];
     for (field, given) in meaningless {
         rules.require(
