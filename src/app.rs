@@ -200,7 +200,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let metrics = telemetry::metrics()?;
     let state = AppState::new(Shared {
         engine: start_engine(options, &artifacts, machine)?,
-        resolver: Resolver::default(),
+        resolver: Resolver::new(store.clone()),
         store: store.clone(),
         artifacts,
         layout,

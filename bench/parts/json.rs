@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 
-use latentd::api::models::body::{self, Document};
+use latentd::api::models::body::Document;
+use latentd::api::models::scan;
 use latentd::nn::rng::Rng;
 
 use crate::{Side, compare};
@@ -46,7 +47,7 @@ fn body_of<T: Display>(rows: usize, write: impl Fn(f32) -> T) -> String {
 }
 
 fn ours(bytes: &[u8]) -> Option<Document> {
-    body::read(bytes).ok()
+    scan::document(bytes)
 }
 
 fn serde(bytes: &[u8]) -> Option<Document> {

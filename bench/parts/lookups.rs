@@ -29,7 +29,7 @@ pub fn measure() {
         .block_on(Store::open(&folder.path().join("latentd.db")))
         .expect("a database");
     let reference = parse_ref("digits").expect("a ref");
-    let resolver = Resolver::default();
+    let resolver = Resolver::new(store.clone());
     compare(
         "lookups: a ref that names nothing",
         vec![

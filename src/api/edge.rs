@@ -2,29 +2,36 @@
 //! below it for every request, and six of them cost more than an empty answer.
 
 use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
+use axum::body::{Body, Bytes, HttpBody};
+use axum::extract::Request;
+use axum::http::{Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use futures_util::future::poll_fn;
+use http_body::{Frame, SizeHint};
 
 use super::problem::{Code, Problem};
 use super::state::AppState;
-use super::{models, request_id, telemetry, unread};
+use super::telemetry::{Arrival, with_request_id};
 use crate::panics::panic_text;
 
 /// Id, body, panics, refusals, metrics: from the outermost in.
-pub async fn edge(State(app): State<AppState>, request: Request, next: Next) -> Response {
-    request_id::scope(request, async |request| {
-        let (request, unread) = unread::keep(request);
-        let arrival = telemetry::Arrival::of(&request);
+pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
+    with_request_id(request, async |request| {
+        let (request, unread) = Unread::keep(request);
+        let arrival = Arrival::of(&request);
         let response = AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Problem::internal(&panic_text(panic.as_ref())).into_response());
         let response = as_problem(response);
-        if !models::resolve::only_reads(&arrival.method, arrival.route()) {
+        if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
         }
         arrival.answered(&response);
@@ -32,6 +39,13 @@ pub async fn edge(State(app): State<AppState>, request: Request, next: Next) -> 
         response
     })
     .await
+}
+
+/// Whether a request to this route only reads models: no answer to it tells of a version that was not known before.
+fn only_reads(method: &Method, route: &str) -> bool {
+    let verb = route.strip_prefix("/v1/models/{model}/");
+    let reads = verb.is_some_and(|verb| !verb.contains('/')) || route.ends_with("/infer");
+    reads && method == Method::POST
 }
 
 pub fn method_not_allowed() -> Problem {
@@ -64,4 +78,73 @@ fn as_problem(response: Response) -> Response {
         return Problem::new(Code::UnsupportedMediaType, detail).into_response();
     }
     response
+}
+
+/// Of what a client still sends when its request has been answered, so much is read. Beyond it is cut off.
+const MOST_BYTES: usize = 64 << 20;
+const LONGEST: Duration = Duration::from_secs(5);
+
+/// The part of a request's body that its handler leaves.
+///
+/// A connection that is closed with unread bytes is reset, and a reset can reach the client before the
+/// answer that says what was wrong. So the rest is read and thrown away first, within bounds.
+struct Unread(Option<Shared>);
+
+impl Unread {
+    /// The request, and a second hold on its body.
+    fn keep(request: Request) -> (Request, Self) {
+        // Who waits for `100 Continue` sends nothing once it is refused.
+        if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+            return (request, Self(None));
+        }
+        let (parts, body) = request.into_parts();
+        let shared = Shared(Arc::new(Mutex::new(body)));
+        let body = Body::new(Shared(Arc::clone(&shared.0)));
+        (Request::from_parts(parts, body), Self(Some(shared)))
+    }
+
+    async fn discard(self) {
+        let Some(mut body) = self.0.filter(|body| !body.is_end_stream()) else {
+            return;
+        };
+        let rest = tokio::time::timeout(LONGEST, async {
+            let mut bytes = 0;
+            while let Some(Ok(frame)) = poll_fn(|c| Pin::new(&mut body).poll_frame(c)).await {
+                bytes += frame.data_ref().map_or(0, Bytes::len);
+                if bytes > MOST_BYTES {
+                    break;
+                }
+            }
+        });
+        let _ = Box::pin(rest).await;
+    }
+}
+
+/// A body that reads on where another reader of the same left off.
+struct Shared(Arc<Mutex<Body>>);
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Body> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl HttpBody for Shared {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut *self.lock()).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.lock().is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.lock().size_hint()
+    }
 }

@@ -1,11 +1,10 @@
 //! `POST /v1/evaluations`: a job that measures. It is listed, watched and canceled under `/v1/jobs`.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 
 use super::jobs::JobResponse;
 use super::jobs::admit::{self, find_dataset};
-use super::models::find_version;
 use super::problem::{Problem, Result};
 use super::state::AppState;
 use crate::data::Role;
@@ -24,9 +23,11 @@ use crate::store::{Dataset, ModelVersion, Split};
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
-pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
+pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let wanted = admit::read::<EvaluationRequest>(&app, request).await?;
-    let version = find_version(&app, &wanted.request.model)
+    let version = app
+        .resolver
+        .find(&wanted.request.model)
         .await
         .map_err(|problem| problem.at("/model"))?;
     let named = wanted.request.dataset.as_deref();
@@ -91,7 +92,9 @@ async fn pin_classifiers(
             continue;
         };
         let pointer = format!("/metrics/{i}/classifier");
-        let judge = find_version(app, reference)
+        let judge = app
+            .resolver
+            .find(reference)
             .await
             .map_err(|problem| problem.at(&pointer))?;
         if judge.input_shape != measured.input_shape {

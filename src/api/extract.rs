@@ -144,7 +144,7 @@ pub enum Form {
 }
 
 impl Form {
-    fn media_type(self) -> &'static str {
+    pub fn media_type(self) -> &'static str {
         match self {
             Self::Json => "application/json",
             Self::Npy => "application/x-npy",

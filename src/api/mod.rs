@@ -10,11 +10,9 @@ pub mod list;
 pub mod models;
 pub mod problem;
 pub mod refusals;
-pub mod request_id;
 pub mod service;
 pub mod state;
 pub mod telemetry;
-pub mod unread;
 pub mod v2;
 pub mod webhooks;
 

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::request_id;
+use super::telemetry::request_id;
 use crate::document::{FieldError, shortened};
 use crate::inference::CallError;
 use crate::store::StoreError;
@@ -184,7 +184,7 @@ impl Problem {
 
     /// What went wrong is for the log alone.
     pub fn internal(reason: &dyn std::fmt::Display) -> Self {
-        let id = request_id::current();
+        let id = request_id();
         tracing::error!(request_id = %id, %reason, "request failed");
         Self::new(
             Code::Internal,
@@ -213,7 +213,7 @@ impl IntoResponse for Problem {
             detail: &self.detail,
             code: self.code,
             error: &self.detail,
-            request_id: request_id::current(),
+            request_id: request_id(),
             errors: &self.errors,
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! `/livez`, `/readyz`, `/metrics`, `/v1/info`.
 
 use axum::Json;
-use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Serialize;
@@ -24,7 +23,7 @@ pub async fn livez() -> &'static str {
         (status = 200, description = "They are", body = String, content_type = "text/plain"),
         (status = 503, description = "Shutting down, or the database does not answer"),
     ))]
-pub async fn readyz(State(app): State<AppState>) -> Result<&'static str> {
+pub async fn readyz(app: AppState) -> Result<&'static str> {
     if *app.draining.borrow() {
         return Err(
             Problem::new(Code::ShuttingDown, "the service is shutting down").retry_after(5),
@@ -43,7 +42,7 @@ pub async fn readyz(State(app): State<AppState>) -> Result<&'static str> {
 /// Metrics in the Prometheus text format.
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service", summary = "Metrics for Prometheus",
     responses((status = 200, description = "Counters, gauges and histograms, names `latentd_…`", body = String, content_type = "text/plain")))]
-pub async fn metrics(State(app): State<AppState>) -> Result<impl IntoResponse> {
+pub async fn metrics(app: AppState) -> Result<impl IntoResponse> {
     for (status, jobs) in app.store.job_counts().await? {
         metrics::gauge!("latentd_jobs", "status" => status.as_str()).set(jobs as f64);
     }
@@ -84,7 +83,7 @@ pub struct FamilyInfo {
 /// What this server is and offers.
 #[utoipa::path(get, path = "/v1/info", operation_id = "get_info", tag = "service", summary = "What this server is and offers",
     responses((status = 200, description = "Version, devices, model families", body = Info)))]
-pub async fn info(State(app): State<AppState>) -> Json<Info> {
+pub async fn info(app: AppState) -> Json<Info> {
     let cuda = (0..app.machine.cuda_devices).map(|i| format!("cuda:{i}"));
     Json(Info {
         version: env!("CARGO_PKG_VERSION"),

@@ -1,16 +1,16 @@
-//! A log line, metrics and, where they are sent, spans for every request.
+//! An id, a log line, metrics and, where they are sent, spans for every request.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{LazyLock, PoisonError, RwLock};
 use std::time::{Duration, Instant, SystemTime};
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::response::Response;
 use metrics::{Counter, Histogram};
 use opentelemetry::KeyValue;
 
-use super::request_id;
 use crate::verbs::call::Timing;
 use crate::{clock, traces};
 
@@ -25,6 +25,46 @@ pub struct Series {
 type Known = HashMap<String, HashMap<(Method, u16), Series>>;
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static CURRENT: String;
+}
+
+/// The id of the request that this task answers: the client's own if it sent a usable one.
+pub fn request_id() -> Cow<'static, str> {
+    CURRENT
+        .try_with(|id| Cow::Owned(id.clone()))
+        .unwrap_or(Cow::Borrowed(""))
+}
+
+/// Gives a request its id, and its response the same one.
+pub async fn with_request_id<F>(request: Request, answer: F) -> Response
+where
+    F: AsyncFnOnce(Request) -> Response,
+{
+    let given = request.headers().get(REQUEST_ID).filter(|value| {
+        let id = value.to_str().unwrap_or_default();
+        !id.is_empty() && id.len() <= 128
+    });
+    let (id, header) = match given {
+        Some(value) => (
+            value.to_str().unwrap_or_default().to_owned(),
+            Some(value.clone()),
+        ),
+        None => {
+            let id = uuid::Uuid::new_v4().simple().to_string();
+            let header = HeaderValue::from_str(&id).ok();
+            (id, header)
+        }
+    };
+    let mut response = CURRENT.scope(id, answer(request)).await;
+    if let Some(value) = header {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+    response
+}
 
 /// The client's span that a request belongs to, where spans are sent.
 pub fn request_parent(headers: &HeaderMap) -> Option<String> {
@@ -68,7 +108,7 @@ impl Arrival {
             self.trace(route, response, took);
         }
         let seconds = took.as_secs_f64();
-        tracing::debug!(request_id = %request_id::current(), method = %self.method, route, status, seconds, "request");
+        tracing::debug!(request_id = %request_id(), method = %self.method, route, status, seconds, "request");
     }
 }
 
@@ -81,7 +121,7 @@ impl Arrival {
             method: self.method.as_str(),
             route,
             status: response.status().as_u16(),
-            request_id: &request_id::current(),
+            request_id: &request_id(),
             start,
             took,
             parts: timing.map_or_else(Vec::new, |timing| self.parts(timing, start)),

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use serde::{Deserialize, Serialize};
@@ -74,7 +74,7 @@ pub struct DatasetUpload {
         (status = 415, description = "Neither a form nor JSON"),
         (status = 422, description = "A part is missing, unknown, or not what it should be"),
     ))]
-pub async fn create(State(app): State<AppState>, request: Request) -> Result<impl IntoResponse> {
+pub async fn create(app: AppState, request: Request) -> Result<impl IntoResponse> {
     let dataset = match content_type(request.headers()).as_deref() {
         Some("multipart/form-data") => {
             let form = Multipart::from_request(request, &app)

@@ -58,7 +58,10 @@ fn parse_shape(text: &str) -> Result<Vec<usize>> {
     text.split(',')
         .map(|d| d.trim().parse().ok().filter(|&d| d > 0))
         .collect::<Option<Vec<usize>>>()
-        .ok_or_else(|| Problem::field("/shape", format!("must be whole numbers above 0 with commas between, such as 1,28,28; got '{text}'")))
+        .ok_or_else(|| {
+            let rule = "must be whole numbers above 0 with commas between, such as 1,28,28";
+            Problem::field("/shape", format!("{rule}; got '{text}'"))
+        })
 }
 
 fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {

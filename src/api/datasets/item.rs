@@ -1,7 +1,7 @@
 //! `GET|DELETE /v1/datasets/{dataset}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::DatasetResponse;
@@ -12,10 +12,7 @@ use crate::api::state::AppState;
 #[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset", tag = "datasets", summary = "Get a data set",
     params(("dataset" = String, Path, description = "Id or name")),
     responses((status = 200, description = "The data set", body = DatasetResponse)))]
-pub async fn get(
-    State(app): State<AppState>,
-    Path(dataset): Path<String>,
-) -> Result<Json<DatasetResponse>> {
+pub async fn get(app: AppState, Path(dataset): Path<String>) -> Result<Json<DatasetResponse>> {
     Ok(Json(app.store.dataset(&dataset).await?.into()))
 }
 
@@ -26,10 +23,7 @@ pub async fn get(
         (status = 204, description = "Deleted"),
         (status = 409, description = "A job uses it"),
     ))]
-pub async fn delete(
-    State(app): State<AppState>,
-    Path(dataset): Path<String>,
-) -> Result<StatusCode> {
+pub async fn delete(app: AppState, Path(dataset): Path<String>) -> Result<StatusCode> {
     let dataset = app.store.delete_dataset(&dataset).await?;
     // The row is gone; files that stay behind are swept at the next start.
     tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id))

@@ -1,7 +1,6 @@
 //! `GET /v1/datasets`.
 
 use axum::Json;
-use axum::extract::State;
 
 use super::DatasetResponse;
 use crate::api::extract::Query;
@@ -14,7 +13,7 @@ use crate::api::state::AppState;
     params(PageQuery),
     responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
 pub async fn list(
-    State(app): State<AppState>,
+    app: AppState,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<DatasetResponse>>> {
     let limit = page_limit(query.limit, 200)?;

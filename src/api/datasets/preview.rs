@@ -1,6 +1,6 @@
 //! `GET /v1/datasets/{dataset}/preview.png`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
@@ -8,6 +8,7 @@ use utoipa::IntoParams;
 
 use super::read_rows;
 use crate::api::extract::Query;
+use crate::api::models::Binary;
 use crate::api::models::render::{Scale, grid};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
@@ -36,11 +37,11 @@ impl Default for PreviewQuery {
 #[utoipa::path(get, path = "/v1/datasets/{dataset}/preview.png", operation_id = "preview_dataset", tag = "datasets", summary = "See the first rows",
     params(("dataset" = String, Path, description = "Id or name"), PreviewQuery),
     responses(
-        (status = 200, description = "The pictures", body = crate::api::models::Binary, content_type = "image/png"),
+        (status = 200, description = "The pictures", body = Binary, content_type = "image/png"),
         (status = 422, description = "A query parameter is invalid, or the rows are no pictures"),
     ))]
 pub async fn preview(
-    State(app): State<AppState>,
+    app: AppState,
     Path(dataset): Path<String>,
     Query(query): Query<PreviewQuery>,
 ) -> Result<impl IntoResponse> {

@@ -1,7 +1,7 @@
 //! `GET /v1/datasets/{dataset}/rows`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -10,6 +10,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::read_rows;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::page_limit;
+use crate::api::models::Binary;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::data::npy;
@@ -56,11 +57,11 @@ pub struct RowsResponse {
 #[utoipa::path(get, path = "/v1/datasets/{dataset}/rows", operation_id = "get_dataset_rows", tag = "datasets", summary = "Read rows",
     params(("dataset" = String, Path, description = "Id or name"), RowsQuery),
     responses(
-        (status = 200, description = "The rows", content((RowsResponse = "application/json"), (crate::api::models::Binary = "application/x-npy"))),
+        (status = 200, description = "The rows", content((RowsResponse = "application/json"), (Binary = "application/x-npy"))),
         (status = 406, description = "Neither JSON nor npy is accepted"),
     ))]
 pub async fn rows(
-    State(app): State<AppState>,
+    app: AppState,
     Path(dataset): Path<String>,
     Query(query): Query<RowsQuery>,
     headers: HeaderMap,

@@ -1,7 +1,7 @@
 //! `GET /v1/jobs/{job}/checkpoints`, `/{number}`, `/{number}/content`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
@@ -50,7 +50,7 @@ impl From<store::Checkpoint> for CheckpointResponse {
     params(("job" = String, Path, description = "Id")),
     responses((status = 200, description = "All of them", body = List<CheckpointResponse>)))]
 pub async fn list(
-    State(app): State<AppState>,
+    app: AppState,
     Path(job): Path<String>,
 ) -> Result<Json<List<CheckpointResponse>>> {
     let job = app.store.job(&job).await?;
@@ -69,7 +69,7 @@ pub async fn list(
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
     responses((status = 200, description = "The checkpoint", body = CheckpointResponse)))]
 pub async fn get(
-    State(app): State<AppState>,
+    app: AppState,
     Path((job, number)): Path<(String, String)>,
 ) -> Result<Json<CheckpointResponse>> {
     Ok(Json(find(&app, &job, &number).await?.into()))
@@ -80,7 +80,7 @@ pub async fn get(
     params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
     responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
-    State(app): State<AppState>,
+    app: AppState,
     Path((job, number)): Path<(String, String)>,
 ) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;

@@ -1,12 +1,11 @@
 //! `POST /v1/jobs`.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use serde_json::Value;
 
 use super::JobResponse;
 use super::admit::{self, find_dataset};
-use crate::api::models::find_version;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::JobPlan;
@@ -24,7 +23,7 @@ use crate::train::Training;
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
-pub async fn create(State(app): State<AppState>, request: Request) -> Result<Response> {
+pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let wanted = admit::read::<JobRequest>(&app, request).await?;
     let new = checked(&app, &wanted.request).await?;
     wanted.admit(&app, new).await
@@ -86,12 +85,12 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
     let named = |version: &ModelVersion| format!("{}:{}", version.name, version.version);
     let (settled, sha256) = match from {
         InitFrom::Ref(reference) => {
-            let version = find_version(app, reference).await;
+            let version = app.resolver.find(reference).await;
             let version = version.map_err(|problem| problem.at("/init_from"))?;
             (InitFrom::Ref(named(&version)), version.sha256)
         }
         InitFrom::Model(source) => {
-            let version = find_version(app, &source.model).await;
+            let version = app.resolver.find(&source.model).await;
             let version = version.map_err(|problem| problem.at("/init_from/model"))?;
             let settled = InitFromModel {
                 model: named(&version),

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -84,7 +84,7 @@ impl EventResponse {
         (status = 422, description = "A parameter is invalid"),
     ))]
 pub async fn events(
-    State(app): State<AppState>,
+    app: AppState,
     Path(job): Path<String>,
     Query(query): Query<EventsQuery>,
     headers: HeaderMap,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
 use tokio::time::{Instant, sleep};
@@ -22,11 +22,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
         ("Prefer" = Option<String>, Header, description = "`wait=N`: up to N seconds, 300 at most (RFC 7240)"),
     ),
     responses((status = 200, description = "The job", body = JobResponse)))]
-pub async fn get(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response> {
+pub async fn get(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
     let Some(seconds) = wanted_wait(&headers) else {
         let job = app.store.job(&job).await?;
         return Ok(Json(present(&app, job).await?).into_response());

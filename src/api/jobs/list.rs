@@ -1,7 +1,6 @@
 //! `GET /v1/jobs`.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -36,7 +35,7 @@ pub struct JobsQuery {
         (status = 404, description = "`after` names no job"),
     ))]
 pub async fn list(
-    State(app): State<AppState>,
+    app: AppState,
     Query(query): Query<JobsQuery>,
 ) -> Result<Json<List<JobResponse>>> {
     let limit = page_limit(query.limit, 200)?;

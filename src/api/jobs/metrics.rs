@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -52,7 +52,7 @@ pub struct MetricPointResponse {
     params(("job" = String, Path, description = "Id"), MetricsQuery),
     responses((status = 200, description = "One series a metric", body = Metrics)))]
 pub async fn metrics(
-    State(app): State<AppState>,
+    app: AppState,
     Path(job): Path<String>,
     Query(query): Query<MetricsQuery>,
 ) -> Result<Json<Metrics>> {

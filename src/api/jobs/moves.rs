@@ -1,7 +1,7 @@
 //! `POST /v1/jobs/{job}/cancel`, `/pause`, `/resume` and `/stop`: the moves of a client.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 
 use super::{JobResponse, present};
 use crate::api::problem::Result;
@@ -17,10 +17,7 @@ use crate::clock::now_ms;
         (status = 404, description = "There is none"),
         (status = 409, description = "It has ended"),
     ))]
-pub async fn cancel(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-) -> Result<Json<JobResponse>> {
+pub async fn cancel(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
     let job = app.store.cancel(&job, now_ms()).await?;
     Ok(Json(present(&app, job).await?))
 }
@@ -34,10 +31,7 @@ pub async fn cancel(
         (status = 404, description = "There is none"),
         (status = 409, description = "It is paused, is being canceled, or has ended"),
     ))]
-pub async fn pause(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-) -> Result<Json<JobResponse>> {
+pub async fn pause(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
     let job = app.store.pause(&job, now_ms()).await?;
     Ok(Json(present(&app, job).await?))
 }
@@ -51,10 +45,7 @@ pub async fn pause(
         (status = 404, description = "There is none"),
         (status = 409, description = "It is not paused"),
     ))]
-pub async fn resume(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-) -> Result<Json<JobResponse>> {
+pub async fn resume(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
     let job = app.store.resume(&job, now_ms()).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))
@@ -69,10 +60,7 @@ pub async fn resume(
         (status = 404, description = "There is none"),
         (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation"),
     ))]
-pub async fn stop(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-) -> Result<Json<JobResponse>> {
+pub async fn stop(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
     let job = app.store.stop(&job, now_ms()).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))

@@ -1,7 +1,7 @@
 //! `POST /v1/jobs/{job}/checkpoints/{number}/promote`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
@@ -26,7 +26,7 @@ use crate::worker::promotion;
         (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn promote(
-    State(app): State<AppState>,
+    app: AppState,
     Path((job, number)): Path<(String, String)>,
 ) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;

@@ -1,6 +1,6 @@
 //! `PUT /v1/jobs/{job}`: a job under an id of the client's choice.
 
-use axum::extract::{Path, Request, State};
+use axum::extract::{Path, Request};
 use axum::response::Response;
 
 use super::{JobResponse, admit, create};
@@ -19,11 +19,7 @@ use crate::spec::JobRequest;
         (status = 409, description = "The id is another job's"),
         (status = 422, description = "The id or a field is invalid"),
     ))]
-pub async fn put(
-    State(app): State<AppState>,
-    Path(id): Path<String>,
-    request: Request,
-) -> Result<Response> {
+pub async fn put(app: AppState, Path(id): Path<String>, request: Request) -> Result<Response> {
     check_job_id(&id).map_err(|rule| Problem::field("/job", format!("path: {rule}")))?;
     let wanted = admit::read::<JobRequest>(&app, request).await?.named(&id);
     let new = create::checked(&app, &wanted.request).await?;

@@ -1,6 +1,6 @@
 //! `POST /v1/jobs/{job}/retry`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::HeaderMap;
 use axum::response::Response;
 
@@ -19,11 +19,7 @@ use crate::jobs::JobPlan;
         (status = 409, description = "It has not ended, or its data set is gone"),
         (status = 422, description = "The key belongs to another request"),
     ))]
-pub async fn retry(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-    headers: HeaderMap,
-) -> Result<Response> {
+pub async fn retry(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
     let old = app.store.job(&job).await?;
     if !old.status.is_terminal() {
         let detail = format!(

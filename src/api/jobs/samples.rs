@@ -1,7 +1,7 @@
 //! `GET /v1/jobs/{job}/samples` and `/{epoch}.png`: a model while it learns.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -29,10 +29,7 @@ pub struct SampleResponse {
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
     params(("job" = String, Path, description = "Id")),
     responses((status = 200, description = "All of them, by epoch", body = List<SampleResponse>)))]
-pub async fn list(
-    State(app): State<AppState>,
-    Path(job): Path<String>,
-) -> Result<Json<List<SampleResponse>>> {
+pub async fn list(app: AppState, Path(job): Path<String>) -> Result<Json<List<SampleResponse>>> {
     let job = app.store.job(&job).await?.id;
     let found = app.store.samples(&job).await?;
     let data = found.into_iter().map(|sample| SampleResponse {
@@ -54,10 +51,7 @@ pub async fn list(
         (status = 200, description = "The picture", body = Binary, content_type = "image/png"),
         (status = 404, description = "There is none of this epoch"),
     ))]
-pub async fn get(
-    State(app): State<AppState>,
-    Path((job, picture)): Path<(String, String)>,
-) -> Result<Response> {
+pub async fn get(app: AppState, Path((job, picture)): Path<(String, String)>) -> Result<Response> {
     let job = app.store.job(&job).await?.id;
     let epoch = picture
         .strip_suffix(".png")

@@ -1,6 +1,6 @@
 //! `GET|PUT|DELETE /v1/models/{model}/aliases/{alias}`.
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -50,7 +50,7 @@ pub struct AliasMoveResponse {
         (status = 404, description = "There is none, and never was"),
     ))]
 pub async fn get(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, alias)): Path<(String, String)>,
 ) -> Result<axum::Json<Alias>> {
     let moves = app.store.alias_moves(&model, &alias).await?;
@@ -83,7 +83,7 @@ pub async fn get(
         (status = 422, description = "The alias is no name, or there is no such version"),
     ))]
 pub async fn put(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, alias)): Path<(String, String)>,
     Json(target): Json<AliasTarget>,
 ) -> Result<axum::Json<ModelResponse>> {
@@ -111,7 +111,7 @@ pub async fn put(
     params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
     responses((status = 204, description = "Removed")))]
 pub async fn delete(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, alias)): Path<(String, String)>,
 ) -> Result<StatusCode> {
     app.store.delete_alias(&model, &alias, now_ms()).await?;

@@ -22,7 +22,30 @@ use crate::verbs::call::{Field, Timing};
 
 pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
     let timing = reply.timing;
-    let mut response = written(found, reply, form).await?;
+    let seed = match form {
+        // It has room for it.
+        Form::Json => HeaderMap::new(),
+        _ => seed_header(&reply),
+    };
+    let body = match form {
+        Form::Npy => npy::encode_f32(&shape_of(&reply, &reply.output), &reply.output.values),
+        Form::Safetensors => safetensors(&found.version, &reply)
+            .ok_or_else(|| Problem::internal(&"an answer's shape is not that of its values"))?,
+        Form::Png => Box::pin(picture_of(reply, found.range)).await?,
+        Form::Json | Form::JsonLines | Form::EventStream => {
+            let version = &found.version;
+            let answer = Answer {
+                version,
+                reply: &reply,
+            };
+            // Most numbers and their commas are no longer than that.
+            let mut body = Vec::with_capacity(256 + 13 * answer.numbers());
+            serde_json::to_writer(&mut body, &answer).map_err(|e| Problem::internal(&e))?;
+            body
+        }
+    };
+    let media_type = [(header::CONTENT_TYPE, form.media_type())];
+    let mut response = (seed, media_type, body).into_response();
     tell_timing(&mut response, timing);
     Ok(response)
 }
@@ -54,46 +77,6 @@ fn server_timing(timing: &Timing) -> Option<(HeaderName, HeaderValue)> {
     let length = usize::try_from(text.position()).ok()?;
     let value = HeaderValue::from_bytes(&text.get_ref()[..length]).ok()?;
     Some((HeaderName::from_static("server-timing"), value))
-}
-
-async fn written(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
-    match form {
-        Form::Npy => {
-            let shape = shape_of(&reply, &reply.output);
-            let body = npy::encode_f32(&shape, &reply.output.values);
-            Ok((
-                seed_header(&reply),
-                [(header::CONTENT_TYPE, "application/x-npy")],
-                body,
-            )
-                .into_response())
-        }
-        Form::Safetensors => {
-            let body = safetensors(&found.version, &reply)
-                .ok_or_else(|| Problem::internal(&"an answer's shape is not that of its values"))?;
-            Ok((
-                seed_header(&reply),
-                [(header::CONTENT_TYPE, "application/x-safetensors")],
-                body,
-            )
-                .into_response())
-        }
-        Form::Png => {
-            let headers = seed_header(&reply);
-            let png = Box::pin(picture_of(reply, found.range)).await?;
-            Ok((headers, [(header::CONTENT_TYPE, "image/png")], png).into_response())
-        }
-        Form::Json | Form::JsonLines | Form::EventStream => {
-            let answer = Answer {
-                version: &found.version,
-                reply: &reply,
-            };
-            // Most numbers and their commas are no longer than that.
-            let mut body = Vec::with_capacity(256 + 13 * answer.numbers());
-            serde_json::to_writer(&mut body, &answer).map_err(|e| Problem::internal(&e))?;
-            Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
-        }
-    }
 }
 
 /// Of a whole field: `[rows, …]`.

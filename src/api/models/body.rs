@@ -1,7 +1,7 @@
 //! A verb's JSON body. `inputs` go straight into one flat buffer, whatever their nesting.
 //!
-//! Two readers: a `Scanner` takes what is plainly right at the speed of its bytes; all else goes to
-//! serde, which decides, and says what is wrong and where. Both read the same numbers.
+//! Two readers: `scan` takes what is plainly right at the speed of its bytes; all else goes to serde, here, which
+//! decides, and says what is wrong and where. Both read the same numbers.
 
 use std::fmt;
 
@@ -9,10 +9,7 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
-use super::input::RowsRef;
-use super::scan::Scanner;
-use crate::api::extract::parse_json;
-use crate::api::problem::Result;
+use super::rows::RowsRef;
 
 /// Lists within lists, at most, in one row.
 pub(in crate::api) const DEEPEST: usize = 5;
@@ -29,49 +26,6 @@ pub struct Document {
 pub struct Flat {
     pub rows: usize,
     pub values: Vec<f32>,
-}
-
-pub fn read(bytes: &[u8]) -> Result<Document> {
-    match scan(bytes) {
-        Some(document) => Ok(document),
-        None => parse_json(bytes),
-    }
-}
-
-/// The body, if there is nothing about it to explain.
-fn scan(bytes: &[u8]) -> Option<Document> {
-    let mut scanner = Scanner::new(bytes);
-    let mut document = Document::default();
-    scanner.object(|scanner, key| {
-        match key {
-            "inputs" if document.inputs.is_none() => document.inputs = Some(rows(scanner)?),
-            "inputs" => return None,
-            "rows" if document.rows.is_none() => document.rows = Some(scanner.value()?),
-            "rows" => return None,
-            _ => drop(document.options.insert(key.to_owned(), scanner.value()?)),
-        }
-        Some(())
-    })?;
-    scanner.end().then_some(document)
-}
-
-fn rows(scanner: &mut Scanner) -> Option<Flat> {
-    let mut flat = Flat::default();
-    let mut width = None;
-    scanner.list(|scanner| {
-        let before = flat.values.len();
-        // A number and its comma are seldom less than four bytes.
-        flat.values.reserve(width.unwrap_or(scanner.left() / 4));
-        scanner.numbers(&mut flat.values, DEEPEST)?;
-        let found = flat.values.len() - before;
-        flat.rows += 1;
-        (*width.get_or_insert(found) == found).then_some(())
-    })?;
-    // What stood behind the rows was no row.
-    if flat.values.capacity() / 8 > flat.values.len() {
-        flat.values.shrink_to_fit();
-    }
-    Some(flat)
 }
 
 impl<'de> Deserialize<'de> for Document {
@@ -206,6 +160,7 @@ impl<'de> Visitor<'de> for Row<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::scan::document as scan;
     use super::*;
 
     fn flat(json: &str) -> Result<Flat, String> {

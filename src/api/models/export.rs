@@ -1,7 +1,7 @@
 //! `GET /v1/models/{model}/versions/{version}/export`.
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::once;
@@ -27,7 +27,7 @@ use crate::store::ModelVersion;
         (status = 422, description = "The weights are too large for a bundle"),
     ))]
 pub async fn export(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Response> {
     let found = find(&app, model, &version).await?;

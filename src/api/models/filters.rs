@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::header;
 use axum::response::IntoResponse;
 use serde::Deserialize;
@@ -10,7 +10,6 @@ use utoipa::IntoParams;
 
 use super::Binary;
 use super::render::{Scale, grid};
-use super::resolve::resolve;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
@@ -41,7 +40,7 @@ impl Default for FiltersQuery {
         (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn filters(
-    State(app): State<AppState>,
+    app: AppState,
     Path(model): Path<String>,
     Query(query): Query<FiltersQuery>,
 ) -> Result<impl IntoResponse> {
@@ -51,7 +50,7 @@ pub async fn filters(
             "query parameter: must be between 1 and 1024",
         ));
     }
-    let source = Arc::clone(&resolve(&app, &model).await?.source);
+    let source = Arc::clone(&app.resolver.resolve(&model).await?.source);
     let call = Call::of(FiltersOptions {}, Input::default());
     let mut output = app
         .engine

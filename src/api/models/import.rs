@@ -4,7 +4,7 @@ mod take_in;
 mod upload;
 
 use axum::Json;
-use axum::extract::{FromRequest, Multipart, Request, State};
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use utoipa::ToSchema;
@@ -45,7 +45,7 @@ pub struct ModelUpload {
         (status = 422, description = "A part is missing, unknown, or not what it should be"),
         (status = 429, description = "Too many requests wait"),
     ))]
-pub async fn import(State(app): State<AppState>, request: Request) -> Result<Response> {
+pub async fn import(app: AppState, request: Request) -> Result<Response> {
     if content_type(request.headers()).as_deref() != Some("multipart/form-data") {
         let detail = "send a bundle, or weights and manifest, as multipart/form-data";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));

@@ -1,7 +1,7 @@
 //! `GET|DELETE /v1/models/{model}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::ModelResponse;
@@ -12,10 +12,7 @@ use crate::api::state::AppState;
 #[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model", tag = "models", summary = "Get a model",
     params(("model" = String, Path, description = "Name")),
     responses((status = 200, description = "The model", body = ModelResponse)))]
-pub async fn get(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<ModelResponse>> {
+pub async fn get(app: AppState, Path(model): Path<String>) -> Result<Json<ModelResponse>> {
     let found = app.store.model(&model).await?;
     Ok(Json(ModelResponse::of(found, &app.engine)))
 }
@@ -24,7 +21,7 @@ pub async fn get(
 #[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model", tag = "models", summary = "Delete a model",
     params(("model" = String, Path, description = "Name")),
     responses((status = 204, description = "Deleted")))]
-pub async fn delete(State(app): State<AppState>, Path(model): Path<String>) -> Result<StatusCode> {
+pub async fn delete(app: AppState, Path(model): Path<String>) -> Result<StatusCode> {
     let orphans = app.store.delete_model(&model).await?;
     app.artifacts.remove(&orphans);
     for loaded in app.engine.loaded() {

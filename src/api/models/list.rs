@@ -1,7 +1,6 @@
 //! `GET /v1/models`.
 
 use axum::Json;
-use axum::extract::State;
 
 use super::ModelResponse;
 use crate::api::extract::Query;
@@ -17,7 +16,7 @@ use crate::api::state::AppState;
         (status = 404, description = "`after` names no model"),
     ))]
 pub async fn list(
-    State(app): State<AppState>,
+    app: AppState,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<ModelResponse>>> {
     let limit = page_limit(query.limit, 200)?;

@@ -2,22 +2,21 @@
 
 pub mod alias;
 pub mod answer;
-pub mod ask;
 pub mod body;
 pub mod export;
 pub mod filters;
 pub mod import;
-pub mod input;
 pub mod item;
 pub mod list;
 pub mod onnx;
 mod operations;
 pub mod render;
+pub mod request;
 pub mod residence;
 pub mod resolve;
+pub mod rows;
 pub mod scan;
 pub mod stream;
-pub mod terms;
 pub mod verbs;
 pub mod version;
 
@@ -34,8 +33,7 @@ use utoipa::ToSchema;
 use super::list::rfc3339;
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
-use crate::inference::{Engine, ModelSource};
-use crate::jobs::parse_ref;
+use crate::inference::Engine;
 use crate::spec::ModelSpec;
 use crate::store;
 
@@ -119,24 +117,6 @@ impl ModelResponse {
                 .collect(),
         }
     }
-}
-
-/// The version that a ref (`name`, `name:3`, `name@alias`) names. What can name nothing is not found.
-pub async fn find_version(app: &AppState, reference: &str) -> Result<store::ModelVersion> {
-    let parsed = parse_ref(reference).map_err(|e| Problem::new(Code::NotFound, e.to_string()))?;
-    Ok(app.store.model_version(&parsed).await?)
-}
-
-/// What the engine needs to load a version.
-pub fn source(version: store::ModelVersion) -> Result<ModelSource> {
-    Ok(ModelSource {
-        facts: serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?,
-        name: version.name,
-        version: version.version,
-        kind: version.kind,
-        spec: version.spec,
-        sha256: version.sha256,
-    })
 }
 
 /// Streams an artifact.

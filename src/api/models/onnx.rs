@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::resolve::source;
 use super::version::find;
-use super::{Binary, attachment, source};
+use super::{Binary, attachment};
 use crate::api::extract::Query;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
@@ -32,7 +33,7 @@ pub struct OnnxQuery {
         (status = 429, description = "Too many requests wait"),
     ))]
 pub async fn onnx(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, version)): Path<(String, String)>,
     Query(query): Query<OnnxQuery>,
 ) -> Result<Response> {

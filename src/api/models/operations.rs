@@ -14,8 +14,8 @@ use utoipa::openapi::{
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use super::Binary;
-use super::input::RowsRef;
-use super::terms::TermsHeaders;
+use super::request::RequestOptionsHeaders;
+use super::rows::RowsRef;
 use crate::verbs::{Extra, ExtraShape, RowKind, VERBS, Verb};
 
 type Named = (String, RefOr<Schema>);
@@ -75,7 +75,7 @@ pub fn describe(verb: &'static Verb) -> (Vec<Named>, Paths) {
         .parameter(model)
         .request_body(Some(request_body(verb, &body)))
         .response("200", answered(verb));
-    for header in TermsHeaders::into_params(|| None) {
+    for header in RequestOptionsHeaders::into_params(|| None) {
         operation = operation.parameter(header);
     }
     let item = PathItem::new(HttpMethod::Post, operation);
@@ -152,7 +152,8 @@ fn with_inputs(options: RefOr<Schema>) -> RefOr<Schema> {
         let row = ArrayBuilder::new().items(ObjectBuilder::new().schema_type(SchemaType::AnyValue));
         *inputs = ArrayBuilder::new()
             .items(row)
-            .description(Some("Rows, each a list of numbers, flat or nested to the input shape. Give either this or `rows`."))
+            .description(Some("Rows, each a list of numbers, flat or nested to the input shape. Give either this or \
+                `rows`."))
             .into();
     }
     merged.properties.extend(options.properties);

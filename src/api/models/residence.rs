@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
@@ -24,11 +23,8 @@ pub struct Residence {
 #[utoipa::path(post, path = "/v1/models/{model}/load", operation_id = "load_model", tag = "models", summary = "Load a model into memory",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is in memory", body = Residence)))]
-pub async fn load(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<Residence>> {
-    let found = resolve(&app, &model).await?;
+pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
+    let found = app.resolver.resolve(&model).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
     Ok(Json(Residence {
         model: found.version.name.clone(),
@@ -41,11 +37,8 @@ pub async fn load(
 #[utoipa::path(post, path = "/v1/models/{model}/unload", operation_id = "unload_model", tag = "models", summary = "Drop a model from memory",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is not in memory", body = Residence)))]
-pub async fn unload(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-) -> Result<Json<Residence>> {
-    let found = resolve(&app, &model).await?;
+pub async fn unload(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
+    let found = app.resolver.resolve(&model).await?;
     let (name, version) = (&found.version.name, found.version.version);
     app.engine.unload(name, version).await;
     Ok(Json(Residence {

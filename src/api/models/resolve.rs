@@ -10,14 +10,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use axum::http::Method;
-
-use super::{find_version, source};
-use crate::api::problem::Result;
-use crate::api::state::AppState;
+use crate::api::problem::{Code, Problem, Result};
 use crate::families::Family;
 use crate::inference::ModelSource;
-use crate::store::ModelVersion;
+use crate::jobs::parse_ref;
+use crate::store::{ModelVersion, Store};
 use crate::verbs::Signature;
 
 const STALE_AFTER: Duration = Duration::from_millis(50);
@@ -40,13 +37,48 @@ struct Known {
     resolved: Arc<Resolved>,
 }
 
-#[derive(Default)]
 pub struct Resolver {
+    store: Store,
     generation: AtomicU64,
     known: RwLock<HashMap<String, Known>>,
 }
 
 impl Resolver {
+    pub fn new(store: Store) -> Self {
+        Self {
+            store,
+            generation: AtomicU64::default(),
+            known: RwLock::default(),
+        }
+    }
+
+    /// The version that a ref (`name`, `name:3`, `name@alias`) names.
+    pub async fn resolve(&self, reference: &str) -> Result<Arc<Resolved>> {
+        if let Some(found) = self.recall(reference) {
+            return Ok(found);
+        }
+        // Noted before the database is asked: what it says is at least as new as this.
+        let since = (self.generation.load(Ordering::Acquire), Instant::now());
+        let version = self.find(reference).await?;
+        let range = version.data.get("range").cloned().unwrap_or_default();
+        let source = Arc::new(source(version.clone())?);
+        let resolved = Arc::new(Resolved {
+            range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
+            signature: Family::signature_of(&source.kind, &source.spec, &source.facts),
+            source,
+            version,
+        });
+        self.remember(reference, since, &resolved);
+        Ok(resolved)
+    }
+
+    /// The same from the database alone. What can name nothing is not found.
+    pub async fn find(&self, reference: &str) -> Result<ModelVersion> {
+        let parsed =
+            parse_ref(reference).map_err(|e| Problem::new(Code::NotFound, e.to_string()))?;
+        Ok(self.store.model_version(&parsed).await?)
+    }
+
     /// Whatever was found before this moment is looked up anew.
     pub fn forget(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
@@ -77,32 +109,14 @@ impl Resolver {
     }
 }
 
-/// The version that a ref (`name`, `name:3`, `name@alias`) names.
-pub async fn resolve(app: &AppState, reference: &str) -> Result<Arc<Resolved>> {
-    if let Some(found) = app.resolver.recall(reference) {
-        return Ok(found);
-    }
-    // Noted before the database is asked: what it says is at least as new as this.
-    let since = (
-        app.resolver.generation.load(Ordering::Acquire),
-        Instant::now(),
-    );
-    let version = find_version(app, reference).await?;
-    let range = version.data.get("range").cloned().unwrap_or_default();
-    let source = Arc::new(source(version.clone())?);
-    let resolved = Arc::new(Resolved {
-        range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
-        signature: Family::signature_of(&source.kind, &source.spec, &source.facts),
-        source,
-        version,
-    });
-    app.resolver.remember(reference, since, &resolved);
-    Ok(resolved)
-}
-
-/// Whether a request to this route only reads models: no answer to it tells of a version that was not known before.
-pub fn only_reads(method: &Method, route: &str) -> bool {
-    let verb = route.strip_prefix("/v1/models/{model}/");
-    let reads = verb.is_some_and(|verb| !verb.contains('/')) || route.ends_with("/infer");
-    reads && method == Method::POST
+/// What the engine needs to load a version.
+pub fn source(version: ModelVersion) -> Result<ModelSource> {
+    Ok(ModelSource {
+        facts: serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?,
+        name: version.name,
+        version: version.version,
+        kind: version.kind,
+        spec: version.spec,
+        sha256: version.sha256,
+    })
 }

@@ -6,6 +6,8 @@
 
 use serde::de::DeserializeOwned;
 
+use super::body::{DEEPEST, Document, Flat};
+
 /// Digits of which every number fits 64 bits.
 const MOST_DIGITS: usize = 18;
 /// Powers of ten, all of which a double holds exactly.
@@ -26,6 +28,42 @@ const WHOLE_POWERS: [u64; 9] = [
 ];
 /// From here to its double the doubles are the whole numbers.
 const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
+
+/// A verb's body, if there is nothing about it to explain.
+pub fn document(bytes: &[u8]) -> Option<Document> {
+    let mut scanner = Scanner::new(bytes);
+    let mut document = Document::default();
+    scanner.object(|scanner, key| {
+        match key {
+            "inputs" if document.inputs.is_none() => document.inputs = Some(rows(scanner)?),
+            "inputs" => return None,
+            "rows" if document.rows.is_none() => document.rows = Some(scanner.value()?),
+            "rows" => return None,
+            _ => drop(document.options.insert(key.to_owned(), scanner.value()?)),
+        }
+        Some(())
+    })?;
+    scanner.end().then_some(document)
+}
+
+fn rows(scanner: &mut Scanner) -> Option<Flat> {
+    let mut flat = Flat::default();
+    let mut width = None;
+    scanner.list(|scanner| {
+        let before = flat.values.len();
+        // A number and its comma are seldom less than four bytes.
+        flat.values.reserve(width.unwrap_or(scanner.left() / 4));
+        scanner.numbers(&mut flat.values, DEEPEST)?;
+        let found = flat.values.len() - before;
+        flat.rows += 1;
+        (*width.get_or_insert(found) == found).then_some(())
+    })?;
+    // What stood behind the rows was no row.
+    if flat.values.capacity() / 8 > flat.values.len() {
+        flat.values.shrink_to_fit();
+    }
+    Some(flat)
+}
 
 pub(in crate::api) struct Scanner<'a> {
     bytes: &'a [u8],

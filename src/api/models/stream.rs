@@ -10,8 +10,8 @@ use futures_util::stream;
 use serde::Serialize;
 
 use super::answer::{Answer, seed_header};
-use super::input::{RowsRef, referred};
 use super::resolve::Resolved;
+use super::rows::RowsRef;
 use crate::api::extract::Form;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
@@ -27,12 +27,12 @@ const CHUNK: u64 = 256;
 pub struct Streamed {
     pub found: Arc<Resolved>,
     pub operation: Operation,
-    pub terms: RequestOptions,
+    pub request_options: RequestOptions,
     pub rows: RowsRef,
     pub dataset: Dataset,
 }
 
-pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Response> {
+pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Response> {
     if !streamed.operation.options.answers_row_by_row() {
         let rule = "this verb's answer is not one row for each row: ask for at most 4096";
         return Err(Problem::field("/rows/limit", rule));
@@ -44,7 +44,7 @@ pub async fn answer(app: &AppState, streamed: Streamed, form: Form) -> Result<Re
     }
     let end = end(&streamed)?;
     let mut chunks = Chunks {
-        app: app.clone(),
+        app,
         operation: streamed.operation.clone().seeded(),
         next: streamed.rows.offset,
         end,
@@ -132,13 +132,13 @@ impl Chunks {
             limit: CHUNK.min(self.end - self.next),
             ..self.streamed.rows.clone()
         };
-        let input = referred(&self.app, &self.streamed.dataset, &rows).await?;
+        let input = rows.read(&self.app, &self.streamed.dataset).await?;
         let call = self.operation.of_chunk(self.chunk).on(input);
         let source = Arc::clone(&self.streamed.found.source);
         let reply = self
             .app
             .engine
-            .call(source, call, self.streamed.terms, None)
+            .call(source, call, self.streamed.request_options, None)
             .await?;
         self.next += rows.limit;
         self.chunk += 1;

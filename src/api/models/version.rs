@@ -1,7 +1,7 @@
 //! `GET|DELETE /v1/models/{model}/versions/{version}` and `…/content`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 use axum::response::Response;
 
@@ -16,7 +16,7 @@ use crate::store;
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses((status = 200, description = "The version", body = ModelVersionResponse)))]
 pub async fn get(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Json<ModelVersionResponse>> {
     let found = find(&app, model, &version).await?;
@@ -31,7 +31,7 @@ pub async fn get(
         (status = 409, description = "An alias points at it"),
     ))]
 pub async fn delete(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<StatusCode> {
     let version = number(&version)?;
@@ -46,7 +46,7 @@ pub async fn delete(
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
-    State(app): State<AppState>,
+    app: AppState,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Response> {
     let found = find(&app, model, &version).await?;

@@ -1,14 +1,12 @@
 //! `GET /v2/models/{model}/config` and `…/versions/{version}/config`: a model's configuration in Triton's form.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::datatype::Datatype;
 use super::name::Named;
 use super::tensors::Tensors;
-use crate::api::models::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::verbs::tensors::Tensor;
@@ -64,8 +62,8 @@ pub struct DynamicBatching {
 #[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "v2_model_config", tag = "inference protocol", summary = "Model configuration",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses((status = 200, description = "The configuration", body = ModelConfig)))]
-pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelConfig>> {
-    let found = resolve(&app, &named.reference).await?;
+pub async fn model(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
+    let found = app.resolver.resolve(&named.reference).await?;
     let verb = named.verb(&found.version)?;
     let tensors = Tensors::of(&found, verb);
     let bounds = app.engine.bounds();
@@ -112,6 +110,6 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
 #[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config", tag = "inference protocol", summary = "Configuration of a model version",
     params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
     responses((status = 200, description = "The configuration", body = ModelConfig)))]
-pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelConfig>> {
+pub async fn version(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
     model(app, named).await
 }

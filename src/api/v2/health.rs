@@ -1,7 +1,6 @@
 //! `GET /v2`, `/v2/health/live` and `/v2/health/ready`.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -56,7 +55,7 @@ pub async fn live() -> Json<ServerLive> {
         (status = 200, description = "They are", body = ServerReady),
         (status = 503, description = "Shutting down, or the database does not answer"),
     ))]
-pub async fn ready(State(app): State<AppState>) -> Result<Json<ServerReady>> {
-    service::readyz(State(app)).await?;
+pub async fn ready(app: AppState) -> Result<Json<ServerReady>> {
+    service::readyz(app).await?;
     Ok(Json(ServerReady { ready: true }))
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use axum::extract::{Path, Request, State};
+use axum::extract::Request;
 use axum::response::Response;
 use serde_json::{Map, Value};
 
@@ -16,10 +16,8 @@ use super::values::Tensor;
 use crate::api::extract::body_in_time;
 use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
-use crate::api::models::ask::{ask, operation_of};
-use crate::api::models::resolve::resolve;
-use crate::api::models::terms::TermsHeaders;
-use crate::api::models::verbs::MOST_AT_ONCE;
+use crate::api::models::request::RequestOptionsHeaders;
+use crate::api::models::verbs::{MOST_AT_ONCE, compute, operation_of};
 use crate::api::problem::{Problem, ProblemBody, Result};
 use crate::api::state::AppState;
 use crate::data::reader::U8_SCALE;
@@ -31,7 +29,7 @@ use crate::verbs::tensors as known;
     params(
         ("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one"),
         ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
-        TermsHeaders),
+        RequestOptionsHeaders),
     request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
     responses(
         (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
@@ -45,48 +43,13 @@ use crate::verbs::tensors as known;
         (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
         (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
     ))]
-pub async fn model(
-    State(app): State<AppState>,
-    Path(model): Path<String>,
-    request: Request,
-) -> Result<Response> {
-    answer(&app, &Named::read(&model, None)?, request).await
-}
-
-/// Asks a version of a model. Tensors are written in the JSON, or follow it as little-endian bytes.
-#[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", operation_id = "v2_infer_version", tag = "inference protocol", summary = "Ask a model version",
-    params(
-        ("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path),
-        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
-        TermsHeaders),
-    request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
-    responses(
-        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
-        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such version or verb", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
-pub async fn version(
-    State(app): State<AppState>,
-    Path((model, version)): Path<(String, String)>,
-    request: Request,
-) -> Result<Response> {
-    answer(&app, &Named::read(&model, Some(&version))?, request).await
-}
-
-async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Response> {
+pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<Response> {
     let arrival = Instant::now();
-    let found = resolve(app, &named.reference).await?;
+    let found = app.resolver.resolve(&named.reference).await?;
     let verb = named.verb(&found.version)?;
     let permit = app.engine.enter().await?;
-    let headers = request.headers().clone();
-    let bytes = body_in_time(request, app).await?;
+    let headers = std::mem::take(request.headers_mut());
+    let bytes = body_in_time(request, &app).await?;
     let (asked, tensors) = request::read(&headers, &bytes)?;
     drop(bytes);
     let parameters = asked.parameters.unwrap_or_default();
@@ -106,7 +69,8 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
         })
     };
     let operation = operation_of(verb, settings.options).map_err(within)?;
-    let reply = ask(app, &found, operation, input, settings.terms, &permit);
+    let request_options = settings.request_options;
+    let reply = compute(&app, &found, operation, input, request_options, &permit);
     let reply = reply.await.map_err(within)?;
     let wanted = asked.outputs.unwrap_or_default();
     let mut response = response::write(&InferenceResponse {
@@ -121,6 +85,29 @@ async fn answer(app: &AppState, named: &Named, request: Request) -> Result<Respo
     })?;
     tell_timing(&mut response, reply.timing);
     Ok(response)
+}
+
+/// Asks a version of a model. Tensors are written in the JSON, or follow it as little-endian bytes.
+#[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", operation_id = "v2_infer_version", tag = "inference protocol", summary = "Ask a model version",
+    params(
+        ("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path),
+        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
+        RequestOptionsHeaders),
+    request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
+    responses(
+        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
+        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 404, description = "There is no such version or verb", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
+        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
+    ))]
+pub async fn version(app: AppState, named: Named, request: Request) -> Result<Response> {
+    model(app, named, request).await
 }
 
 /// What came as tensors.

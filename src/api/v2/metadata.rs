@@ -1,14 +1,12 @@
 //! `GET /v2/models/{model}` and `…/versions/{version}`.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::datatype::Datatype;
 use super::name::Named;
 use super::tensors::Tensors;
-use crate::api::models::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::verbs::tensors::Tensor;
@@ -52,8 +50,8 @@ impl From<&Tensor> for TensorMetadata {
         (status = 200, description = "What it takes and answers", body = ModelMetadata),
         (status = 404, description = "There is no such model"),
     ))]
-pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelMetadata>> {
-    let found = resolve(&app, &named.reference).await?;
+pub async fn model(app: AppState, named: Named) -> Result<Json<ModelMetadata>> {
+    let found = app.resolver.resolve(&named.reference).await?;
     let Tensors {
         inputs, outputs, ..
     } = Tensors::of(&found, named.verb(&found.version)?);
@@ -76,6 +74,6 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
 #[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata", tag = "inference protocol", summary = "Metadata of a model version",
     params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
     responses((status = 200, description = "What it takes and answers", body = ModelMetadata)))]
-pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelMetadata>> {
+pub async fn version(app: AppState, named: Named) -> Result<Json<ModelMetadata>> {
     model(app, named).await
 }

@@ -5,7 +5,7 @@ use axum::extract::{FromRequestParts, Path};
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 
-use crate::api::models::ask::{is_verb, require_offered, unanswered};
+use crate::api::models::verbs::{is_verb, require_offered, unanswered};
 use crate::api::problem::{Code, Problem, Result};
 use crate::store::ModelVersion;
 use crate::verbs::{self, VERBS, Verb};

@@ -1,12 +1,10 @@
 //! `GET /v2/models/{model}/ready` and `…/versions/{version}/ready`.
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::name::Named;
-use crate::api::models::resolve::resolve;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::service;
 use crate::api::state::AppState;
@@ -24,8 +22,8 @@ pub struct ModelReady {
         (status = 200, description = "It is", body = ModelReady),
         (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
-pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelReady>> {
-    let found = resolve(&app, &named.reference).await?;
+pub async fn model(app: AppState, named: Named) -> Result<Json<ModelReady>> {
+    let found = app.resolver.resolve(&named.reference).await?;
     named.verb(&found.version)?;
     if app
         .engine
@@ -34,7 +32,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
         let text = "it was unloaded; it is loaded again when it is asked";
         return Err(Problem::new(Code::Unloaded, text));
     }
-    service::readyz(State(app)).await?;
+    service::readyz(app).await?;
     Ok(Json(ModelReady {
         name: named.shown,
         ready: true,
@@ -48,6 +46,6 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
         (status = 200, description = "It is", body = ModelReady),
         (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
-pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelReady>> {
+pub async fn version(app: AppState, named: Named) -> Result<Json<ModelReady>> {
     model(app, named).await
 }

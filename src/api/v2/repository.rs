@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,6 @@ use utoipa::ToSchema;
 
 use super::name::Named;
 use crate::api::extract::{body, parse_json};
-use crate::api::models::resolve::resolve;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{Selector, parse_ref};
@@ -55,10 +54,7 @@ pub struct RepositoryModelRequest {
 #[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index", tag = "inference protocol", summary = "Index of the model repository",
     request_body = RepositoryIndexRequest,
     responses((status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>)))]
-pub async fn index(
-    State(app): State<AppState>,
-    request: Request,
-) -> Result<Json<Vec<RepositoryIndexEntry>>> {
+pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<RepositoryIndexEntry>>> {
     let asked: RepositoryIndexRequest = read(&app, request).await?;
     let versions = app.store.version_numbers().await?;
     let entries = versions.into_iter().map(|(name, version)| {
@@ -82,13 +78,9 @@ pub async fn index(
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     request_body = RepositoryModelRequest,
     responses((status = 200, description = "It is in memory")))]
-pub async fn load(
-    State(app): State<AppState>,
-    named: Named,
-    request: Request,
-) -> Result<StatusCode> {
+pub async fn load(app: AppState, named: Named, request: Request) -> Result<StatusCode> {
     refuse_others(read(&app, request).await?, &[])?;
-    let found = resolve(&app, &named.reference).await?;
+    let found = app.resolver.resolve(&named.reference).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
     Ok(StatusCode::OK)
 }
@@ -98,18 +90,20 @@ pub async fn load(
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one")),
     request_body = RepositoryModelRequest,
     responses((status = 200, description = "It is not in memory")))]
-pub async fn unload(
-    State(app): State<AppState>,
-    named: Named,
-    request: Request,
-) -> Result<StatusCode> {
+pub async fn unload(app: AppState, named: Named, request: Request) -> Result<StatusCode> {
     refuse_others(read(&app, request).await?, &["unload_dependents"])?;
     let all = parse_ref(&named.reference).is_ok_and(|r| r.selector == Selector::Newest);
     let versions = if all {
         let model = app.store.model(&named.reference).await?;
         model.versions.iter().map(|v| v.version).collect()
     } else {
-        vec![resolve(&app, &named.reference).await?.version.version]
+        vec![
+            app.resolver
+                .resolve(&named.reference)
+                .await?
+                .version
+                .version,
+        ]
     };
     let name = named.reference.split([':', '@']).next().unwrap_or_default();
     for version in versions {

@@ -5,15 +5,14 @@ use std::time::{Duration, Instant};
 use axum::http::HeaderMap;
 use serde_json::{Map, Value};
 
-use crate::api::models::input::{from_text, nested};
-use crate::api::models::terms::{self, LONGEST_MS};
+use crate::api::models::request::{LONGEST_MS, from_text, nested, request_options};
 use crate::api::problem::{Problem, Result};
 use crate::inference::{Priority, RequestOptions};
 
 /// What a request says beside its tensors.
 #[derive(Debug)]
 pub struct Settings {
-    pub terms: RequestOptions,
+    pub request_options: RequestOptions,
     /// Whether outputs are binary that do not say it themselves.
     pub binary: bool,
     /// The verb's options.
@@ -49,10 +48,11 @@ impl Settings {
         let within =
             |problem: Problem| problem.within("/parameters", |pointer| !pointer.starts_with("/x-"));
         let mut options = nested(texts).map_err(within)?;
-        let mut terms = terms::take(&terms::Asked::of(headers), &mut options).map_err(within)?;
-        terms.deadline = deadline.or(terms.deadline);
+        let mut request_options =
+            request_options(headers, &mut options, arrival).map_err(within)?;
+        request_options.deadline = deadline.or(request_options.deadline);
         Ok(Self {
-            terms,
+            request_options,
             binary,
             options,
         })
@@ -111,14 +111,14 @@ mod tests {
         }))
         .expect("sound");
         assert!(settings.binary);
-        assert_eq!(settings.terms.priority, Priority::High);
-        assert!(settings.terms.deadline.is_some());
+        assert_eq!(settings.request_options.priority, Priority::High);
+        assert!(settings.request_options.deadline.is_some());
         let options =
             json!({"seed": 7, "corrupt": {"kind": "mask", "level": 0.5}, "labels": [1, 2]});
         assert_eq!(Value::Object(settings.options), options);
 
         let plain = read(json!({"timeout": 0, "corrupt": "{\"kind\": \"mask\"}"})).expect("sound");
-        assert!(!plain.binary && plain.terms.deadline.is_none());
+        assert!(!plain.binary && plain.request_options.deadline.is_none());
         assert_eq!(plain.options["corrupt"]["kind"], "mask");
     }
 
@@ -131,7 +131,7 @@ mod tests {
             (9, Priority::Low),
         ] {
             let settings = read(json!({"priority": level})).expect("a level");
-            assert_eq!(settings.terms.priority, priority, "{level}");
+            assert_eq!(settings.request_options.priority, priority, "{level}");
         }
     }
 

@@ -4,12 +4,10 @@
 use std::time::UNIX_EPOCH;
 
 use axum::Json;
-use axum::extract::State;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::name::Named;
-use crate::api::models::resolve::resolve;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::inference::statistics::Tally;
@@ -80,7 +78,7 @@ fn unmeasured(tally: Tally) -> StatisticDuration {
 /// What every version of every model did.
 #[utoipa::path(get, path = "/v2/models/stats", operation_id = "v2_statistics", tag = "inference protocol", summary = "Statistics of all models",
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
-pub async fn all(State(app): State<AppState>) -> Result<Json<ModelStatisticsList>> {
+pub async fn all(app: AppState) -> Result<Json<ModelStatisticsList>> {
     let versions = app.store.version_numbers().await?;
     let each = versions
         .into_iter()
@@ -94,11 +92,11 @@ pub async fn all(State(app): State<AppState>) -> Result<Json<ModelStatisticsList
 #[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics", tag = "inference protocol", summary = "Statistics of a model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; its verbs are counted together")),
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
-pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<ModelStatisticsList>> {
+pub async fn model(app: AppState, named: Named) -> Result<Json<ModelStatisticsList>> {
     let of_one = named.of_version
         || parse_ref(&named.reference).is_ok_and(|parsed| parsed.selector != Selector::Newest);
     let model_stats = if of_one {
-        let found = resolve(&app, &named.reference).await?;
+        let found = app.resolver.resolve(&named.reference).await?;
         vec![of(&app, found.version.name.clone(), found.version.version)]
     } else {
         let model = app.store.model(&named.reference).await?;
@@ -112,7 +110,7 @@ pub async fn model(State(app): State<AppState>, named: Named) -> Result<Json<Mod
 #[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics", tag = "inference protocol", summary = "Statistics of a model version",
     params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
     responses((status = 200, description = "One entry", body = ModelStatisticsList)))]
-pub async fn version(app: State<AppState>, named: Named) -> Result<Json<ModelStatisticsList>> {
+pub async fn version(app: AppState, named: Named) -> Result<Json<ModelStatisticsList>> {
     model(app, named).await
 }
 

@@ -5,7 +5,7 @@
 
 use super::datatype::{Datatype, floats};
 use super::request::{InferenceInput, Numbers};
-use crate::api::models::input::MOST_VALUES;
+use crate::api::models::request::MOST_VALUES;
 use crate::api::problem::{Code, Problem, Result};
 use crate::data::import::element::Element;
 

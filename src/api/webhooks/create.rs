@@ -1,6 +1,5 @@
 //! `POST /v1/webhooks`.
 
-use axum::extract::State;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
@@ -43,10 +42,7 @@ pub struct WebhookRequest {
         (status = 409, description = "There are as many as are kept"),
         (status = 422, description = "A field is invalid, or the URL is an address that this server does not send to"),
     ))]
-pub async fn create(
-    State(app): State<AppState>,
-    Json(request): Json<WebhookRequest>,
-) -> Result<Response> {
+pub async fn create(app: AppState, Json(request): Json<WebhookRequest>) -> Result<Response> {
     let (webhook, secret) = checked(request, app.webhook_reach)?;
     app.store.insert_webhook(&webhook, MOST_WEBHOOKS).await?;
     let location = HeaderValue::from_str(&format!("/v1/webhooks/{}", webhook.id))

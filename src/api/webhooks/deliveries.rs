@@ -1,7 +1,7 @@
 //! `GET /v1/webhooks/{webhook}/deliveries`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 
 use super::WebhookDelivery;
 use crate::api::extract::Query;
@@ -14,7 +14,7 @@ use crate::api::state::AppState;
     params(("webhook" = String, Path, description = "Id"), PageQuery),
     responses((status = 200, description = "A page", body = List<WebhookDelivery>)))]
 pub async fn list(
-    State(app): State<AppState>,
+    app: AppState,
     Path(webhook): Path<String>,
     Query(query): Query<PageQuery>,
 ) -> Result<Json<List<WebhookDelivery>>> {

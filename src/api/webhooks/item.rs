@@ -1,7 +1,7 @@
 //! `GET|DELETE /v1/webhooks/{webhook}`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::WebhookResponse;
@@ -12,10 +12,7 @@ use crate::api::state::AppState;
 #[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook", tag = "webhooks", summary = "Get a webhook",
     params(("webhook" = String, Path, description = "Id")),
     responses((status = 200, description = "The webhook", body = WebhookResponse)))]
-pub async fn get(
-    State(app): State<AppState>,
-    Path(webhook): Path<String>,
-) -> Result<Json<WebhookResponse>> {
+pub async fn get(app: AppState, Path(webhook): Path<String>) -> Result<Json<WebhookResponse>> {
     Ok(Json(WebhookResponse::of(
         app.store.webhook(&webhook).await?,
     )))
@@ -25,10 +22,7 @@ pub async fn get(
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook", tag = "webhooks", summary = "Delete a webhook",
     params(("webhook" = String, Path, description = "Id")),
     responses((status = 204, description = "Deleted")))]
-pub async fn delete(
-    State(app): State<AppState>,
-    Path(webhook): Path<String>,
-) -> Result<StatusCode> {
+pub async fn delete(app: AppState, Path(webhook): Path<String>) -> Result<StatusCode> {
     app.store.delete_webhook(&webhook).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,7 +1,7 @@
 //! `POST /v1/webhooks/{webhook}/deliveries/{delivery}/redeliver`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::WebhookDelivery;
@@ -19,7 +19,7 @@ use crate::clock::now_ms;
         (status = 409, description = "The webhook is disabled, or a thousand messages wait for it"),
     ))]
 pub async fn redeliver(
-    State(app): State<AppState>,
+    app: AppState,
     Path((webhook, delivery)): Path<(String, String)>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>)> {
     let delivery = app.store.redeliver(&webhook, &delivery, now_ms()).await?;

@@ -1,7 +1,7 @@
 //! `POST /v1/webhooks/{webhook}/test`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::WebhookDelivery;
@@ -17,7 +17,7 @@ use crate::clock::now_ms;
         (status = 409, description = "It is disabled, or a thousand messages wait for it"),
     ))]
 pub async fn test(
-    State(app): State<AppState>,
+    app: AppState,
     Path(webhook): Path<String>,
 ) -> Result<(StatusCode, Json<WebhookDelivery>)> {
     let delivery = app.store.queue_test(&webhook, now_ms()).await?;

@@ -10,7 +10,6 @@ const KNOTS: &[&str] = &[
     "crates/models/src/data/",
     "crates/models/src/nn/",
     "crates/models/src/verbs/",
-    "src/api/",
 ];
 
 #[test]

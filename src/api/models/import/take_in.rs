@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::upload::{Parts, ReceivedVersion};
-use crate::api::models::find_version;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::Artifacts;
@@ -63,7 +62,7 @@ pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelV
     blocking(move || keep(&artifacts, &weights, &sha256, &manifest)).await?;
     let (name, kind) = (&incoming.name, incoming.family.kind);
     let number = app.store.import_version(name, kind, &new, now_ms()).await?;
-    find_version(app, &format!("{name}:{number}")).await
+    app.resolver.find(&format!("{name}:{number}")).await
 }
 
 /// Off the request threads: files are read through.

@@ -1,0 +1,57 @@
+//! Rows of a data set as a verb's input.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::api::datasets::read_rows;
+use crate::api::problem::{Problem, Result};
+use crate::api::state::AppState;
+use crate::inference::Input;
+use crate::store::{Dataset, StoreError};
+
+/// Rows of a data set as input.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RowsRef {
+    /// Id or name.
+    pub dataset: String,
+    #[serde(default = "train")]
+    #[schema(default = "train")]
+    pub split: String,
+    #[serde(default)]
+    pub offset: u64,
+    /// Rows. More than 4096 are streamed, and answered as `application/x-ndjson` or `application/x-npy`.
+    /// Default 16.
+    #[serde(default = "sixteen")]
+    #[schema(minimum = 1, default = 16)]
+    pub limit: u64,
+}
+
+fn train() -> String {
+    "train".to_owned()
+}
+
+const fn sixteen() -> u64 {
+    16
+}
+
+impl RowsRef {
+    /// The data set that the rows are of.
+    pub async fn dataset(&self, app: &AppState) -> Result<Dataset> {
+        app.store.dataset(&self.dataset).await.map_err(|e| match e {
+            StoreError::NotFound(text) => {
+                Problem::field("/rows/dataset", format!("there is no {text}"))
+            }
+            other => other.into(),
+        })
+    }
+
+    pub async fn read(&self, app: &AppState, dataset: &Dataset) -> Result<Input> {
+        let slice = read_rows(app, dataset, &self.split, self.offset, self.limit, "/rows/").await?;
+        Ok(Input {
+            rows: slice.rows,
+            values: slice.values,
+            labels: slice.labels,
+        })
+    }
+}
