@@ -39,7 +39,7 @@ pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// `latentd openapi`.
 pub fn print_openapi() -> Result<(), Error> {
-    let text = api::document::text(&api::documented().into_openapi());
+    let text = api::document::text(api::documented().into_openapi());
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }

@@ -15,12 +15,13 @@ use crate::spec::evaluation::{Candidate, Truth};
 use crate::spec::{Evaluation, EvaluationRequest};
 use crate::store::{Dataset, ModelVersion, Split};
 
-/// Queues an evaluation. Its figures are its result, and are added to the model version's metrics.
-#[utoipa::path(post, path = "/v1/evaluations", operation_id = "create_evaluation", tag = "jobs", summary = "Measure a model",
+/// Measure a model
+// Queues an evaluation. Its figures are its result, and are added to the model version's metrics.
+#[utoipa::path(post, path = "/v1/evaluations", operation_id = "create_evaluation",
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = EvaluationRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(app: AppState, request: Request) -> Result<Response> {

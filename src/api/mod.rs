@@ -90,7 +90,7 @@ pub fn documented() -> OpenApiRouter<AppState> {
 /// The whole service.
 pub fn router(state: AppState) -> Router {
     let (router, openapi) = documented().split_for_parts();
-    let text = document::text(&openapi);
+    let text = document::text(openapi);
     let body_limit = state.limits.body_bytes;
     router
         .route(

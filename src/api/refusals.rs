@@ -13,47 +13,33 @@ use serde_json::{Map, Value, json};
 type Refusal = (&'static str, &'static str, fn(&Operation) -> bool);
 
 /// What operations have in common. The first row that applies speaks for its status.
-const COMMON: [Refusal; 18] = [
+#[rustfmt::skip]
+const COMMON: [Refusal; 25] = [
+    ("400", "Not JSON, or not the bytes that it speaks of", |o| o.is_v2_inference()),
     ("400", "Not JSON", |o| o.reads("application/json")),
+    ("404", "There is no such version or verb", |o| o.is_v2_inference() && o.under("/versions/")),
+    ("404", "There is no such model or verb", |o| o.is_v2_inference()),
     ("404", "There is none", |o| o.is_of_one_item()),
-    ("404", "There is no such data set", |o| {
-        o.under("/datasets/{dataset}/")
-    }),
+    ("404", "There is no such data set", |o| o.under("/datasets/{dataset}/")),
     ("404", "There is no such job", |o| o.under("/jobs/{job}/")),
-    ("404", "There is no such model", |o| {
-        o.under("/models/{model}/")
-    }),
-    ("404", "There is no such webhook", |o| {
-        o.under("/webhooks/{webhook}/")
-    }),
+    ("404", "There is no such model", |o| o.under("/models/{model}/")),
+    ("404", "There is no such webhook", |o| o.under("/webhooks/{webhook}/")),
     ("406", "Not a form this is answered in", |o| o.is_verb()),
-    ("408", "The body took too long to arrive", |o| {
-        o.is_inference()
-    }),
-    ("413", "Larger than this server reads", |o| {
-        o.reads("application/json")
-    }),
-    ("415", "Not a form this is asked in", |o| {
-        o.is_verb() && o.reads("image/png")
-    }),
+    ("408", "The body took too long to arrive", |o| o.is_inference()),
+    ("413", "Larger than this server reads", |o| o.reads("application/json")),
+    ("415", "Compressed in a way that is not read here", |o| o.is_v2_inference()),
+    ("415", "Not a form this is asked in", |o| o.is_verb() && o.reads("image/png")),
     // The inference protocol's bodies are read as JSON whatever they are called.
-    ("415", "Not sent as JSON", |o| {
-        o.under("/v1/") && o.reads("application/json")
-    }),
-    (
-        "422",
-        "A field is invalid, or the model does not offer this",
-        |o| o.is_verb(),
-    ),
-    ("422", "The model does not offer this verb", |o| {
-        o.describes_a_verb()
-    }),
-    ("422", "A query parameter is invalid", |o| {
-        o.takes("query", None)
-    }),
+    ("415", "Not sent as JSON", |o| o.under("/v1/") && o.reads("application/json")),
+    ("422", "A tensor or parameter is invalid, or the model does not offer this", |o| o.is_v2_inference()),
+    ("422", "A field is invalid, or the model does not offer this", |o| o.is_verb()),
+    ("422", "The model does not offer this verb", |o| o.describes_a_verb()),
+    ("422", "A query parameter is invalid", |o| o.takes("query", None)),
     ("422", "A field is invalid", |o| o.reads("application/json")),
     ("429", "The queue is full", |o| o.queues_a_job()),
     ("429", "Too many requests wait", |o| o.is_inference()),
+    ("503", "The service is shutting down", |o| o.is_v2_inference()),
+    ("504", "The timeout passed", |o| o.is_v2_inference()),
     ("504", "The deadline passed", |o| o.is_verb()),
 ];
 
@@ -103,6 +89,11 @@ impl Operation<'_> {
     /// Whether a model computes the answer, before a deadline.
     fn is_inference(&self) -> bool {
         self.takes("header", Some("x-latentd-timeout-ms"))
+    }
+
+    /// `POST /v2/models/{model}/infer` and that of a version.
+    fn is_v2_inference(&self) -> bool {
+        self.is_inference() && self.under("/v2/")
     }
 
     /// `POST /v1/models/{model}/{verb}`.
@@ -192,6 +183,7 @@ mod tests {
             ("200", "Done"),
             ("400", "Not JSON"),
             ("413", "Larger than this server reads"),
+            // The inference protocol's bodies are read as JSON whatever they are called.
             ("415", "Not sent as JSON"),
             ("422", "Its own"),
         ];

@@ -10,15 +10,16 @@ use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 use crate::families::FAMILIES;
 
-/// The process runs.
-#[utoipa::path(get, path = "/livez", operation_id = "livez", tag = "service", summary = "The process runs",
+/// The process runs
+#[utoipa::path(get, path = "/livez", operation_id = "livez",
     responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
 pub async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Requests are welcome: the database answers and no shutdown is under way.
-#[utoipa::path(get, path = "/readyz", operation_id = "readyz", tag = "service", summary = "Requests are welcome",
+/// Requests are welcome
+// Requests are welcome: the database answers and no shutdown is under way.
+#[utoipa::path(get, path = "/readyz", operation_id = "readyz",
     responses(
         (status = 200, description = "They are", body = String, content_type = "text/plain"),
         (status = 503, description = "Shutting down, or the database does not answer"),
@@ -39,9 +40,10 @@ pub async fn readyz(app: AppState) -> Result<&'static str> {
     }
 }
 
-/// Metrics in the Prometheus text format.
-#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service", summary = "Metrics for Prometheus",
-    responses((status = 200, description = "Counters, gauges and histograms, names `latentd_…`", body = String, content_type = "text/plain")))]
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics",
+    responses((status = 200, description = "Counters, gauges and histograms, names `latentd_…`",
+        body = String, content_type = "text/plain")))]
 pub async fn metrics(app: AppState) -> Result<impl IntoResponse> {
     for (status, jobs) in app.store.job_counts().await? {
         metrics::gauge!("latentd_jobs", "status" => status.as_str()).set(jobs as f64);
@@ -80,8 +82,8 @@ pub struct FamilyInfo {
     summary: &'static str,
 }
 
-/// What this server is and offers.
-#[utoipa::path(get, path = "/v1/info", operation_id = "get_info", tag = "service", summary = "What this server is and offers",
+/// What this server is and offers
+#[utoipa::path(get, path = "/v1/info", operation_id = "get_info",
     responses((status = 200, description = "Version, devices, model families", body = Info)))]
 pub async fn info(app: AppState) -> Json<Info> {
     let cuda = (0..app.machine.cuda_devices).map(|i| format!("cuda:{i}"));

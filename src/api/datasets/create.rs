@@ -63,11 +63,12 @@ pub struct DatasetUpload {
     kind: Option<String>,
 }
 
-/// Adds a data set: files as `multipart/form-data`, or an embedded one by name as JSON.
-#[utoipa::path(post, path = "/v1/datasets", operation_id = "create_dataset", tag = "datasets", summary = "Add a data set",
+/// Add a data set
+// Adds a data set: files as `multipart/form-data`, or an embedded one by name as JSON.
+#[utoipa::path(post, path = "/v1/datasets", operation_id = "create_dataset",
     request_body(content((DatasetUpload = "multipart/form-data"), (BuiltinDataset = "application/json"))),
     responses(
-        (status = 201, description = "Added", body = DatasetResponse, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Added", body = DatasetResponse),
         (status = 400, description = "The form or JSON cannot be read"),
         (status = 409, description = "The name is taken"),
         (status = 413, description = "Larger than this server takes"),

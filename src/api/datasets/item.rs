@@ -8,17 +8,17 @@ use super::DatasetResponse;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
-/// One data set, by id or name.
-#[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset", tag = "datasets", summary = "Get a data set",
-    params(("dataset" = String, Path, description = "Id or name")),
+/// Get a data set
+// One data set, by id or name.
+#[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset",
     responses((status = 200, description = "The data set", body = DatasetResponse)))]
 pub async fn get(app: AppState, Path(dataset): Path<String>) -> Result<Json<DatasetResponse>> {
     Ok(Json(app.store.dataset(&dataset).await?.into()))
 }
 
-/// Deletes a data set and its files; refused while a job that has not ended uses it.
-#[utoipa::path(delete, path = "/v1/datasets/{dataset}", operation_id = "delete_dataset", tag = "datasets", summary = "Delete a data set",
-    params(("dataset" = String, Path, description = "Id or name")),
+/// Delete a data set
+// Deletes a data set and its files; refused while a job that has not ended uses it.
+#[utoipa::path(delete, path = "/v1/datasets/{dataset}", operation_id = "delete_dataset",
     responses(
         (status = 204, description = "Deleted"),
         (status = 409, description = "A job uses it"),

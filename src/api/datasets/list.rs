@@ -8,8 +8,9 @@ use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// Lists data sets, newest first.
-#[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets", tag = "datasets", summary = "List data sets",
+/// List data sets
+// Lists data sets, newest first.
+#[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets",
     params(PageQuery),
     responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
 pub async fn list(

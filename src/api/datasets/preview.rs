@@ -33,9 +33,9 @@ impl Default for PreviewQuery {
     }
 }
 
-/// The first rows of a split as a grid of pictures.
-#[utoipa::path(get, path = "/v1/datasets/{dataset}/preview.png", operation_id = "preview_dataset", tag = "datasets", summary = "See the first rows",
-    params(("dataset" = String, Path, description = "Id or name"), PreviewQuery),
+/// See the first rows
+#[utoipa::path(get, path = "/v1/datasets/{dataset}/preview.png", operation_id = "preview_dataset",
+    params(PreviewQuery),
     responses(
         (status = 200, description = "The pictures", body = Binary, content_type = "image/png"),
         (status = 422, description = "A query parameter is invalid, or the rows are no pictures"),

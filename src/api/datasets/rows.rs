@@ -53,11 +53,13 @@ pub struct RowsResponse {
     targets: Option<Vec<f64>>,
 }
 
-/// Rows of a split as JSON, or as npy of shape `[rows, …shape]`.
-#[utoipa::path(get, path = "/v1/datasets/{dataset}/rows", operation_id = "get_dataset_rows", tag = "datasets", summary = "Read rows",
-    params(("dataset" = String, Path, description = "Id or name"), RowsQuery),
+/// Read rows
+// Rows of a split as JSON, or as npy of shape `[rows, …shape]`.
+#[utoipa::path(get, path = "/v1/datasets/{dataset}/rows", operation_id = "get_dataset_rows",
+    params(RowsQuery),
     responses(
-        (status = 200, description = "The rows", content((RowsResponse = "application/json"), (Binary = "application/x-npy"))),
+        (status = 200, description = "The rows",
+            content((RowsResponse = "application/json"), (Binary = "application/x-npy"))),
         (status = 406, description = "Neither JSON nor npy is accepted"),
     ))]
 pub async fn rows(

@@ -45,9 +45,9 @@ impl From<store::Checkpoint> for CheckpointResponse {
     }
 }
 
-/// Lists the checkpoints that are kept, newest first.
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints", tag = "jobs", summary = "List a job's checkpoints",
-    params(("job" = String, Path, description = "Id")),
+/// List a job's checkpoints
+// Lists the checkpoints that are kept, newest first.
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints",
     responses((status = 200, description = "All of them", body = List<CheckpointResponse>)))]
 pub async fn list(
     app: AppState,
@@ -64,9 +64,8 @@ pub async fn list(
     Ok(Json(List::of(data, false, |c| c.number.to_string())))
 }
 
-/// One checkpoint.
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "get_checkpoint", tag = "jobs", summary = "Get a checkpoint",
-    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+/// Get a checkpoint
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "get_checkpoint",
     responses((status = 200, description = "The checkpoint", body = CheckpointResponse)))]
 pub async fn get(
     app: AppState,
@@ -75,9 +74,9 @@ pub async fn get(
     Ok(Json(find(&app, &job, &number).await?.into()))
 }
 
-/// The weights and the optimiser's state as safetensors.
-#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}/content", operation_id = "download_checkpoint", tag = "jobs", summary = "Download a checkpoint",
-    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+/// Download a checkpoint
+// The weights and the optimiser's state as safetensors.
+#[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints/{number}/content", operation_id = "download_checkpoint",
     responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
     app: AppState,

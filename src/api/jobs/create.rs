@@ -15,12 +15,13 @@ use crate::spec::{InitFrom, JobRequest};
 use crate::store::{ModelVersion, StoreError};
 use crate::train::Training;
 
-/// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
-#[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job", tag = "jobs", summary = "Train a model",
+/// Train a model
+// Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
+#[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job",
     params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     request_body = JobRequest,
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),
         (status = 422, description = "A field is invalid, or the key belongs to another request"),
     ))]
 pub async fn create(app: AppState, request: Request) -> Result<Response> {

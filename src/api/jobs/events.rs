@@ -75,11 +75,13 @@ impl EventResponse {
     }
 }
 
-/// What happened to a job, oldest first; `Accept: text/event-stream` follows it live to its `end`.
-#[utoipa::path(get, path = "/v1/jobs/{job}/events", operation_id = "get_job_events", tag = "jobs", summary = "Read or follow a job's events",
-    params(("job" = String, Path, description = "Id"), EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Events after this id")),
+/// Read or follow a job's events
+// What happened to a job, oldest first; `Accept: text/event-stream` follows it live to its `end`.
+#[utoipa::path(get, path = "/v1/jobs/{job}/events", operation_id = "get_job_events",
+    params(EventsQuery, ("Last-Event-ID" = Option<i64>, Header, description = "Events after this id")),
     responses(
-        (status = 200, description = "Events", content((List<EventResponse> = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "Events",
+            content((List<EventResponse> = "application/json"), (String = "text/event-stream"))),
         (status = 406, description = "Neither JSON nor an event stream is accepted"),
         (status = 422, description = "A parameter is invalid"),
     ))]

@@ -15,12 +15,10 @@ use crate::api::state::AppState;
 const LONGEST_WAIT: u64 = 300;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// One job. `Prefer: wait=N` answers when it has ended, or after N seconds.
-#[utoipa::path(get, path = "/v1/jobs/{job}", operation_id = "get_job", tag = "jobs", summary = "Get a job, or wait for it",
-    params(
-        ("job" = String, Path, description = "Id"),
-        ("Prefer" = Option<String>, Header, description = "`wait=N`: up to N seconds, 300 at most (RFC 7240)"),
-    ),
+/// Get a job, or wait for it
+// One job. `Prefer: wait=N` answers when it has ended, or after N seconds.
+#[utoipa::path(get, path = "/v1/jobs/{job}", operation_id = "get_job",
+    params(("Prefer" = Option<String>, Header, description = "`wait=N`: up to N seconds, 300 at most (RFC 7240)")),
     responses((status = 200, description = "The job", body = JobResponse)))]
 pub async fn get(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
     let Some(seconds) = wanted_wait(&headers) else {

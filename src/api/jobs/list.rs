@@ -27,8 +27,9 @@ pub struct JobsQuery {
     pub after: Option<String>,
 }
 
-/// Lists jobs, newest first.
-#[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs", tag = "jobs", summary = "List jobs",
+/// List jobs
+// Lists jobs, newest first.
+#[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs",
     params(JobsQuery),
     responses(
         (status = 200, description = "A page", body = List<JobResponse>),

@@ -46,10 +46,11 @@ pub struct MetricPointResponse {
     at: String,
 }
 
-/// The course of a job's metrics, thinned to the last point of each bucket of steps, with the least and the
-/// greatest value of the bucket.
-#[utoipa::path(get, path = "/v1/jobs/{job}/metrics", operation_id = "get_job_metrics", tag = "jobs", summary = "Read a job's metrics",
-    params(("job" = String, Path, description = "Id"), MetricsQuery),
+/// Read a job's metrics
+// The course of a job's metrics, thinned to the last point of each bucket of steps, with the least and the
+// greatest value of the bucket.
+#[utoipa::path(get, path = "/v1/jobs/{job}/metrics", operation_id = "get_job_metrics",
+    params(MetricsQuery),
     responses((status = 200, description = "One series a metric", body = Metrics)))]
 pub async fn metrics(
     app: AppState,

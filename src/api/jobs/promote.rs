@@ -15,12 +15,12 @@ use crate::clock::now_ms;
 use crate::jobs::{ModelRef, Selector};
 use crate::worker::promotion;
 
-/// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
-/// that still trains, or the last good one of a run that failed.
-#[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints/{number}/promote", operation_id = "promote_checkpoint", tag = "jobs", summary = "Publish a checkpoint as a model version",
-    params(("job" = String, Path, description = "Id"), ("number" = i64, Path)),
+/// Publish a checkpoint as a model version
+// Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
+// that still trains, or the last good one of a run that failed.
+#[utoipa::path(post, path = "/v1/jobs/{job}/checkpoints/{number}/promote", operation_id = "promote_checkpoint",
     responses(
-        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "The version; its metrics are the checkpoint's", body = ModelVersionResponse),
         (status = 404, description = "There is no such checkpoint"),
         (status = 409, description = "Its data set or its file is gone"),
         (status = 429, description = "Too many requests wait"),

@@ -9,13 +9,17 @@ use crate::api::state::AppState;
 use crate::jobs::check_job_id;
 use crate::spec::JobRequest;
 
-/// Queues a training job under an id of the client's choice: sent again, the same document answers the
-/// same job, and another one is refused.
-#[utoipa::path(put, path = "/v1/jobs/{job}", operation_id = "put_job", tag = "jobs", summary = "Train a model, as a job of this id",
-    params(("job" = String, Path, description = "The id it is to have: 1 to 100 letters, digits, `.`, `_`, `-`, not beginning with `job_`")),
+/// Train a model, as a job of this id
+// Queues a training job under an id of the client's choice: sent again, the same document answers the
+// same job, and another one is refused.
+#[utoipa::path(put, path = "/v1/jobs/{job}", operation_id = "put_job",
+    params(
+        ("job" = String, Path,
+            description = "The id it is to have: 1 to 100 letters, digits, `.`, `_`, `-`, not beginning with `job_`"),
+    ),
     request_body = JobRequest,
     responses(
-        (status = 202, description = "Queued, or as it stands", body = JobResponse, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued, or as it stands", body = JobResponse),
         (status = 409, description = "The id is another job's"),
         (status = 422, description = "The id or a field is invalid"),
     ))]

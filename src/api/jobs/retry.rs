@@ -10,12 +10,13 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::JobPlan;
 
-/// Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
-/// old one, which stays as it is.
-#[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job", tag = "jobs", summary = "Run an ended job again, as a new one",
-    params(("job" = String, Path, description = "Id"), ("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+/// Run an ended job again, as a new one
+// Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
+// old one, which stays as it is.
+#[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
     responses(
-        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse, headers(("location" = String, description = "Its path"))),
+        (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),
         (status = 409, description = "It has not ended, or its data set is gone"),
         (status = 422, description = "The key belongs to another request"),
     ))]

@@ -24,10 +24,10 @@ pub struct SampleResponse {
     pub created_at: String,
 }
 
-/// Lists the pictures that a job on images made while it trained: after each of its last phase's epochs,
-/// thinned to the first ten and a hundred more in a long one.
-#[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples", tag = "jobs", summary = "List a job's sample pictures",
-    params(("job" = String, Path, description = "Id")),
+/// List a job's sample pictures
+// Lists the pictures that a job on images made while it trained: after each of its last phase's epochs,
+// thinned to the first ten and a hundred more in a long one.
+#[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples",
     responses((status = 200, description = "All of them, by epoch", body = List<SampleResponse>)))]
 pub async fn list(app: AppState, Path(job): Path<String>) -> Result<Json<List<SampleResponse>>> {
     let job = app.store.job(&job).await?.id;
@@ -43,10 +43,11 @@ pub async fn list(app: AppState, Path(job): Path<String>) -> Result<Json<List<Sa
     })))
 }
 
-/// What the model made after an epoch: 64 samples of a model that generates, from the same noise each
-/// time; of others the first 32 test images in pairs of lines, each with its reconstruction below.
-#[utoipa::path(get, path = "/v1/jobs/{job}/samples/{picture}", operation_id = "get_sample", tag = "jobs", summary = "Look at a model while it learns",
-    params(("job" = String, Path, description = "Id"), ("picture" = String, Path, description = "`<epoch>.png`")),
+/// Look at a model while it learns
+// What the model made after an epoch: 64 samples of a model that generates, from the same noise each
+// time; of others the first 32 test images in pairs of lines, each with its reconstruction below.
+#[utoipa::path(get, path = "/v1/jobs/{job}/samples/{picture}", operation_id = "get_sample",
+    params(("picture" = String, Path, description = "`<epoch>.png`")),
     responses(
         (status = 200, description = "The picture", body = Binary, content_type = "image/png"),
         (status = 404, description = "There is none of this epoch"),

@@ -42,9 +42,8 @@ pub struct AliasMoveResponse {
     pub at: String,
 }
 
-/// Where an alias points, and where it pointed before.
-#[utoipa::path(get, path = "/v1/models/{model}/aliases/{alias}", operation_id = "get_model_alias", tag = "models", summary = "An alias and its history",
-    params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
+/// An alias and its history
+#[utoipa::path(get, path = "/v1/models/{model}/aliases/{alias}", operation_id = "get_model_alias",
     responses(
         (status = 200, description = "The alias", body = Alias),
         (status = 404, description = "There is none, and never was"),
@@ -74,9 +73,9 @@ pub async fn get(
     }))
 }
 
-/// Points an alias at a version, moving it if it exists.
-#[utoipa::path(put, path = "/v1/models/{model}/aliases/{alias}", operation_id = "put_model_alias", tag = "models", summary = "Point an alias at a version",
-    params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
+/// Point an alias at a version
+// Points an alias at a version, moving it if it exists.
+#[utoipa::path(put, path = "/v1/models/{model}/aliases/{alias}", operation_id = "put_model_alias",
     request_body = AliasTarget,
     responses(
         (status = 200, description = "The model, with the alias", body = ModelResponse),
@@ -106,9 +105,9 @@ pub async fn put(
     }
 }
 
-/// Removes an alias; the version stays.
-#[utoipa::path(delete, path = "/v1/models/{model}/aliases/{alias}", operation_id = "delete_model_alias", tag = "models", summary = "Remove an alias",
-    params(("model" = String, Path, description = "Name"), ("alias" = String, Path)),
+/// Remove an alias
+// Removes an alias; the version stays.
+#[utoipa::path(delete, path = "/v1/models/{model}/aliases/{alias}", operation_id = "delete_model_alias",
     responses((status = 204, description = "Removed")))]
 pub async fn delete(
     app: AppState,

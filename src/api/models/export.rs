@@ -18,10 +18,10 @@ use crate::spec::Manifest;
 use crate::spec::manifest::FORMAT_VERSION;
 use crate::store::ModelVersion;
 
-/// A version with all that another server needs to answer for it: a ZIP archive of `manifest.json` and
-/// `model.safetensors`.
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/export", operation_id = "export_model", tag = "models", summary = "Export a model version",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+/// Export a model version
+// A version with all that another server needs to answer for it: a ZIP archive of `manifest.json` and
+// `model.safetensors`.
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/export", operation_id = "export_model",
     responses(
         (status = 200, description = "A ZIP archive", body = Binary, content_type = "application/zip"),
         (status = 422, description = "The weights are too large for a bundle"),

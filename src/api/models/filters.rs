@@ -31,8 +31,9 @@ impl Default for FiltersQuery {
     }
 }
 
-/// What the first layer's units look for: their weights as pictures, each scaled by itself.
-#[utoipa::path(get, path = "/v1/models/{model}/filters.png", operation_id = "get_model_filters", tag = "models", summary = "See the first layer's weights",
+/// See the first layer's weights
+// What the first layer's units look for: their weights as pictures, each scaled by itself.
+#[utoipa::path(get, path = "/v1/models/{model}/filters.png", operation_id = "get_model_filters",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`"), FiltersQuery),
     responses(
         (status = 200, description = "A grid", body = Binary, content_type = "image/png"),

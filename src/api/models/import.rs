@@ -34,11 +34,12 @@ pub struct ModelUpload {
     name: Option<String>,
 }
 
-/// Takes in a model version, as the next of its name. It answers what it answers where it comes from.
-#[utoipa::path(post, path = "/v1/models", operation_id = "import_model", tag = "models", summary = "Import a model version",
+/// Import a model version
+// Takes in a model version, as the next of its name. It answers what it answers where it comes from.
+#[utoipa::path(post, path = "/v1/models", operation_id = "import_model",
     request_body(content((ModelUpload = "multipart/form-data"))),
     responses(
-        (status = 201, description = "Published", body = ModelVersionResponse, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Published", body = ModelVersionResponse),
         (status = 400, description = "The form cannot be read"),
         (status = 413, description = "Larger than this server takes"),
         (status = 415, description = "Not a form"),

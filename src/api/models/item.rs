@@ -8,18 +8,17 @@ use super::ModelResponse;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// A model with its aliases and versions.
-#[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model", tag = "models", summary = "Get a model",
-    params(("model" = String, Path, description = "Name")),
+/// Get a model
+#[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model",
     responses((status = 200, description = "The model", body = ModelResponse)))]
 pub async fn get(app: AppState, Path(model): Path<String>) -> Result<Json<ModelResponse>> {
     let found = app.store.model(&model).await?;
     Ok(Json(ModelResponse::of(found, &app.engine)))
 }
 
-/// Deletes a model with all its versions and aliases.
-#[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model", tag = "models", summary = "Delete a model",
-    params(("model" = String, Path, description = "Name")),
+/// Delete a model
+// Deletes a model with all its versions and aliases.
+#[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model",
     responses((status = 204, description = "Deleted")))]
 pub async fn delete(app: AppState, Path(model): Path<String>) -> Result<StatusCode> {
     let orphans = app.store.delete_model(&model).await?;

@@ -8,8 +8,9 @@ use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// Lists the names of the registry with their versions, newest name first.
-#[utoipa::path(get, path = "/v1/models", operation_id = "list_models", tag = "models", summary = "List models",
+/// List models
+// Lists the names of the registry with their versions, newest name first.
+#[utoipa::path(get, path = "/v1/models", operation_id = "list_models",
     params(PageQuery),
     responses(
         (status = 200, description = "A page", body = List<ModelResponse>),

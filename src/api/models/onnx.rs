@@ -24,9 +24,10 @@ pub struct OnnxQuery {
     pub verb: String,
 }
 
-/// What a verb of the model computes, as an ONNX file: for verbs whose answer follows from what they are given.
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/onnx", operation_id = "export_model_onnx", tag = "models", summary = "Export a verb as ONNX",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path), OnnxQuery),
+/// Export a verb as ONNX
+// What a verb of the model computes, as an ONNX file: for verbs whose answer follows from what they are given.
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/onnx", operation_id = "export_model_onnx",
+    params(OnnxQuery),
     responses(
         (status = 200, description = "ONNX", body = Binary, content_type = "application/octet-stream"),
         (status = 422, description = "The verb is missing, or the model has no graph of it"),

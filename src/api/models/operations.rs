@@ -68,7 +68,6 @@ pub fn describe(verb: &'static Verb) -> (Vec<Named>, Paths) {
         .description(Some("`name` (newest version), `name:3` or `name@alias`"))
         .schema(Some(String::schema()));
     let mut operation = OperationBuilder::new()
-        .tag("models")
         .summary(Some(verb.summary))
         .description(Some(verb.about))
         .operation_id(Some(verb.name))

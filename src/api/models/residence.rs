@@ -18,9 +18,10 @@ pub struct Residence {
     pub loaded: bool,
 }
 
-/// Loads a version and answers once it is warm, so that the first request is as fast as any. Versions are
-/// loaded on demand too; the least recently used leave when memory is short.
-#[utoipa::path(post, path = "/v1/models/{model}/load", operation_id = "load_model", tag = "models", summary = "Load a model into memory",
+/// Load a model into memory
+// Loads a version and answers once it is warm, so that the first request is as fast as any. Versions are
+// loaded on demand too; the least recently used leave when memory is short.
+#[utoipa::path(post, path = "/v1/models/{model}/load", operation_id = "load_model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is in memory", body = Residence)))]
 pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
@@ -33,8 +34,9 @@ pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Resid
     }))
 }
 
-/// Gives a version's memory back. The next request for it loads it again.
-#[utoipa::path(post, path = "/v1/models/{model}/unload", operation_id = "unload_model", tag = "models", summary = "Drop a model from memory",
+/// Drop a model from memory
+// Gives a version's memory back. The next request for it loads it again.
+#[utoipa::path(post, path = "/v1/models/{model}/unload", operation_id = "unload_model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is not in memory", body = Residence)))]
 pub async fn unload(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {

@@ -11,9 +11,8 @@ use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
 use crate::store;
 
-/// One version of a model.
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", operation_id = "get_model_version", tag = "models", summary = "Get a model version",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+/// Get a model version
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", operation_id = "get_model_version",
     responses((status = 200, description = "The version", body = ModelVersionResponse)))]
 pub async fn get(
     app: AppState,
@@ -23,9 +22,9 @@ pub async fn get(
     Ok(Json(ModelVersionResponse::of(found, &app.engine)))
 }
 
-/// Deletes one version; refused while an alias points at it.
-#[utoipa::path(delete, path = "/v1/models/{model}/versions/{version}", operation_id = "delete_model_version", tag = "models", summary = "Delete a model version",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+/// Delete a model version
+// Deletes one version; refused while an alias points at it.
+#[utoipa::path(delete, path = "/v1/models/{model}/versions/{version}", operation_id = "delete_model_version",
     responses(
         (status = 204, description = "Deleted"),
         (status = 409, description = "An alias points at it"),
@@ -41,9 +40,8 @@ pub async fn delete(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// The weights as safetensors.
-#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/content", operation_id = "download_model_version", tag = "models", summary = "Download weights",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+/// Download weights
+#[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/content", operation_id = "download_model_version",
     responses((status = 200, description = "safetensors", body = Binary, content_type = "application/octet-stream")))]
 pub async fn content(
     app: AppState,

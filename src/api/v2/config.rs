@@ -58,8 +58,9 @@ pub struct DynamicBatching {
     default_priority_level: u32,
 }
 
-/// How a model's verb is served, by the newest version.
-#[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "v2_model_config", tag = "inference protocol", summary = "Model configuration",
+/// Model configuration
+// How a model's verb is served, by the newest version.
+#[utoipa::path(get, path = "/v2/models/{model}/config", operation_id = "v2_model_config",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses((status = 200, description = "The configuration", body = ModelConfig)))]
 pub async fn model(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
@@ -106,9 +107,9 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
     }))
 }
 
-/// How a version's verb is served.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config", tag = "inference protocol", summary = "Configuration of a model version",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+/// Configuration of a model version
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/config", operation_id = "v2_model_version_config",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`")),
     responses((status = 200, description = "The configuration", body = ModelConfig)))]
 pub async fn version(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
     model(app, named).await

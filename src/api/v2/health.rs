@@ -31,8 +31,9 @@ pub struct ServerReady {
     ready: bool,
 }
 
-/// Name, version and extensions of this server.
-#[utoipa::path(get, path = "/v2", operation_id = "v2_server_metadata", tag = "inference protocol", summary = "Server metadata",
+/// Server metadata
+// Name, version and extensions of this server.
+#[utoipa::path(get, path = "/v2", operation_id = "v2_server_metadata",
     responses((status = 200, description = "What this server is", body = ServerMetadata)))]
 pub async fn server() -> Json<ServerMetadata> {
     Json(ServerMetadata {
@@ -42,15 +43,16 @@ pub async fn server() -> Json<ServerMetadata> {
     })
 }
 
-/// The process runs.
-#[utoipa::path(get, path = "/v2/health/live", operation_id = "v2_server_live", tag = "inference protocol", summary = "The process runs",
+/// The process runs
+#[utoipa::path(get, path = "/v2/health/live", operation_id = "v2_server_live",
     responses((status = 200, description = "It does", body = ServerLive)))]
 pub async fn live() -> Json<ServerLive> {
     Json(ServerLive { live: true })
 }
 
-/// Requests are welcome: the database answers and no shutdown is under way.
-#[utoipa::path(get, path = "/v2/health/ready", operation_id = "v2_server_ready", tag = "inference protocol", summary = "Requests are welcome",
+/// Requests are welcome
+// Requests are welcome: the database answers and no shutdown is under way.
+#[utoipa::path(get, path = "/v2/health/ready", operation_id = "v2_server_ready",
     responses(
         (status = 200, description = "They are", body = ServerReady),
         (status = 503, description = "Shutting down, or the database does not answer"),

@@ -18,31 +18,25 @@ use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
 use crate::api::models::request::RequestOptionsHeaders;
 use crate::api::models::verbs::{MOST_AT_ONCE, compute, operation_of};
-use crate::api::problem::{Problem, ProblemBody, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::data::reader::U8_SCALE;
 use crate::inference::Input;
 use crate::verbs::tensors as known;
 
-/// Asks a model. Tensors are written in the JSON, or follow it as little-endian bytes.
-#[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "v2_infer", tag = "inference protocol", summary = "Ask a model",
+/// Ask a model
+#[utoipa::path(post, path = "/v2/models/{model}/infer", operation_id = "v2_infer",
     params(
-        ("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one"),
-        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
-        RequestOptionsHeaders),
+        ("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`; with `:verb` behind \
+            it, that verb instead of the default one"),
+        ("inference-header-content-length" = Option<u64>, Header,
+            description = "Bytes of the JSON, where tensors follow it"),
+        RequestOptionsHeaders,
+    ),
     request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
-    responses(
-        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
-        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such model or verb", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200,
+        description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`",
+        content((InferenceResponse = "application/json"), (Binary = "application/octet-stream")))))]
 pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<Response> {
     let arrival = Instant::now();
     let found = app.resolver.resolve(&named.reference).await?;
@@ -87,25 +81,18 @@ pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<
     Ok(response)
 }
 
-/// Asks a version of a model. Tensors are written in the JSON, or follow it as little-endian bytes.
-#[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", operation_id = "v2_infer_version", tag = "inference protocol", summary = "Ask a model version",
+/// Ask a model version
+#[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", operation_id = "v2_infer_version",
     params(
-        ("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path),
-        ("inference-header-content-length" = Option<u64>, Header, description = "Bytes of the JSON, where tensors follow it"),
-        RequestOptionsHeaders),
+        ("model" = String, Path, description = "Name, perhaps with `:verb`"),
+        ("inference-header-content-length" = Option<u64>, Header,
+            description = "Bytes of the JSON, where tensors follow it"),
+        RequestOptionsHeaders,
+    ),
     request_body(content((InferenceRequest = "application/json"), (Binary = "application/octet-stream"))),
-    responses(
-        (status = 200, description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`", content((InferenceResponse = "application/json"), (Binary = "application/octet-stream"))),
-        (status = 400, description = "Not JSON, or not the bytes that it speaks of", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 404, description = "There is no such version or verb", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 413, description = "Larger than this server reads", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 408, description = "The body took too long to arrive", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 415, description = "Compressed in a way that is not read here", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 422, description = "A tensor or parameter is invalid, or the model does not offer this", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 429, description = "Too many requests wait", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 503, description = "The service is shutting down", body = ProblemBody, content_type = "application/problem+json"),
-        (status = 504, description = "The timeout passed", body = ProblemBody, content_type = "application/problem+json"),
-    ))]
+    responses((status = 200,
+        description = "The answer; bytes where an output is wanted as such, with `inference-header-content-length`",
+        content((InferenceResponse = "application/json"), (Binary = "application/octet-stream")))))]
 pub async fn version(app: AppState, named: Named, request: Request) -> Result<Response> {
     model(app, named, request).await
 }

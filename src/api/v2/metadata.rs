@@ -43,9 +43,14 @@ impl From<&Tensor> for TensorMetadata {
     }
 }
 
-/// Inputs and outputs of a model's verb, by the newest version.
-#[utoipa::path(get, path = "/v2/models/{model}", operation_id = "v2_model_metadata", tag = "inference protocol", summary = "Model metadata",
-    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the default one")),
+/// Model metadata
+// Inputs and outputs of a model's verb, by the newest version.
+#[utoipa::path(get, path = "/v2/models/{model}", operation_id = "v2_model_metadata",
+    params(
+        ("model" = String, Path,
+            description = "`name`, `name:3` or `name@alias`; with `:verb` behind it, that verb instead of the \
+                default one"),
+    ),
     responses(
         (status = 200, description = "What it takes and answers", body = ModelMetadata),
         (status = 404, description = "There is no such model"),
@@ -70,9 +75,9 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelMetadata>> {
     }))
 }
 
-/// Inputs and outputs of a version's verb.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata", tag = "inference protocol", summary = "Metadata of a model version",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+/// Metadata of a model version
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}", operation_id = "v2_model_version_metadata",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`")),
     responses((status = 200, description = "What it takes and answers", body = ModelMetadata)))]
 pub async fn version(app: AppState, named: Named) -> Result<Json<ModelMetadata>> {
     model(app, named).await

@@ -15,8 +15,9 @@ pub struct ModelReady {
     ready: bool,
 }
 
-/// Whether the model is there to be asked. One that is not in memory yet is: it is loaded when it is asked.
-#[utoipa::path(get, path = "/v2/models/{model}/ready", operation_id = "v2_model_ready", tag = "inference protocol", summary = "A model is ready",
+/// A model is ready
+// Whether the model is there to be asked. One that is not in memory yet is: it is loaded when it is asked.
+#[utoipa::path(get, path = "/v2/models/{model}/ready", operation_id = "v2_model_ready",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses(
         (status = 200, description = "It is", body = ModelReady),
@@ -39,9 +40,9 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelReady>> {
     }))
 }
 
-/// Whether this version is there to be asked.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready", tag = "inference protocol", summary = "A model version is ready",
-    params(("model" = String, Path, description = "Name, perhaps with `:verb`"), ("version" = i64, Path)),
+/// A model version is ready
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`")),
     responses(
         (status = 200, description = "It is", body = ModelReady),
         (status = 503, description = "It was unloaded, or the service is shutting down"),

@@ -50,8 +50,9 @@ pub struct RepositoryModelRequest {
     parameters: Option<Map<String, Value>>,
 }
 
-/// Every version of every model. One that was never loaded is ready: it is loaded when it is asked.
-#[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index", tag = "inference protocol", summary = "Index of the model repository",
+/// Index of the model repository
+// Every version of every model. One that was never loaded is ready: it is loaded when it is asked.
+#[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index",
     request_body = RepositoryIndexRequest,
     responses((status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>)))]
 pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<RepositoryIndexEntry>>> {
@@ -73,8 +74,9 @@ pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<Repositor
     Ok(Json(entries.filter(wanted).collect()))
 }
 
-/// Reads a version into memory, and answers once it is there.
-#[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "v2_load_model", tag = "inference protocol", summary = "Load a model",
+/// Load a model
+// Reads a version into memory, and answers once it is there.
+#[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "v2_load_model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     request_body = RepositoryModelRequest,
     responses((status = 200, description = "It is in memory")))]
@@ -85,8 +87,9 @@ pub async fn load(app: AppState, named: Named, request: Request) -> Result<Statu
     Ok(StatusCode::OK)
 }
 
-/// Drops versions from memory. They are loaded again when they are asked.
-#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "v2_unload_model", tag = "inference protocol", summary = "Unload a model",
+/// Unload a model
+// Drops versions from memory. They are loaded again when they are asked.
+#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "v2_unload_model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one")),
     request_body = RepositoryModelRequest,
     responses((status = 200, description = "It is not in memory")))]

@@ -75,8 +75,8 @@ fn unmeasured(tally: Tally) -> StatisticDuration {
     Tally { nanos: 0, ..tally }.into()
 }
 
-/// What every version of every model did.
-#[utoipa::path(get, path = "/v2/models/stats", operation_id = "v2_statistics", tag = "inference protocol", summary = "Statistics of all models",
+/// Statistics of all models
+#[utoipa::path(get, path = "/v2/models/stats", operation_id = "v2_statistics",
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
 pub async fn all(app: AppState) -> Result<Json<ModelStatisticsList>> {
     let versions = app.store.version_numbers().await?;
@@ -88,9 +88,13 @@ pub async fn all(app: AppState) -> Result<Json<ModelStatisticsList>> {
     }))
 }
 
-/// What every version of a model did.
-#[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics", tag = "inference protocol", summary = "Statistics of a model",
-    params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; its verbs are counted together")),
+/// Statistics of a model
+// What every version of a model did.
+#[utoipa::path(get, path = "/v2/models/{model}/stats", operation_id = "v2_model_statistics",
+    params(
+        ("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one; \
+            its verbs are counted together"),
+    ),
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
 pub async fn model(app: AppState, named: Named) -> Result<Json<ModelStatisticsList>> {
     let of_one = named.of_version
@@ -106,9 +110,8 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelStatisticsLi
     Ok(Json(ModelStatisticsList { model_stats }))
 }
 
-/// What a version did.
-#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics", tag = "inference protocol", summary = "Statistics of a model version",
-    params(("model" = String, Path, description = "Name"), ("version" = i64, Path)),
+/// Statistics of a model version
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/stats", operation_id = "v2_model_version_statistics",
     responses((status = 200, description = "One entry", body = ModelStatisticsList)))]
 pub async fn version(app: AppState, named: Named) -> Result<Json<ModelStatisticsList>> {
     model(app, named).await

@@ -34,11 +34,12 @@ pub struct WebhookRequest {
     pub metadata: Map<String, Value>,
 }
 
-/// Registers a receiver of job events. The answer is the only one that shows the secret.
-#[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook", tag = "webhooks", summary = "Register a webhook",
+/// Register a webhook
+// Registers a receiver of job events. The answer is the only one that shows the secret.
+#[utoipa::path(post, path = "/v1/webhooks", operation_id = "create_webhook",
     request_body = WebhookRequest,
     responses(
-        (status = 201, description = "Registered", body = WebhookResponse, headers(("location" = String, description = "Its path"))),
+        (status = 201, description = "Registered", body = WebhookResponse),
         (status = 409, description = "There are as many as are kept"),
         (status = 422, description = "A field is invalid, or the URL is an address that this server does not send to"),
     ))]

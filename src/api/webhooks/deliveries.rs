@@ -9,9 +9,10 @@ use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// Lists what a webhook was sent and is still to be sent, newest first.
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", operation_id = "list_webhook_deliveries", tag = "webhooks", summary = "List a webhook's deliveries",
-    params(("webhook" = String, Path, description = "Id"), PageQuery),
+/// List a webhook's deliveries
+// Lists what a webhook was sent and is still to be sent, newest first.
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}/deliveries", operation_id = "list_webhook_deliveries",
+    params(PageQuery),
     responses((status = 200, description = "A page", body = List<WebhookDelivery>)))]
 pub async fn list(
     app: AppState,

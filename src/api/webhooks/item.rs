@@ -8,9 +8,9 @@ use super::WebhookResponse;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// One webhook, without its secret.
-#[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook", tag = "webhooks", summary = "Get a webhook",
-    params(("webhook" = String, Path, description = "Id")),
+/// Get a webhook
+// One webhook, without its secret.
+#[utoipa::path(get, path = "/v1/webhooks/{webhook}", operation_id = "get_webhook",
     responses((status = 200, description = "The webhook", body = WebhookResponse)))]
 pub async fn get(app: AppState, Path(webhook): Path<String>) -> Result<Json<WebhookResponse>> {
     Ok(Json(WebhookResponse::of(
@@ -18,9 +18,9 @@ pub async fn get(app: AppState, Path(webhook): Path<String>) -> Result<Json<Webh
     )))
 }
 
-/// Deletes a webhook with its log of deliveries. What still waited to be sent is not sent.
-#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook", tag = "webhooks", summary = "Delete a webhook",
-    params(("webhook" = String, Path, description = "Id")),
+/// Delete a webhook
+// Deletes a webhook with its log of deliveries. What still waited to be sent is not sent.
+#[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
     responses((status = 204, description = "Deleted")))]
 pub async fn delete(app: AppState, Path(webhook): Path<String>) -> Result<StatusCode> {
     app.store.delete_webhook(&webhook).await?;

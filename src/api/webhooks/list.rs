@@ -8,8 +8,9 @@ use crate::api::list::{List, PageQuery, page_limit};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
-/// Lists webhooks, newest first.
-#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks", tag = "webhooks", summary = "List webhooks",
+/// List webhooks
+// Lists webhooks, newest first.
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks",
     params(PageQuery),
     responses((status = 200, description = "A page", body = List<WebhookResponse>)))]
 pub async fn list(

@@ -9,10 +9,11 @@ use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 
-/// Sends a message again, now, whatever came of it: the same id and the same body, and all its attempts
-/// before it again.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver", operation_id = "redeliver_webhook", tag = "webhooks", summary = "Send a message again",
-    params(("webhook" = String, Path, description = "Id"), ("delivery" = String, Path, description = "Id")),
+/// Send a message again
+// Sends a message again, now, whatever came of it: the same id and the same body, and all its attempts
+// before it again.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/deliveries/{delivery}/redeliver",
+    operation_id = "redeliver_webhook",
     responses(
         (status = 202, description = "Queued", body = WebhookDelivery),
         (status = 404, description = "There is no such webhook or delivery"),

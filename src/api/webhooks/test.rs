@@ -9,9 +9,9 @@ use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 
-/// Sends the receiver a `webhook.test`, signed and retried like any other message.
-#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook", tag = "webhooks", summary = "Try a webhook out",
-    params(("webhook" = String, Path, description = "Id")),
+/// Try a webhook out
+// Sends the receiver a `webhook.test`, signed and retried like any other message.
+#[utoipa::path(post, path = "/v1/webhooks/{webhook}/test", operation_id = "test_webhook",
     responses(
         (status = 202, description = "Queued", body = WebhookDelivery),
         (status = 409, description = "It is disabled, or a thousand messages wait for it"),
