@@ -43,7 +43,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
         targets: split.has(Role::Targets),
     };
     let learnt: DataFacts =
-        serde_json::from_value(version.data.clone()).map_err(|e| Problem::internal(&e))?;
+        serde_json::from_value(version.data.clone()).map_err(Problem::internal)?;
     let candidate = Candidate {
         name: &version.name,
         version: version.version,
@@ -66,7 +66,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
         dataset_id: dataset.id,
         dataset_name: dataset.name,
         model: version.spec,
-        evaluation: Some(serde_json::to_value(evaluation).map_err(|e| Problem::internal(&e))?),
+        evaluation: Some(serde_json::to_value(evaluation).map_err(Problem::internal)?),
         metadata: wanted.request.metadata.clone().into(),
         ..JobPlan::default()
     };

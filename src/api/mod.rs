@@ -28,7 +28,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
-use problem::{Code, Problem};
+use problem::Problem;
 use state::AppState;
 
 /// Every documented operation, and from them the OpenAPI document.
@@ -101,10 +101,7 @@ pub fn router(state: AppState) -> Router {
         .route("/v1/models/{model}/{verb}", post(models::verbs::unknown))
         .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
         .fallback(|| async {
-            Problem::new(
-                Code::NotFound,
-                "there is nothing at this path; /docs lists what there is",
-            )
+            Problem::not_found("there is nothing at this path; /docs lists what there is")
         })
         .method_not_allowed_fallback(async || edge::method_not_allowed())
         .layer((

@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 problems, and the one table of their codes.
 
 use std::borrow::Cow;
+use std::fmt::Display;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -37,51 +38,25 @@ pub enum Code {
 
 impl Code {
     /// Status and title of each code.
-    const fn row(self) -> (StatusCode, &'static str) {
+    const fn row(self) -> (u16, &'static str) {
         match self {
-            Self::Malformed => (StatusCode::BAD_REQUEST, "The request cannot be read"),
-            Self::NotFound => (StatusCode::NOT_FOUND, "There is no such thing"),
-            Self::MethodNotAllowed => (
-                StatusCode::METHOD_NOT_ALLOWED,
-                "The path does not take this method",
-            ),
-            Self::NotAcceptable => (
-                StatusCode::NOT_ACCEPTABLE,
-                "The answer cannot be given in that form",
-            ),
-            Self::Conflict => (StatusCode::CONFLICT, "It is taken or in use"),
-            Self::IllegalTransition => {
-                (StatusCode::CONFLICT, "The job's state does not allow this")
-            }
-            Self::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "The request is too large"),
-            Self::UnsupportedMediaType => (
-                StatusCode::UNSUPPORTED_MEDIA_TYPE,
-                "The content type is not read here",
-            ),
-            Self::Invalid => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The request is understood but invalid",
-            ),
-            Self::IdempotencyMismatch => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The idempotency key belongs to another request",
-            ),
-            Self::UnsupportedOperation => (
-                StatusCode::UNPROCESSABLE_ENTITY,
-                "The model does not offer this",
-            ),
-            Self::QueueFull => (StatusCode::TOO_MANY_REQUESTS, "The queue is full"),
-            Self::Unloaded => (StatusCode::SERVICE_UNAVAILABLE, "The model is not loaded"),
-            Self::ShuttingDown => (
-                StatusCode::SERVICE_UNAVAILABLE,
-                "The service is shutting down",
-            ),
-            Self::DeadlinePassed => (StatusCode::GATEWAY_TIMEOUT, "There was no answer in time"),
-            Self::BodyTooSlow => (
-                StatusCode::REQUEST_TIMEOUT,
-                "The body did not arrive in time",
-            ),
-            Self::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "The service failed"),
+            Self::Malformed => (400, "The request cannot be read"),
+            Self::NotFound => (404, "There is no such thing"),
+            Self::MethodNotAllowed => (405, "The path does not take this method"),
+            Self::NotAcceptable => (406, "The answer cannot be given in that form"),
+            Self::BodyTooSlow => (408, "The body did not arrive in time"),
+            Self::Conflict => (409, "It is taken or in use"),
+            Self::IllegalTransition => (409, "The job's state does not allow this"),
+            Self::TooLarge => (413, "The request is too large"),
+            Self::UnsupportedMediaType => (415, "The content type is not read here"),
+            Self::Invalid => (422, "The request is understood but invalid"),
+            Self::IdempotencyMismatch => (422, "The idempotency key belongs to another request"),
+            Self::UnsupportedOperation => (422, "The model does not offer this"),
+            Self::QueueFull => (429, "The queue is full"),
+            Self::Internal => (500, "The service failed"),
+            Self::Unloaded => (503, "The model is not loaded"),
+            Self::ShuttingDown => (503, "The service is shutting down"),
+            Self::DeadlinePassed => (504, "There was no answer in time"),
         }
     }
 }
@@ -133,6 +108,10 @@ impl Problem {
         }
     }
 
+    pub fn not_found(detail: impl Into<String>) -> Self {
+        Self::new(Code::NotFound, detail)
+    }
+
     /// One invalid field.
     pub fn field(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::fields(vec![FieldError::new(pointer, detail)])
@@ -142,12 +121,9 @@ impl Problem {
     pub fn fields(errors: Vec<FieldError>) -> Self {
         let said: Vec<String> = errors
             .iter()
-            .map(|e| {
-                format!(
-                    "{}: {}",
-                    e.pointer.trim_start_matches('/').replace('/', "."),
-                    e.detail
-                )
+            .map(|FieldError { pointer, detail }| {
+                let name = pointer.trim_start_matches('/').replace('/', ".");
+                format!("{name}: {detail}")
             })
             .collect();
         Self {
@@ -183,7 +159,7 @@ impl Problem {
     }
 
     /// What went wrong is for the log alone.
-    pub fn internal(reason: &dyn std::fmt::Display) -> Self {
+    pub fn internal(reason: impl Display) -> Self {
         let id = request_id();
         tracing::error!(request_id = %id, %reason, "request failed");
         Self::new(
@@ -209,7 +185,7 @@ impl IntoResponse for Problem {
         let body = ProblemBody {
             kind: "about:blank",
             title,
-            status: status.as_u16(),
+            status,
             detail: &self.detail,
             code: self.code,
             error: &self.detail,
@@ -217,16 +193,13 @@ impl IntoResponse for Problem {
             errors: &self.errors,
         };
         let json = serde_json::to_vec(&body).unwrap_or_default();
-        let mut response = (
-            status,
-            [(header::CONTENT_TYPE, "application/problem+json")],
-            json,
-        )
-            .into_response();
+        let media_type = [(header::CONTENT_TYPE, "application/problem+json")];
+        let mut response = (media_type, json).into_response();
+        *response.status_mut() =
+            StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         if let Some(seconds) = self.retry_after {
-            response
-                .headers_mut()
-                .insert(header::RETRY_AFTER, seconds.into());
+            let headers = response.headers_mut();
+            headers.insert(header::RETRY_AFTER, seconds.into());
         }
         if let Some(allow) = self.allow {
             response.headers_mut().insert(header::ALLOW, allow);
@@ -239,7 +212,7 @@ impl From<StoreError> for Problem {
     fn from(error: StoreError) -> Self {
         let text = error.to_string();
         match error {
-            StoreError::NotFound(_) => Self::new(Code::NotFound, text),
+            StoreError::NotFound(_) => Self::not_found(text),
             StoreError::Conflict(_) => Self::new(Code::Conflict, text),
             StoreError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text),
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, text),
@@ -247,7 +220,7 @@ impl From<StoreError> for Problem {
             StoreError::LeaseLost
             | StoreError::Database(_)
             | StoreError::Migration(_)
-            | StoreError::Corrupt(_) => Self::internal(&text),
+            | StoreError::Corrupt(_) => Self::internal(text),
         }
     }
 }
@@ -269,7 +242,7 @@ impl From<CallError> for Problem {
             } => Self::new(Code::QueueFull, text).retry_after(retry_after_seconds),
             CallError::Late => Self::new(Code::DeadlinePassed, text),
             CallError::Closed => Self::new(Code::ShuttingDown, text).retry_after(5),
-            CallError::Load(_) | CallError::Failed(_) => Self::internal(&text),
+            CallError::Load(_) | CallError::Failed(_) => Self::internal(text),
         }
     }
 }
@@ -288,7 +261,7 @@ mod tests {
             CallError::Failed(reason()).into(),
         ];
         for problem in problems {
-            assert_eq!(problem.code.row().0, StatusCode::INTERNAL_SERVER_ERROR);
+            assert_eq!(problem.code.row().0, 500);
             assert!(!problem.detail.contains("latentd.db"), "{}", problem.detail);
         }
     }

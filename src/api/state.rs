@@ -10,6 +10,7 @@ use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Notify, watch};
 
 use super::models::resolve::Resolver;
+use super::problem::{Problem, Result};
 use crate::artifacts::Artifacts;
 use crate::inference::Engine;
 use crate::layout::Layout;
@@ -67,4 +68,12 @@ pub struct Shared {
     /// Turns true when the service shuts down: long answers end then.
     pub draining: watch::Receiver<bool>,
     pub metrics: PrometheusHandle,
+}
+
+/// Does what blocks beside the request threads.
+pub fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> impl Future<Output = Result<T>> {
+    let running = tokio::task::spawn_blocking(work);
+    async { running.await.map_err(Problem::internal) }
 }

@@ -97,7 +97,7 @@ pub async fn create(app: AppState, request: Request) -> Result<impl IntoResponse
         }
     };
     let location = HeaderValue::from_str(&format!("/v1/datasets/{}", dataset.id))
-        .map_err(|e| Problem::internal(&e))?;
+        .map_err(Problem::internal)?;
     Ok((
         StatusCode::CREATED,
         [(header::LOCATION, location)],

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::create::{Builtin, BuiltinDataset};
 use super::upload::{Incoming, Received};
 use crate::api::problem::{Code, Problem, Result};
-use crate::api::state::AppState;
+use crate::api::state::{AppState, blocking};
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
 use crate::data::{Column, ImportError, ImportOptions, Imported, Role, SplitFiles, digits, import};
@@ -29,24 +29,19 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
-    let converted = tokio::task::spawn_blocking(move || {
+    let converted = blocking(move || {
         let converted = convert(&received, &options)?;
         Ok::<_, Problem>((received.folder, converted))
     });
-    let (folder, converted) = converted.await.map_err(|e| Problem::internal(&e))??;
+    let (folder, converted) = converted.await??;
     finish(app, name, folder, converted).await
 }
 
 pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Dataset> {
     let Builtin::Digits = wanted.builtin;
-    let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
-    let written = tokio::task::spawn_blocking(move || {
-        digits::write_digits(folder.path()).map(|info| (folder, info))
-    });
-    let (folder, info) = written
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(|e| Problem::internal(&e))?;
+    let folder = Incoming::create(&app.layout.datasets()).map_err(Problem::internal)?;
+    let written = blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
+    let (folder, info) = written.await?.map_err(Problem::internal)?;
     let converted = Converted {
         train: info.train,
         test: Some(info.test),
@@ -74,7 +69,7 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
         require_same_columns(&train, test)?;
     }
     for path in received.files.values() {
-        fs::remove_file(path).map_err(|e| Problem::internal(&e))?;
+        fs::remove_file(path).map_err(Problem::internal)?;
     }
     Ok(Converted { train, test })
 }
@@ -147,15 +142,12 @@ async fn finish(
     let id = dataset_id();
     let target = app.layout.dataset(&id);
     let named = target.clone();
-    let digest = tokio::task::spawn_blocking(move || {
+    let digest = blocking(move || {
         let digest = digest_of(folder.path())?;
         folder.keep_as(&named)?;
         Ok::<_, io::Error>(digest)
     });
-    let (sha256, bytes) = digest
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(|e| Problem::internal(&e))?;
+    let (sha256, bytes) = digest.await?.map_err(Problem::internal)?;
     let dataset = row(id, name, &converted, sha256, bytes);
     if let Err(error) = app.store.insert_dataset(&dataset).await {
         let _ = tokio::fs::remove_dir_all(&target).await;

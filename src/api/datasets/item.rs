@@ -28,6 +28,6 @@ pub async fn delete(app: AppState, Path(dataset): Path<String>) -> Result<Status
     // The row is gone; files that stay behind are swept at the next start.
     tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id))
         .await
-        .map_err(|e| Problem::internal(&e))?;
+        .map_err(Problem::internal)?;
     Ok(StatusCode::NO_CONTENT)
 }

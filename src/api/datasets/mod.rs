@@ -14,8 +14,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::list::rfc3339;
-use super::problem::{Code, Problem, Result};
-use super::state::AppState;
+use super::problem::{Problem, Result};
+use super::state::{AppState, blocking};
 use crate::data::split::Split;
 use crate::data::{Column, Role, SplitFiles};
 use crate::store;
@@ -131,13 +131,8 @@ pub async fn read_rows(
             targets: opened.pick(Role::Targets, &indices)?,
         })
     };
-    tokio::task::spawn_blocking(read)
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Problem::new(Code::NotFound, "the data set was deleted meanwhile")
-            }
-            _ => Problem::internal(&e),
-        })
+    blocking(read).await?.map_err(|e| match e.kind() {
+        std::io::ErrorKind::NotFound => Problem::not_found("the data set was deleted meanwhile"),
+        _ => Problem::internal(e),
+    })
 }

@@ -9,7 +9,7 @@ use utoipa::IntoParams;
 use super::read_rows;
 use crate::api::extract::Query;
 use crate::api::models::Binary;
-use crate::api::models::render::{Scale, grid};
+use crate::api::models::render::{grid, scale_of};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 
@@ -53,7 +53,7 @@ pub async fn preview(
     }
     let dataset = app.store.dataset(&dataset).await?;
     let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;
-    let scale = Scale::of_range(dataset.range());
+    let scale = scale_of(dataset.range());
     let png = grid(slice.values, dataset.shape(), None, scale).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png))
 }

@@ -11,6 +11,7 @@ use super::read_rows;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::list::page_limit;
 use crate::api::models::Binary;
+use crate::api::models::request::dims;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::data::npy;
@@ -82,12 +83,7 @@ pub async fn rows(
     .await?;
     if form == Form::Npy {
         let mut shape = vec![slice.rows];
-        shape.extend(
-            dataset
-                .shape()
-                .iter()
-                .map(|&d| usize::try_from(d).unwrap_or(0)),
-        );
+        shape.extend(dims(dataset.shape()));
         let body = npy::encode_f32(&shape, &slice.values);
         return Ok(([(header::CONTENT_TYPE, "application/x-npy")], body).into_response());
     }

@@ -88,7 +88,7 @@ fn text_parts() -> Vec<&'static str> {
 }
 
 pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
-    let folder = Incoming::create(&app.layout.datasets()).map_err(|e| Problem::internal(&e))?;
+    let folder = Incoming::create(&app.layout.datasets()).map_err(Problem::internal)?;
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     let (file_parts, text_parts) = (file_parts(), text_parts());
@@ -183,9 +183,7 @@ pub(in crate::api) async fn save(
     limit: u64,
     pointer: &str,
 ) -> Result<u64> {
-    let mut file = File::create(path)
-        .await
-        .map_err(|e| Problem::internal(&e))?;
+    let mut file = File::create(path).await.map_err(Problem::internal)?;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         room = room.checked_sub(chunk.len() as u64).ok_or_else(|| {
             Problem::new(
@@ -196,11 +194,9 @@ pub(in crate::api) async fn save(
                 ),
             )
         })?;
-        file.write_all(&chunk)
-            .await
-            .map_err(|e| Problem::internal(&e))?;
+        file.write_all(&chunk).await.map_err(Problem::internal)?;
     }
-    file.flush().await.map_err(|e| Problem::internal(&e))?;
+    file.flush().await.map_err(Problem::internal)?;
     Ok(room)
 }
 

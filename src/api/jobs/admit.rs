@@ -97,7 +97,7 @@ impl<T> Wanted<T> {
         };
         app.queued.notify_one();
         let location = HeaderValue::from_str(&format!("/v1/jobs/{}", admitted.job.id))
-            .map_err(|e| Problem::internal(&e))?;
+            .map_err(Problem::internal)?;
         let job = Json(present(app, admitted.job).await?);
         Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], job).into_response())
     }

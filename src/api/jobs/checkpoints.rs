@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::list::{List, rfc3339};
 use crate::api::models::{Binary, download};
-use crate::api::problem::{Code, Problem, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::store;
 
@@ -93,10 +93,9 @@ pub async fn content(
 
 pub(super) async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
     let number = number.parse().map_err(|_| {
-        Problem::new(
-            Code::NotFound,
-            format!("there is no checkpoint \"{number}\"; checkpoints have numbers"),
-        )
+        Problem::not_found(format!(
+            "there is no checkpoint \"{number}\"; checkpoints have numbers"
+        ))
     })?;
     Ok(app.store.checkpoint(job, number).await?)
 }

@@ -58,7 +58,7 @@ pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<JobP
         dataset_id: dataset.id,
         dataset_name: dataset.name,
         model: spec.model,
-        training: serde_json::to_value(spec.training).map_err(|e| Problem::internal(&e))?,
+        training: serde_json::to_value(spec.training).map_err(Problem::internal)?,
         init_from,
         metadata: spec.metadata.into(),
         ..JobPlan::default()
@@ -108,5 +108,5 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         from: settled,
         sha256,
     };
-    serde_json::to_value(source).map_err(|e| Problem::internal(&e))
+    serde_json::to_value(source).map_err(Problem::internal)
 }

@@ -53,7 +53,7 @@ pub async fn promote(
     };
     let version = app.store.model_version(&reference).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
-    let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
+    let location = HeaderValue::from_str(&path).map_err(Problem::internal)?;
     let body = Json(ModelVersionResponse::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 
 use crate::api::list::{List, rfc3339};
 use crate::api::models::Binary;
-use crate::api::problem::{Code, Problem, Result};
-use crate::api::state::AppState;
+use crate::api::problem::{Problem, Result};
+use crate::api::state::{AppState, blocking};
 
 /// A picture of what the model made after an epoch.
 #[derive(Debug, Serialize, ToSchema)]
@@ -58,16 +58,13 @@ pub async fn get(app: AppState, Path((job, picture)): Path<(String, String)>) ->
         .strip_suffix(".png")
         .and_then(|epoch| epoch.parse().ok());
     let epoch = epoch.ok_or_else(|| {
-        Problem::new(
-            Code::NotFound,
-            format!("there is no sample '{picture}'; samples are named <epoch>.png"),
-        )
+        Problem::not_found(format!(
+            "there is no sample '{picture}'; samples are named <epoch>.png"
+        ))
     })?;
     let sample = app.store.sample(&job, epoch).await?;
     let artifacts = app.artifacts.clone();
-    let bytes = tokio::task::spawn_blocking(move || artifacts.get(&sample.sha256))
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(|e| Problem::internal(&e))?;
+    let bytes = blocking(move || artifacts.get(&sample.sha256)).await?;
+    let bytes = bytes.map_err(Problem::internal)?;
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
 }

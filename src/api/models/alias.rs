@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::ModelResponse;
 use crate::api::extract::Json;
 use crate::api::list::rfc3339;
-use crate::api::problem::{Code, Problem, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 use crate::jobs::check_name;
@@ -55,7 +55,7 @@ pub async fn get(
     let moves = app.store.alias_moves(&model, &alias).await?;
     let Some(latest) = moves.first() else {
         let detail = format!("there is no alias \"{model}@{alias}\"");
-        return Err(Problem::new(Code::NotFound, detail));
+        return Err(Problem::not_found(detail));
     };
     let version = latest.version;
     let history = moves

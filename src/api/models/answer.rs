@@ -9,7 +9,7 @@ use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 use serde_json::json;
 
-use super::render::{Scale, grid};
+use super::render::{grid, scale_of};
 use super::resolve::Resolved;
 use crate::api::extract::Form;
 use crate::api::problem::{Problem, Result};
@@ -40,7 +40,7 @@ pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Respons
             };
             // Most numbers and their commas are no longer than that.
             let mut body = Vec::with_capacity(256 + 13 * answer.numbers());
-            serde_json::to_writer(&mut body, &answer).map_err(|e| Problem::internal(&e))?;
+            serde_json::to_writer(&mut body, &answer).map_err(Problem::internal)?;
             body
         }
     };
@@ -126,7 +126,7 @@ async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
         ..
     } = reply;
     let Some(noisy) = extras.into_iter().find(|field| field.name == "inputs") else {
-        return grid(output.values, &output.shape, None, Scale::of_range(range)).await;
+        return grid(output.values, &output.shape, None, scale_of(range)).await;
     };
     let width = output.values.len() / rows.max(1);
     let columns = rows.min(16);
@@ -143,7 +143,7 @@ async fn picture_of(reply: Reply, range: [f64; 2]) -> Result<Vec<u8>> {
         values.extend_from_slice(below);
         blank(&mut values, missing);
     }
-    grid(values, &output.shape, Some(columns), Scale::of_range(range)).await
+    grid(values, &output.shape, Some(columns), scale_of(range)).await
 }
 
 /// The JSON answer, written from flat buffers.

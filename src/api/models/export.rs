@@ -11,7 +11,7 @@ use super::version::find;
 use super::{Binary, attachment};
 use crate::api::list::rfc3339;
 use crate::api::problem::{Code, Problem, Result};
-use crate::api::state::AppState;
+use crate::api::state::{AppState, blocking};
 use crate::artifacts::bundle::{Bundle, Sum};
 use crate::nn::model::DataFacts;
 use crate::spec::Manifest;
@@ -33,8 +33,7 @@ pub async fn export(
     let found = find(&app, model, &version).await?;
     let name = format!("{}-{}.zip", found.name, found.version);
     let (file, sum) = opened(&app, &found.sha256).await?;
-    let manifest =
-        serde_json::to_vec_pretty(&manifest(found)?).map_err(|e| Problem::internal(&e))?;
+    let manifest = serde_json::to_vec_pretty(&manifest(found)?).map_err(Problem::internal)?;
     let Some(Bundle { head, tail }) = Bundle::around(&manifest, &sum) else {
         let detail = "the weights are too large for a bundle; download them from …/content";
         return Err(Problem::new(Code::UnsupportedOperation, detail));
@@ -55,14 +54,11 @@ pub async fn export(
 async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> {
     let path = app.artifacts.path(sha256);
     let gone = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Problem::new(Code::NotFound, "it was deleted meanwhile"),
+        std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
         _ => Problem::internal(&e),
     };
     let file = tokio::fs::File::open(&path).await.map_err(gone)?;
-    let sum = tokio::task::spawn_blocking(move || Sum::of(&path))
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(gone)?;
+    let sum = blocking(move || Sum::of(&path)).await?.map_err(gone)?;
     if sum.sha256 == sha256 {
         Ok((file, sum))
     } else {
@@ -73,8 +69,7 @@ async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> 
 }
 
 fn manifest(version: ModelVersion) -> Result<Manifest> {
-    let facts: DataFacts =
-        serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?;
+    let facts: DataFacts = serde_json::from_value(version.data).map_err(Problem::internal)?;
     Ok(Manifest {
         format_version: FORMAT_VERSION,
         name: Some(version.name),

@@ -9,10 +9,11 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Binary;
-use super::render::{Scale, grid};
+use super::render::grid;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::data::picture::Scale;
 use crate::inference::{Call, Input, RequestOptions};
 use crate::verbs::filters::FiltersOptions;
 
@@ -62,6 +63,6 @@ pub async fn filters(
     output
         .values
         .truncate(query.n * usize::try_from(width).unwrap_or(0));
-    let png = grid(output.values, &output.shape, None, Scale::SIGNED).await?;
+    let png = grid(output.values, &output.shape, None, Scale::MinMaxPerTile).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png))
 }

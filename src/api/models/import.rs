@@ -57,7 +57,7 @@ pub async fn import(app: AppState, request: Request) -> Result<Response> {
     let received = upload::receive(&app, form).await?;
     let version = take_in::publish(&app, received).await?;
     let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
-    let location = HeaderValue::from_str(&path).map_err(|e| Problem::internal(&e))?;
+    let location = HeaderValue::from_str(&path).map_err(Problem::internal)?;
     let body = Json(ModelVersionResponse::of(version, &app.engine));
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }

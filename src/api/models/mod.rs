@@ -31,7 +31,7 @@ use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
 use super::list::rfc3339;
-use super::problem::{Code, Problem, Result};
+use super::problem::{Problem, Result};
 use super::state::AppState;
 use crate::inference::Engine;
 use crate::spec::ModelSpec;
@@ -124,19 +124,12 @@ pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Respon
     let file = tokio::fs::File::open(app.artifacts.path(sha256))
         .await
         .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => {
-                Problem::new(Code::NotFound, "it was deleted meanwhile")
-            }
+            std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
             _ => Problem::internal(&e),
         })?;
-    let bytes = file
-        .metadata()
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .len();
+    let bytes = file.metadata().await.map_err(Problem::internal)?.len();
     let mut headers = attachment(name, bytes)?;
-    let etag =
-        HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(|e| Problem::internal(&e))?;
+    let etag = HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(Problem::internal)?;
     headers.insert(header::ETAG, etag);
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
@@ -144,7 +137,7 @@ pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Respon
 /// The headers of a file that is to be saved under this name.
 fn attachment(name: &str, bytes: u64) -> Result<HeaderMap> {
     let disposition = HeaderValue::from_str(&format!("attachment; filename=\"{name}\""))
-        .map_err(|e| Problem::internal(&e))?;
+        .map_err(Problem::internal)?;
     let octets = HeaderValue::from_static("application/octet-stream");
     Ok(HeaderMap::from_iter([
         (header::CONTENT_TYPE, octets),

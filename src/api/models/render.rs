@@ -1,26 +1,19 @@
 //! Rows as pictures.
 
+use super::request::dims;
 use crate::api::problem::{Problem, Result};
-use crate::data::picture;
+use crate::api::state::blocking;
+use crate::data::picture::{Scale, grid_png};
 
-/// How values become shades.
-#[derive(Debug, Clone, Copy)]
-pub struct Scale(picture::Scale);
-
-impl Scale {
-    /// [0, 1] where the data lies within it, else the data's own range.
-    pub fn of_range(range: [f64; 2]) -> Self {
-        #[expect(clippy::cast_possible_truncation, reason = "shades need no more")]
-        let [low, high] = range.map(|v| v as f32);
-        Self(if low >= 0.0 && high <= 1.0 {
-            picture::Scale::Unit
-        } else {
-            picture::Scale::Range(low, high)
-        })
+/// [0, 1] where the data lies within it, else the data's own range.
+pub fn scale_of(range: [f64; 2]) -> Scale {
+    #[expect(clippy::cast_possible_truncation, reason = "shades need no more")]
+    let [low, high] = range.map(|v| v as f32);
+    if low >= 0.0 && high <= 1.0 {
+        Scale::Unit
+    } else {
+        Scale::Range(low, high)
     }
-
-    /// Each tile by its own greatest magnitude, zero in the middle: for weights.
-    pub const SIGNED: Self = Self(picture::Scale::MinMaxPerTile);
 }
 
 /// A PNG grid of rows of one shape; drawn off the request threads.
@@ -30,13 +23,7 @@ pub async fn grid(
     columns: Option<usize>,
     scale: Scale,
 ) -> Result<Vec<u8>> {
-    let shape: Vec<usize> = shape
-        .iter()
-        .map(|&d| usize::try_from(d).unwrap_or(0))
-        .collect();
-    let draw = move || picture::grid_png(&values, &shape, columns, scale.0);
-    tokio::task::spawn_blocking(draw)
-        .await
-        .map_err(|e| Problem::internal(&e))?
-        .map_err(|e| Problem::field("/shape", e.to_string()))
+    let shape = dims(shape);
+    let drawn = blocking(move || grid_png(&values, &shape, columns, scale)).await?;
+    drawn.map_err(|e| Problem::field("/shape", e.to_string()))
 }

@@ -14,7 +14,7 @@ use super::rows::RowsRef;
 use super::scan;
 use crate::api::extract::{body_in_time, content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
-use crate::api::state::AppState;
+use crate::api::state::{AppState, blocking};
 use crate::data::{npy, picture, show_dims, tensors};
 use crate::inference::{Input, Priority, RequestOptions};
 
@@ -64,10 +64,7 @@ pub async fn read(
     let media_type = content_type(&headers);
     require_known(&headers, media_type.as_deref())?;
     let bytes = body_in_time(Request::from_parts(parts, body), app).await?;
-    let shape: Vec<usize> = shape
-        .iter()
-        .map(|&d| usize::try_from(d).unwrap_or(0))
-        .collect();
+    let shape = dims(shape);
     let mut read = VerbRequest {
         options,
         ..VerbRequest::default()
@@ -86,10 +83,9 @@ pub async fn read(
         }
         Some(_) => {
             let decode = move || picture::decode_image(&bytes, &shape, MOST_PIXELS);
-            let decoded = tokio::task::spawn_blocking(decode)
-                .await
-                .map_err(|e| Problem::internal(&e))?;
-            let values = decoded.map_err(|e| Problem::field("/inputs", e.to_string()))?;
+            let values = blocking(decode)
+                .await?
+                .map_err(|e| Problem::field("/inputs", e.to_string()))?;
             read.input = Some(Flat { rows: 1, values }.into());
         }
         None => {}
@@ -149,6 +145,14 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
             Err(Problem::new(Code::UnsupportedMediaType, detail))
         }
     }
+}
+
+/// The sides of a shape, as arrays have them.
+pub fn dims(shape: &[i64]) -> Vec<usize> {
+    shape
+        .iter()
+        .map(|&d| usize::try_from(d).unwrap_or(0))
+        .collect()
 }
 
 /// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.

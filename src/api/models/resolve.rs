@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use crate::api::problem::{Code, Problem, Result};
+use crate::api::problem::{Problem, Result};
 use crate::families::Family;
 use crate::inference::ModelSource;
 use crate::jobs::parse_ref;
@@ -74,8 +74,7 @@ impl Resolver {
 
     /// The same from the database alone. What can name nothing is not found.
     pub async fn find(&self, reference: &str) -> Result<ModelVersion> {
-        let parsed =
-            parse_ref(reference).map_err(|e| Problem::new(Code::NotFound, e.to_string()))?;
+        let parsed = parse_ref(reference).map_err(|e| Problem::not_found(e.to_string()))?;
         Ok(self.store.model_version(&parsed).await?)
     }
 
@@ -112,7 +111,7 @@ impl Resolver {
 /// What the engine needs to load a version.
 pub fn source(version: ModelVersion) -> Result<ModelSource> {
     Ok(ModelSource {
-        facts: serde_json::from_value(version.data).map_err(|e| Problem::internal(&e))?,
+        facts: serde_json::from_value(version.data).map_err(Problem::internal)?,
         name: version.name,
         version: version.version,
         kind: version.kind,

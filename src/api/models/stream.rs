@@ -158,7 +158,7 @@ impl Chunks {
                 reply,
             },
         };
-        let mut bytes = serde_json::to_vec(&line).map_err(|e| Problem::internal(&e))?;
+        let mut bytes = serde_json::to_vec(&line).map_err(Problem::internal)?;
         bytes.push(b'\n');
         Ok(bytes)
     }

@@ -114,10 +114,7 @@ pub async fn unknown(
     Path((model, verb)): Path<(String, String)>,
 ) -> Result<Response> {
     if !is_verb(&verb) {
-        return Err(Problem::new(
-            Code::NotFound,
-            format!("there is no verb \"{verb}\""),
-        ));
+        return Err(Problem::not_found(format!("there is no verb \"{verb}\"")));
     }
     let version = app.resolver.find(&model).await?;
     require_offered(&version, &verb)?;

@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Binary, ModelVersionResponse, download};
-use crate::api::problem::{Code, Problem, Result};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
 use crate::store;
@@ -70,9 +70,8 @@ pub(super) async fn find(
 
 fn number(version: &str) -> Result<i64> {
     version.parse().map_err(|_| {
-        Problem::new(
-            Code::NotFound,
-            format!("there is no version \"{version}\"; versions have numbers"),
-        )
+        Problem::not_found(format!(
+            "there is no version \"{version}\"; versions have numbers"
+        ))
     })
 }

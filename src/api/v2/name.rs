@@ -29,7 +29,7 @@ impl Named {
             Some((rest, word)) if is_verb(word) => (rest, Some(word.to_owned())),
             Some((_, word)) if word.is_empty() || !word.bytes().all(|b| b.is_ascii_digit()) => {
                 let text = format!("there is no verb \"{word}\"");
-                return Err(Problem::new(Code::NotFound, text));
+                return Err(Problem::not_found(text));
             }
             _ => (model, None),
         };

@@ -257,7 +257,7 @@ impl<'a> Tensor<'a> {
 
 /// The whole answer.
 pub fn write(answer: &InferenceResponse) -> Result<Response> {
-    let mut body = serde_json::to_vec(answer).map_err(|e| Problem::internal(&e))?;
+    let mut body = serde_json::to_vec(answer).map_err(Problem::internal)?;
     let behind: Vec<&Values> = answer
         .outputs
         .iter()

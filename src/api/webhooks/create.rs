@@ -47,7 +47,7 @@ pub async fn create(app: AppState, Json(request): Json<WebhookRequest>) -> Resul
     let (webhook, secret) = checked(request, app.webhook_reach)?;
     app.store.insert_webhook(&webhook, MOST_WEBHOOKS).await?;
     let location = HeaderValue::from_str(&format!("/v1/webhooks/{}", webhook.id))
-        .map_err(|e| Problem::internal(&e))?;
+        .map_err(Problem::internal)?;
     let mut shown = WebhookResponse::of(webhook);
     shown.secret = Some(secret.text());
     let body = axum::Json(shown);
@@ -60,7 +60,7 @@ fn checked(request: WebhookRequest, reach: Reach) -> Result<(store::Webhook, Sec
     let url = check(&request.url, reach).map_err(|e| FieldError::new("/url", e.to_string()));
     let secret = match &request.secret {
         Some(text) => Secret::parse(text).map_err(|e| FieldError::new("/secret", e.to_string())),
-        None => Ok(Secret::fresh().map_err(|e| Problem::internal(&e))?),
+        None => Ok(Secret::fresh().map_err(Problem::internal)?),
     };
     let mut events = request.events.unwrap_or(WebhookEvent::ENDS.to_vec());
     events.sort_unstable();

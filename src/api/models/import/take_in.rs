@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::upload::{Parts, ReceivedVersion};
 use crate::api::problem::{Code, Problem, Result};
-use crate::api::state::AppState;
+use crate::api::state::{AppState, blocking};
 use crate::artifacts::Artifacts;
 use crate::artifacts::bundle;
 use crate::artifacts::inspect::{InspectError, Inspected, inspect};
@@ -35,7 +35,7 @@ pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelV
         name,
     } = received;
     let place = folder.path().join(bundle::WEIGHTS);
-    let checked = blocking(move || check(parts, &place, name, limit)).await?;
+    let checked = blocking(move || check(parts, &place, name, limit)).await??;
     let Checked {
         incoming, weights, ..
     } = &checked;
@@ -59,19 +59,10 @@ pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelV
     let artifacts = app.artifacts.clone();
     let manifest = manifest_beside(&checked, &tried);
     let (weights, sha256) = (weights.clone(), incoming.sha256.clone());
-    blocking(move || keep(&artifacts, &weights, &sha256, &manifest)).await?;
+    blocking(move || keep(&artifacts, &weights, &sha256, &manifest)).await??;
     let (name, kind) = (&incoming.name, incoming.family.kind);
     let number = app.store.import_version(name, kind, &new, now_ms()).await?;
     app.resolver.find(&format!("{name}:{number}")).await
-}
-
-/// Off the request threads: files are read through.
-async fn blocking<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| Problem::internal(&e))?
 }
 
 /// All that can be checked without a tensor.
@@ -82,7 +73,7 @@ fn check(parts: Parts, place: &Path, name: Option<String>, limit: u64) -> Result
             (manifest, place.to_owned())
         }
         Parts::Apart { weights, manifest } => {
-            let manifest = fs::read(manifest).map_err(|e| Problem::internal(&e))?;
+            let manifest = fs::read(manifest).map_err(Problem::internal)?;
             (manifest, weights)
         }
     };
@@ -138,7 +129,7 @@ fn new_version(checked: &Checked, tried: &Trial) -> Result<NewVersion> {
         parameters: tried.parameters,
         capabilities: tried.capabilities.clone(),
         metrics: incoming.metrics.clone(),
-        data: serde_json::to_value(&incoming.facts).map_err(|e| Problem::internal(&e))?,
+        data: serde_json::to_value(&incoming.facts).map_err(Problem::internal)?,
         sha256: inspected.sha256.clone(),
         bytes: i64::try_from(inspected.bytes).unwrap_or(i64::MAX),
     })
@@ -172,12 +163,12 @@ fn manifest_beside(checked: &Checked, tried: &Trial) -> Value {
 fn keep(artifacts: &Artifacts, weights: &Path, sha256: &str, manifest: &Value) -> Result<()> {
     artifacts
         .adopt(weights, sha256)
-        .map_err(|e| Problem::internal(&e))?;
+        .map_err(Problem::internal)?;
     // That of the run which made the same weights here says more.
     if !artifacts.has_manifest(sha256) {
         artifacts
             .put_manifest(sha256, manifest)
-            .map_err(|e| Problem::internal(&e))?;
+            .map_err(Problem::internal)?;
     }
     Ok(())
 }
