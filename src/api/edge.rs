@@ -29,7 +29,7 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
         let response = AssertUnwindSafe(next.run(request))
             .catch_unwind()
             .await
-            .unwrap_or_else(|panic| Problem::internal(&panic_text(panic.as_ref())).into_response());
+            .unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
         let response = as_problem(response);
         if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();

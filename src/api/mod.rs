@@ -6,10 +6,10 @@ pub mod edge;
 pub mod evaluations;
 pub mod extract;
 pub mod jobs;
-pub mod list;
 pub mod models;
 pub mod problem;
 pub mod refusals;
+pub mod responses;
 pub mod service;
 pub mod state;
 pub mod telemetry;
@@ -40,14 +40,14 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(service::info))
         // An upload is bounded as it streams to disk, and by a limit of its own.
         .routes(
-            routes!(datasets::create::create, datasets::list::list)
+            routes!(datasets::create::create, datasets::item::list)
                 .layer(DefaultBodyLimit::disable()),
         )
         .routes(routes!(datasets::item::get, datasets::item::delete))
         .routes(routes!(datasets::rows::rows))
         .routes(routes!(datasets::preview::preview))
         .routes(routes!(jobs::create::create, jobs::list::list))
-        .routes(routes!(jobs::item::get, jobs::put::put))
+        .routes(routes!(jobs::item::get, jobs::create::put))
         .routes(routes!(jobs::moves::cancel))
         .routes(routes!(jobs::moves::pause))
         .routes(routes!(jobs::moves::resume))
@@ -63,7 +63,7 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(jobs::samples::get))
         .routes(routes!(evaluations::create))
         .routes(
-            routes!(models::import::import, models::list::list).layer(DefaultBodyLimit::disable()),
+            routes!(models::import::import, models::item::list).layer(DefaultBodyLimit::disable()),
         )
         .routes(routes!(models::item::get, models::item::delete))
         .routes(routes!(models::version::get, models::version::delete))
@@ -79,11 +79,11 @@ pub fn documented() -> OpenApiRouter<AppState> {
         .routes(routes!(models::residence::unload))
         .routes(routes!(models::filters::filters))
         .merge(v2::routes())
-        .routes(routes!(webhooks::create::create, webhooks::list::list))
+        .routes(routes!(webhooks::create::create, webhooks::item::list))
         .routes(routes!(webhooks::item::get, webhooks::item::delete))
-        .routes(routes!(webhooks::test::test))
+        .routes(routes!(webhooks::deliveries::test))
         .routes(routes!(webhooks::deliveries::list))
-        .routes(routes!(webhooks::redeliver::redeliver));
+        .routes(routes!(webhooks::deliveries::redeliver));
     models::verbs::routes().fold(router, OpenApiRouter::routes)
 }
 

@@ -255,7 +255,7 @@ mod tests {
     fn the_reason_of_an_internal_error_is_not_for_clients() {
         let reason = || "/data/latentd.db: no such column".to_owned();
         let problems = [
-            Problem::internal(&reason()),
+            Problem::internal(reason()),
             StoreError::Corrupt(reason()).into(),
             CallError::Load(reason()).into(),
             CallError::Failed(reason()).into(),

@@ -10,6 +10,9 @@ use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 use crate::families::FAMILIES;
 
+/// tch 0.26 is bound to this one; another one does not link.
+const LIBTORCH: &str = "2.13.0";
+
 /// The process runs
 #[utoipa::path(get, path = "/livez", operation_id = "livez",
     responses((status = 200, description = "It does", body = String, content_type = "text/plain")))]
@@ -89,7 +92,7 @@ pub async fn info(app: AppState) -> Json<Info> {
     let cuda = (0..app.machine.cuda_devices).map(|i| format!("cuda:{i}"));
     Json(Info {
         version: env!("CARGO_PKG_VERSION"),
-        libtorch_version: torch_version(),
+        libtorch_version: LIBTORCH.to_owned(),
         devices: std::iter::once("cpu".to_owned()).chain(cuda).collect(),
         threads: app.machine.threads,
         families: FAMILIES
@@ -100,14 +103,4 @@ pub async fn info(app: AppState) -> Json<Info> {
             })
             .collect(),
     })
-}
-
-/// The version that the bindings were built for; another one does not link.
-fn torch_version() -> String {
-    tch_version::LIBTORCH.to_owned()
-}
-
-mod tch_version {
-    /// tch 0.26 is bound to this one.
-    pub const LIBTORCH: &str = "2.13.0";
 }

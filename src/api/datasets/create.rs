@@ -1,16 +1,16 @@
 //! `POST /v1/datasets`.
 
-use axum::Json;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{DatasetResponse, import, upload};
 use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
+use crate::api::responses::made;
 use crate::api::state::AppState;
 use crate::jobs::check_name;
 
@@ -75,7 +75,7 @@ pub struct DatasetUpload {
         (status = 415, description = "Neither a form nor JSON"),
         (status = 422, description = "A part is missing, unknown, or not what it should be"),
     ))]
-pub async fn create(app: AppState, request: Request) -> Result<impl IntoResponse> {
+pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let dataset = match content_type(request.headers()).as_deref() {
         Some("multipart/form-data") => {
             let form = Multipart::from_request(request, &app)
@@ -96,13 +96,8 @@ pub async fn create(app: AppState, request: Request) -> Result<impl IntoResponse
             ));
         }
     };
-    let location = HeaderValue::from_str(&format!("/v1/datasets/{}", dataset.id))
-        .map_err(Problem::internal)?;
-    Ok((
-        StatusCode::CREATED,
-        [(header::LOCATION, location)],
-        Json(DatasetResponse::from(dataset)),
-    ))
+    let path = format!("/v1/datasets/{}", dataset.id);
+    made(StatusCode::CREATED, &path, DatasetResponse::from(dataset))
 }
 
 /// The route takes uploads of any size; its JSON form needs a bound of its own.

@@ -128,7 +128,7 @@ fn problem(error: ImportError, part: &str) -> Problem {
         }
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
         ImportError::Option { field, detail } => Problem::field(format!("/{field}"), detail),
-        ImportError::Io(error) => Problem::internal(&error),
+        ImportError::Io(error) => Problem::internal(error),
     }
 }
 

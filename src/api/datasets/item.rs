@@ -1,12 +1,31 @@
-//! `GET|DELETE /v1/datasets/{dataset}`.
+//! `GET /v1/datasets` and `GET|DELETE /v1/datasets/{dataset}`.
 
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::DatasetResponse;
+use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::{List, PageQuery, page_limit};
 use crate::api::state::AppState;
+
+/// List data sets
+// Lists data sets, newest first.
+#[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
+pub async fn list(
+    app: AppState,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<DatasetResponse>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let page = app
+        .store
+        .list_datasets(limit, query.after.as_deref())
+        .await?;
+    Ok(List::page(page, DatasetResponse::from, |d| d.id.clone()))
+}
 
 /// Get a data set
 // One data set, by id or name.

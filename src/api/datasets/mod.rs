@@ -3,7 +3,6 @@
 pub mod create;
 pub mod import;
 pub mod item;
-pub mod list;
 pub mod preview;
 pub mod rows;
 pub mod upload;
@@ -13,8 +12,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::list::rfc3339;
 use super::problem::{Problem, Result};
+use super::responses::rfc3339;
 use super::state::{AppState, blocking};
 use crate::data::split::Split;
 use crate::data::{Column, Role, SplitFiles};

@@ -9,10 +9,10 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::read_rows;
 use crate::api::extract::{Form, Query, negotiate};
-use crate::api::list::page_limit;
 use crate::api::models::Binary;
 use crate::api::models::request::dims;
 use crate::api::problem::Result;
+use crate::api::responses::page_limit;
 use crate::api::state::AppState;
 use crate::data::npy;
 

@@ -1,15 +1,15 @@
 //! How a checked request becomes a queued job, whatever its task: idempotency, room, the answer.
 
-use axum::Json;
 use axum::extract::Request;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
 use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::present;
 use crate::api::extract::{body, content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
+use crate::api::responses::made;
 use crate::api::state::AppState;
 use crate::api::telemetry::request_parent;
 use crate::artifacts::files::hex;
@@ -76,17 +76,11 @@ impl<T> Wanted<T> {
     pub async fn admit(&self, app: &AppState, mut plan: JobPlan) -> Result<Response> {
         plan.traceparent.clone_from(&self.traceparent);
         let limit = app.limits.queued_jobs;
-        let admitted = match app
+        let (id, idempotency) = (self.id.as_deref(), self.idempotency.as_ref());
+        let inserted = app
             .store
-            .insert_job(
-                &plan,
-                self.id.as_deref(),
-                self.idempotency.as_ref(),
-                limit,
-                now_ms(),
-            )
-            .await
-        {
+            .insert_job(&plan, id, idempotency, limit, now_ms());
+        let admitted = match inserted.await {
             Ok(admitted) => admitted,
             Err(StoreError::QueueFull { queued }) => return Err(queue_full(app, queued).await?),
             Err(StoreError::IdempotencyMismatch) if self.id.is_some() => {
@@ -96,22 +90,16 @@ impl<T> Wanted<T> {
             Err(error) => return Err(error.into()),
         };
         app.queued.notify_one();
-        let location = HeaderValue::from_str(&format!("/v1/jobs/{}", admitted.job.id))
-            .map_err(Problem::internal)?;
-        let job = Json(present(app, admitted.job).await?);
-        Ok((StatusCode::ACCEPTED, [(header::LOCATION, location)], job).into_response())
+        let path = format!("/v1/jobs/{}", admitted.job.id);
+        let job = present(app, admitted.job).await?;
+        made(StatusCode::ACCEPTED, &path, job)
     }
 }
 
 /// The data set that a field of the request names.
 pub async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
-    match app.store.dataset(reference).await {
-        Ok(dataset) => Ok(dataset),
-        Err(StoreError::NotFound(text)) => {
-            Err(Problem::field("/dataset", format!("there is no {text}")))
-        }
-        Err(error) => Err(error.into()),
-    }
+    let found = app.store.dataset(reference).await;
+    found.map_err(|e| Problem::from(e).at("/dataset"))
 }
 
 /// The data set that an old job was made for.

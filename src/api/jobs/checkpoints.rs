@@ -7,9 +7,9 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::api::list::{List, rfc3339};
 use crate::api::models::{Binary, download};
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::{List, rfc3339};
 use crate::api::state::AppState;
 use crate::store;
 

@@ -1,6 +1,6 @@
-//! `POST /v1/jobs`.
+//! `POST /v1/jobs` and `PUT /v1/jobs/{job}`: a job under an id of the server's choice, or of the client's.
 
-use axum::extract::Request;
+use axum::extract::{Path, Request};
 use axum::response::Response;
 use serde_json::Value;
 
@@ -8,11 +8,11 @@ use super::JobResponse;
 use super::admit::{self, find_dataset};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::jobs::JobPlan;
+use crate::jobs::{JobPlan, check_job_id};
 use crate::machine;
 use crate::spec::source::{InitFromModel, PinnedSource};
 use crate::spec::{InitFrom, JobRequest};
-use crate::store::{ModelVersion, StoreError};
+use crate::store::ModelVersion;
 use crate::train::Training;
 
 /// Train a model
@@ -30,8 +30,29 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
     wanted.admit(&app, new).await
 }
 
+/// Train a model, as a job of this id
+// Queues a training job under an id of the client's choice: sent again, the same document answers the
+// same job, and another one is refused.
+#[utoipa::path(put, path = "/v1/jobs/{job}", operation_id = "put_job",
+    params(
+        ("job" = String, Path,
+            description = "The id it is to have: 1 to 100 letters, digits, `.`, `_`, `-`, not beginning with `job_`"),
+    ),
+    request_body = JobRequest,
+    responses(
+        (status = 202, description = "Queued, or as it stands", body = JobResponse),
+        (status = 409, description = "The id is another job's"),
+        (status = 422, description = "The id or a field is invalid"),
+    ))]
+pub async fn put(app: AppState, Path(id): Path<String>, request: Request) -> Result<Response> {
+    check_job_id(&id).map_err(|rule| Problem::field("/job", format!("path: {rule}")))?;
+    let wanted = admit::read::<JobRequest>(&app, request).await?.named(&id);
+    let new = checked(&app, &wanted.request).await?;
+    wanted.admit(&app, new).await
+}
+
 /// The job that a request becomes once every rule is checked.
-pub(super) async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
+async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
     let dataset = find_dataset(app, &request.dataset).await?;
     let spec = request
         .validate(&dataset.facts(), &app.machine)
@@ -79,10 +100,7 @@ fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
 
 /// The weights to start from, pinned by their digest.
 async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
-    let missing = |error: StoreError| match error {
-        StoreError::NotFound(text) => Problem::field("/init_from", format!("there is no {text}")),
-        other => other.into(),
-    };
+    let missing = |error| Problem::from(error).at("/init_from");
     let named = |version: &ModelVersion| format!("{}:{}", version.name, version.version);
     let (settled, sha256) = match from {
         InitFrom::Ref(reference) => {

@@ -15,8 +15,8 @@ use tokio::time::sleep;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::extract::{Form, Query, negotiate};
-use crate::api::list::{List, page_limit, rfc3339};
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::{List, page_limit, rfc3339};
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 use crate::store;

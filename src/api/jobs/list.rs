@@ -6,8 +6,8 @@ use utoipa::IntoParams;
 
 use super::{JobResponse, present};
 use crate::api::extract::Query;
-use crate::api::list::{List, page_limit};
 use crate::api::problem::Result;
+use crate::api::responses::{List, page_limit};
 use crate::api::state::AppState;
 use crate::jobs::Status;
 use crate::store::JobFilter;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::api::extract::Query;
-use crate::api::list::rfc3339;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::rfc3339;
 use crate::api::state::AppState;
 
 const MOST_POINTS: u32 = 10_000;

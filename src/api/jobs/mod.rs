@@ -9,7 +9,6 @@ pub mod list;
 pub mod metrics;
 pub mod moves;
 pub mod promote;
-pub mod put;
 pub mod retry;
 pub mod samples;
 
@@ -17,8 +16,8 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::list::rfc3339;
 use super::problem::Result;
+use super::responses::rfc3339;
 use super::state::AppState;
 use crate::jobs::{self, JobError, JobProgress, Status, Task};
 use crate::spec::InitFrom;

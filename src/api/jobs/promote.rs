@@ -1,19 +1,16 @@
 //! `POST /v1/jobs/{job}/checkpoints/{number}/promote`.
 
-use axum::Json;
 use axum::extract::Path;
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 
 use super::admit::dataset_of;
 use super::checkpoints::find;
-use crate::api::models::ModelVersionResponse;
+use crate::api::models::{ModelVersionResponse, published};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::Artifacts;
 use crate::clock::now_ms;
-use crate::jobs::{ModelRef, Selector};
-use crate::worker::promotion;
+use crate::worker::promotion::{self, PromotionError};
 
 /// Publish a checkpoint as a model version
 // Publishes a checkpoint as the next model version under the job's name: one from the middle of a run
@@ -38,22 +35,14 @@ pub async fn promote(
         promotion::version_of(&about, &facts, &checkpoint, artifacts)
     };
     let built = app.engine.background().run(build).await?;
-    let new = match built {
-        Ok(new) => new,
-        Err(promotion::PromotionError::Unreadable(reason)) => {
+    let new = built.map_err(|error| match error {
+        PromotionError::Unreadable(reason) => {
             let detail = format!("the checkpoint cannot be read: {reason}");
-            return Err(Problem::new(Code::Conflict, detail));
+            Problem::new(Code::Conflict, detail)
         }
-        Err(error) => return Err(Problem::internal(&error)),
-    };
-    let published = app.store.promote(&job.id, &new, now_ms()).await?;
-    let reference = ModelRef {
-        name: published.0,
-        selector: Selector::Version(published.1),
-    };
-    let version = app.store.model_version(&reference).await?;
-    let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
-    let location = HeaderValue::from_str(&path).map_err(Problem::internal)?;
-    let body = Json(ModelVersionResponse::of(version, &app.engine));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+        error => Problem::internal(error),
+    })?;
+    let (name, number) = app.store.promote(&job.id, &new, now_ms()).await?;
+    let version = app.resolver.find(&format!("{name}:{number}")).await?;
+    published(&app, version)
 }

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::list::{List, rfc3339};
 use crate::api::models::Binary;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::{List, rfc3339};
 use crate::api::state::{AppState, blocking};
 
 /// A picture of what the model made after an epoch.

@@ -7,8 +7,8 @@ use utoipa::ToSchema;
 
 use super::ModelResponse;
 use crate::api::extract::Json;
-use crate::api::list::rfc3339;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::rfc3339;
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 use crate::jobs::check_name;

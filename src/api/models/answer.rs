@@ -30,7 +30,7 @@ pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Respons
     let body = match form {
         Form::Npy => npy::encode_f32(&shape_of(&reply, &reply.output), &reply.output.values),
         Form::Safetensors => safetensors(&found.version, &reply)
-            .ok_or_else(|| Problem::internal(&"an answer's shape is not that of its values"))?,
+            .ok_or_else(|| Problem::internal("an answer's shape is not that of its values"))?,
         Form::Png => Box::pin(picture_of(reply, found.range)).await?,
         Form::Json | Form::JsonLines | Form::EventStream => {
             let version = &found.version;

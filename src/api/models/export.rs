@@ -9,8 +9,8 @@ use tokio_util::io::ReaderStream;
 
 use super::version::find;
 use super::{Binary, attachment};
-use crate::api::list::rfc3339;
 use crate::api::problem::{Code, Problem, Result};
+use crate::api::responses::rfc3339;
 use crate::api::state::{AppState, blocking};
 use crate::artifacts::bundle::{Bundle, Sum};
 use crate::nn::model::DataFacts;
@@ -55,14 +55,14 @@ async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> 
     let path = app.artifacts.path(sha256);
     let gone = |e: std::io::Error| match e.kind() {
         std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
-        _ => Problem::internal(&e),
+        _ => Problem::internal(e),
     };
     let file = tokio::fs::File::open(&path).await.map_err(gone)?;
     let sum = blocking(move || Sum::of(&path)).await?.map_err(gone)?;
     if sum.sha256 == sha256 {
         Ok((file, sum))
     } else {
-        Err(Problem::internal(&format_args!(
+        Err(Problem::internal(format_args!(
             "artifact {sha256} is damaged"
         )))
     }

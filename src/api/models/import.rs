@@ -3,13 +3,11 @@
 mod take_in;
 mod upload;
 
-use axum::Json;
 use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use utoipa::ToSchema;
 
-use super::ModelVersionResponse;
+use super::{ModelVersionResponse, published};
 use crate::api::extract::content_type;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -56,8 +54,5 @@ pub async fn import(app: AppState, request: Request) -> Result<Response> {
         .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
     let received = upload::receive(&app, form).await?;
     let version = take_in::publish(&app, received).await?;
-    let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
-    let location = HeaderValue::from_str(&path).map_err(Problem::internal)?;
-    let body = Json(ModelVersionResponse::of(version, &app.engine));
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+    published(&app, version)
 }

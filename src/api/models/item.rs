@@ -1,12 +1,32 @@
-//! `GET|DELETE /v1/models/{model}`.
+//! `GET /v1/models` and `GET|DELETE /v1/models/{model}`.
 
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::ModelResponse;
+use crate::api::extract::Query;
 use crate::api::problem::Result;
+use crate::api::responses::{List, PageQuery, page_limit};
 use crate::api::state::AppState;
+
+/// List models
+// Lists the names of the registry with their versions, newest name first.
+#[utoipa::path(get, path = "/v1/models", operation_id = "list_models",
+    params(PageQuery),
+    responses(
+        (status = 200, description = "A page", body = List<ModelResponse>),
+        (status = 404, description = "`after` names no model"),
+    ))]
+pub async fn list(
+    app: AppState,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<ModelResponse>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let page = app.store.list_models(limit, query.after.as_deref()).await?;
+    let show = |model| ModelResponse::of(model, &app.engine);
+    Ok(List::page(page, show, |m| m.name.clone()))
+}
 
 /// Get a model
 #[utoipa::path(get, path = "/v1/models/{model}", operation_id = "get_model",

@@ -7,7 +7,6 @@ pub mod export;
 pub mod filters;
 pub mod import;
 pub mod item;
-pub mod list;
 pub mod onnx;
 mod operations;
 pub mod render;
@@ -23,15 +22,15 @@ pub mod version;
 use std::collections::BTreeMap;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
-use super::list::rfc3339;
 use super::problem::{Problem, Result};
+use super::responses::{made, rfc3339};
 use super::state::AppState;
 use crate::inference::Engine;
 use crate::spec::ModelSpec;
@@ -106,6 +105,13 @@ impl ModelVersionResponse {
     }
 }
 
+/// A version was published.
+pub fn published(app: &AppState, version: store::ModelVersion) -> Result<Response> {
+    let path = format!("/v1/models/{}/versions/{}", version.name, version.version);
+    let version = ModelVersionResponse::of(version, &app.engine);
+    made(StatusCode::CREATED, &path, version)
+}
+
 impl ModelResponse {
     pub fn of(model: store::Model, engine: &Engine) -> Self {
         let versions = model.versions.into_iter();
@@ -125,7 +131,7 @@ pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Respon
         .await
         .map_err(|e| match e.kind() {
             std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
-            _ => Problem::internal(&e),
+            _ => Problem::internal(e),
         })?;
     let bytes = file.metadata().await.map_err(Problem::internal)?.len();
     let mut headers = attachment(name, bytes)?;

@@ -7,8 +7,10 @@ use axum::extract::Path;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use super::resolve::Resolved;
 use crate::api::problem::Result;
 use crate::api::state::AppState;
+use crate::store::ModelVersion;
 
 /// Whether a version is in memory.
 #[derive(Debug, Serialize, ToSchema)]
@@ -16,6 +18,16 @@ pub struct Residence {
     pub model: String,
     pub version: i64,
     pub loaded: bool,
+}
+
+impl Residence {
+    fn of(found: &Resolved, loaded: bool) -> Json<Self> {
+        Json(Self {
+            model: found.version.name.clone(),
+            version: found.version.version,
+            loaded,
+        })
+    }
 }
 
 /// Load a model into memory
@@ -27,11 +39,7 @@ pub struct Residence {
 pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
     let found = app.resolver.resolve(&model).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
-    Ok(Json(Residence {
-        model: found.version.name.clone(),
-        version: found.version.version,
-        loaded: true,
-    }))
+    Ok(Residence::of(&found, true))
 }
 
 /// Drop a model from memory
@@ -41,11 +49,7 @@ pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Resid
     responses((status = 200, description = "It is not in memory", body = Residence)))]
 pub async fn unload(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
     let found = app.resolver.resolve(&model).await?;
-    let (name, version) = (&found.version.name, found.version.version);
-    app.engine.unload(name, version).await;
-    Ok(Json(Residence {
-        model: name.clone(),
-        version,
-        loaded: false,
-    }))
+    let ModelVersion { name, version, .. } = &found.version;
+    app.engine.unload(name, *version).await;
+    Ok(Residence::of(&found, false))
 }

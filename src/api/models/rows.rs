@@ -7,7 +7,7 @@ use crate::api::datasets::read_rows;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::inference::Input;
-use crate::store::{Dataset, StoreError};
+use crate::store::Dataset;
 
 /// Rows of a data set as input.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -38,12 +38,8 @@ const fn sixteen() -> u64 {
 impl RowsRef {
     /// The data set that the rows are of.
     pub async fn dataset(&self, app: &AppState) -> Result<Dataset> {
-        app.store.dataset(&self.dataset).await.map_err(|e| match e {
-            StoreError::NotFound(text) => {
-                Problem::field("/rows/dataset", format!("there is no {text}"))
-            }
-            other => other.into(),
-        })
+        let found = app.store.dataset(&self.dataset).await;
+        found.map_err(|e| Problem::from(e).at("/rows/dataset"))
     }
 
     pub async fn read(&self, app: &AppState, dataset: &Dataset) -> Result<Input> {

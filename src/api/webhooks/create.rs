@@ -1,7 +1,7 @@
 //! `POST /v1/webhooks`.
 
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::WebhookResponse;
 use crate::api::extract::Json;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::made;
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 use crate::document::{FieldError, Rules};
@@ -46,12 +47,10 @@ pub struct WebhookRequest {
 pub async fn create(app: AppState, Json(request): Json<WebhookRequest>) -> Result<Response> {
     let (webhook, secret) = checked(request, app.webhook_reach)?;
     app.store.insert_webhook(&webhook, MOST_WEBHOOKS).await?;
-    let location = HeaderValue::from_str(&format!("/v1/webhooks/{}", webhook.id))
-        .map_err(Problem::internal)?;
+    let path = format!("/v1/webhooks/{}", webhook.id);
     let mut shown = WebhookResponse::of(webhook);
     shown.secret = Some(secret.text());
-    let body = axum::Json(shown);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
+    made(StatusCode::CREATED, &path, shown)
 }
 
 /// The webhook that a request becomes once every rule is checked.

@@ -1,12 +1,31 @@
-//! `GET|DELETE /v1/webhooks/{webhook}`.
+//! `GET /v1/webhooks` and `GET|DELETE /v1/webhooks/{webhook}`.
 
 use axum::Json;
 use axum::extract::Path;
 use axum::http::StatusCode;
 
 use super::WebhookResponse;
+use crate::api::extract::Query;
 use crate::api::problem::Result;
+use crate::api::responses::{List, PageQuery, page_limit};
 use crate::api::state::AppState;
+
+/// List webhooks
+// Lists webhooks, newest first.
+#[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks",
+    params(PageQuery),
+    responses((status = 200, description = "A page", body = List<WebhookResponse>)))]
+pub async fn list(
+    app: AppState,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<List<WebhookResponse>>> {
+    let limit = page_limit(query.limit, 200)?;
+    let page = app
+        .store
+        .list_webhooks(limit, query.after.as_deref())
+        .await?;
+    Ok(List::page(page, WebhookResponse::of, |w| w.id.clone()))
+}
 
 /// Get a webhook
 // One webhook, without its secret.

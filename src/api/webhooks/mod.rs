@@ -3,15 +3,12 @@
 pub mod create;
 pub mod deliveries;
 pub mod item;
-pub mod list;
-pub mod redeliver;
-pub mod test;
 
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::list::rfc3339;
+use super::responses::rfc3339;
 use crate::jobs::{DeliveryStatus, WebhookEvent};
 use crate::store;
 

@@ -82,7 +82,7 @@ fn check(parts: Parts, place: &Path, name: Option<String>, limit: u64) -> Result
         .map_err(Problem::fields)?;
     let inspected = inspect(&weights).map_err(|error| match error {
         InspectError::Unfit(detail) => Problem::field("/weights", detail),
-        InspectError::Io(error) => Problem::internal(&error),
+        InspectError::Io(error) => Problem::internal(error),
     })?;
     if inspected.sha256 != incoming.sha256 {
         let found = &inspected.sha256;
@@ -109,7 +109,7 @@ fn unpacking(error: ImportError) -> Problem {
     let text = error.to_string();
     match error {
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("bundle: {text}")),
-        ImportError::Io(error) => Problem::internal(&error),
+        ImportError::Io(error) => Problem::internal(error),
         ImportError::Invalid(_) | ImportError::Unsupported(_) | ImportError::Option { .. } => {
             Problem::field("/bundle", text)
         }

@@ -1,10 +1,14 @@
-//! Pages of things, newest first.
+//! What answers have in common: pages of things, newest first; the path of what was made; how times are written.
 
+use axum::Json;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, Result};
 pub use crate::clock::rfc3339;
+use crate::store::Page;
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -49,6 +53,12 @@ pub struct List<T> {
 }
 
 impl<T> List<T> {
+    /// A page as the store has it.
+    pub fn page<S>(page: Page<S>, show: impl Fn(S) -> T, id: impl Fn(&T) -> String) -> Json<Self> {
+        let data = page.items.into_iter().map(show).collect();
+        Json(Self::of(data, page.has_more, id))
+    }
+
     pub fn of(data: Vec<T>, has_more: bool, id: impl Fn(&T) -> String) -> Self {
         Self {
             object: ListObject::List,
@@ -58,4 +68,10 @@ impl<T> List<T> {
             has_more,
         }
     }
+}
+
+/// Something was made, or is to be: it, and its path.
+pub fn made(status: StatusCode, path: &str, body: impl Serialize) -> Result<Response> {
+    let location = HeaderValue::from_str(path).map_err(Problem::internal)?;
+    Ok((status, [(header::LOCATION, location)], Json(body)).into_response())
 }
