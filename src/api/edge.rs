@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes, HttpBody};
 use axum::extract::Request;
-use axum::http::{Method, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
@@ -57,27 +57,26 @@ pub fn method_not_allowed() -> Problem {
 
 /// axum and its layers answer some refusals of their own in plain text; clients are promised problems.
 fn as_problem(response: Response) -> Response {
-    let is_problem = |response: &Response| {
-        response
-            .headers()
-            .get(header::CONTENT_TYPE)
-            .is_some_and(|kind| kind.as_bytes().starts_with(b"application/problem"))
+    let is_problem = |kind: &HeaderValue| kind.as_bytes().starts_with(b"application/problem");
+    let headers = response.headers();
+    if headers.get(header::CONTENT_TYPE).is_some_and(is_problem) {
+        return response;
+    }
+    let problem = match response.status() {
+        StatusCode::METHOD_NOT_ALLOWED => {
+            method_not_allowed().with_allow(headers.get(header::ALLOW).cloned())
+        }
+        StatusCode::BAD_REQUEST => Problem::new(
+            Code::Malformed,
+            "the path cannot be read: it is not UTF-8 once its percent signs are resolved",
+        ),
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => Problem::new(
+            Code::UnsupportedMediaType,
+            "the body's content-encoding is not read here; send gzip, deflate, zstd or none",
+        ),
+        _ => return response,
     };
-    if response.status() == StatusCode::METHOD_NOT_ALLOWED && !is_problem(&response) {
-        return method_not_allowed()
-            .with_allow(response.headers().get(header::ALLOW).cloned())
-            .into_response();
-    }
-    if response.status() == StatusCode::BAD_REQUEST && !is_problem(&response) {
-        let detail = "the path cannot be read: it is not UTF-8 once its percent signs are resolved";
-        return Problem::new(Code::Malformed, detail).into_response();
-    }
-    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && !is_problem(&response) {
-        let detail =
-            "the body's content-encoding is not read here; send gzip, deflate, zstd or none";
-        return Problem::new(Code::UnsupportedMediaType, detail).into_response();
-    }
-    response
+    problem.into_response()
 }
 
 /// Of what a client still sends when its request has been answered, so much is read. Beyond it is cut off.

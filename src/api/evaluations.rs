@@ -3,6 +3,7 @@
 use axum::extract::Request;
 use axum::response::Response;
 
+use super::datasets::find_split;
 use super::jobs::JobResponse;
 use super::jobs::admit::{self, find_dataset};
 use super::problem::{Problem, Result};
@@ -13,7 +14,7 @@ use crate::jobs::{JobPlan, Task};
 use crate::nn::model::DataFacts;
 use crate::spec::evaluation::{Candidate, Truth};
 use crate::spec::{Evaluation, EvaluationRequest};
-use crate::store::{Dataset, ModelVersion, Split};
+use crate::store::ModelVersion;
 
 /// Measure a model
 // Queues an evaluation. Its figures are its result, and are added to the model version's metrics.
@@ -37,7 +38,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
         Problem::field("/dataset", rule)
     })?;
     let dataset = find_dataset(&app, named).await?;
-    let split = find_split(&dataset, wanted.request.split())?;
+    let split = find_split(&dataset, wanted.request.split(), "/split")?;
     let truth = Truth {
         labels: split.has(Role::Labels),
         targets: split.has(Role::Targets),
@@ -73,15 +74,6 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
     wanted.admit(&app, plan).await
 }
 
-fn find_split<'a>(dataset: &'a Dataset, split: &str) -> Result<&'a Split> {
-    dataset.splits.get(split).ok_or_else(|| {
-        Problem::field(
-            "/split",
-            format!("data set '{}' has no split '{split}'", dataset.name),
-        )
-    })
-}
-
 /// Names each classifier by its version, and sees that it can read the model's rows.
 async fn pin_classifiers(
     app: &AppState,
@@ -99,13 +91,9 @@ async fn pin_classifiers(
             .await
             .map_err(|problem| problem.at(&pointer))?;
         if judge.input_shape != measured.input_shape {
-            return Err(Problem::field(
-                pointer,
-                format!(
-                    "takes rows of shape {:?}, the model makes {:?}",
-                    judge.input_shape, measured.input_shape
-                ),
-            ));
+            let (takes, makes) = (&judge.input_shape, &measured.input_shape);
+            let rule = format!("takes rows of shape {takes:?}, the model makes {makes:?}");
+            return Err(Problem::field(pointer, rule));
         }
         if !judge.capabilities.iter().any(|verb| verb == "predict") {
             return Err(Problem::field(pointer, "does not offer 'predict'"));

@@ -132,6 +132,21 @@ fn query_problem(text: &str) -> Problem {
     Problem::field(format!("/{field}"), format!("query parameter: {detail}"))
 }
 
+/// A number in the path that tells one of `things` from others.
+pub fn number_in_path(thing: &str, text: &str) -> Result<i64> {
+    let rule = || format!("there is no {thing} \"{text}\"; {thing}s have numbers");
+    text.parse().map_err(|_| Problem::not_found(rule()))
+}
+
+/// A number of the query string within its bounds.
+pub fn require_within(name: &str, value: u64, most: u64) -> Result<()> {
+    if (1..=most).contains(&value) {
+        return Ok(());
+    }
+    let rule = format!("query parameter: must be between 1 and {most}");
+    Err(Problem::field(format!("/{name}"), rule))
+}
+
 /// What the answer of a verb is written as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Form {

@@ -1,4 +1,4 @@
-//! The HTTP edge: the only room with axum. One file an endpoint; its path follows its URL.
+//! The HTTP edge: the only room with axum. A file a resource or an action; its path follows its URL.
 
 pub mod datasets;
 pub mod document;

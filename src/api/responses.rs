@@ -22,6 +22,12 @@ pub struct PageQuery {
     pub after: Option<String>,
 }
 
+impl PageQuery {
+    pub fn bounds(&self) -> Result<(u32, Option<&str>)> {
+        Ok((page_limit(self.limit, 200)?, self.after.as_deref()))
+    }
+}
+
 /// The number of things on a page, its bounds checked.
 pub fn page_limit(limit: Option<u32>, most: u32) -> Result<u32> {
     let limit = limit.unwrap_or(20.min(most));
@@ -51,6 +57,9 @@ pub struct List<T> {
     last_id: Option<String>,
     has_more: bool,
 }
+
+/// What handlers of lists return.
+pub type Listed<T> = Result<Json<List<T>>>;
 
 impl<T> List<T> {
     /// A page as the store has it.

@@ -1,7 +1,7 @@
 //! `POST /v1/datasets`.
 
 use axum::body::{Bytes, to_bytes};
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
 use serde::{Deserialize, Serialize};
@@ -78,9 +78,7 @@ pub struct DatasetUpload {
 pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let dataset = match content_type(request.headers()).as_deref() {
         Some("multipart/form-data") => {
-            let form = Multipart::from_request(request, &app)
-                .await
-                .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+            let form = upload::read_form(&app, request).await?;
             let received = upload::receive(&app, form).await?;
             import::add(&app, received).await?
         }

@@ -7,28 +7,20 @@ use axum::http::StatusCode;
 use super::DatasetResponse;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
-use crate::api::responses::{List, PageQuery, page_limit};
+use crate::api::responses::{List, Listed, PageQuery};
 use crate::api::state::AppState;
 
 /// List data sets
-// Lists data sets, newest first.
 #[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets",
     params(PageQuery),
     responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
-pub async fn list(
-    app: AppState,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<DatasetResponse>>> {
-    let limit = page_limit(query.limit, 200)?;
-    let page = app
-        .store
-        .list_datasets(limit, query.after.as_deref())
-        .await?;
+pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<DatasetResponse> {
+    let (limit, after) = query.bounds()?;
+    let page = app.store.list_datasets(limit, after).await?;
     Ok(List::page(page, DatasetResponse::from, |d| d.id.clone()))
 }
 
 /// Get a data set
-// One data set, by id or name.
 #[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset",
     responses((status = 200, description = "The data set", body = DatasetResponse)))]
 pub async fn get(app: AppState, Path(dataset): Path<String>) -> Result<Json<DatasetResponse>> {

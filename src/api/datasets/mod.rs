@@ -92,6 +92,17 @@ pub struct Slice {
     pub targets: Option<Vec<f64>>,
 }
 
+/// The split of this name; `pointer` is to the field that names it.
+pub fn find_split<'a>(
+    dataset: &'a store::Dataset,
+    split: &str,
+    pointer: &str,
+) -> Result<&'a store::Split> {
+    let rule = || format!("data set '{}' has no split '{split}'", dataset.name);
+    let found = dataset.splits.get(split);
+    found.ok_or_else(|| Problem::field(pointer, rule()))
+}
+
 /// Reads rows of a split; `pointer` says which field of the request asked.
 pub async fn read_rows(
     app: &AppState,
@@ -101,28 +112,19 @@ pub async fn read_rows(
     limit: u64,
     pointer: &str,
 ) -> Result<Slice> {
-    let found = dataset.splits.get(split);
-    let Some(found) = found else {
-        return Err(Problem::field(
-            format!("{pointer}split"),
-            format!("data set '{}' has no split '{split}'", dataset.name),
-        ));
-    };
+    let found = find_split(dataset, split, &format!("{pointer}split"))?;
     let rows = u64::try_from(found.rows).unwrap_or(0);
     if offset >= rows {
-        return Err(Problem::field(
-            format!("{pointer}offset"),
-            format!("must be below the split's {rows} rows, got {offset}"),
-        ));
+        let rule = format!("must be below the split's {rows} rows, got {offset}");
+        return Err(Problem::field(format!("{pointer}offset"), rule));
     }
     let end = offset.saturating_add(limit).min(rows);
     let files = SplitFiles::of(&app.layout.dataset(&dataset.id), split);
     let columns: Vec<Column> = dataset.columns_of(found).cloned().collect();
     let read = move || -> std::io::Result<Slice> {
         let opened = Split::open(&files, &columns)?;
-        let span =
-            u32::try_from(offset).unwrap_or(u32::MAX)..u32::try_from(end).unwrap_or(u32::MAX);
-        let indices: Vec<u32> = span.collect();
+        let index = |row: u64| u32::try_from(row).unwrap_or(u32::MAX);
+        let indices: Vec<u32> = (index(offset)..index(end)).collect();
         Ok(Slice {
             values: opened.rows(&indices)?,
             rows: indices.len(),

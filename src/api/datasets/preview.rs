@@ -7,10 +7,10 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::read_rows;
-use crate::api::extract::Query;
+use crate::api::extract::{Query, require_within};
 use crate::api::models::Binary;
 use crate::api::models::render::{grid, scale_of};
-use crate::api::problem::{Problem, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -45,12 +45,7 @@ pub async fn preview(
     Path(dataset): Path<String>,
     Query(query): Query<PreviewQuery>,
 ) -> Result<impl IntoResponse> {
-    if !(1..=1024).contains(&query.n) {
-        return Err(Problem::field(
-            "/n",
-            "query parameter: must be between 1 and 1024",
-        ));
-    }
+    require_within("n", u64::from(query.n), 1024)?;
     let dataset = app.store.dataset(&dataset).await?;
     let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;
     let scale = scale_of(dataset.range());

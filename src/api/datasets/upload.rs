@@ -9,8 +9,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use axum::extract::Multipart;
 use axum::extract::multipart::{Field, MultipartError};
+use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use tokio::fs::File;
 use tokio::io::AsyncWriteExt;
@@ -94,18 +94,10 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
     let (file_parts, text_parts) = (file_parts(), text_parts());
     let mut room = app.limits.upload_bytes;
     while let Some(field) = form.next_field().await.map_err(broken)? {
-        let Some(part) = field.name().map(str::to_owned) else {
-            return Err(Problem::new(
-                Code::Invalid,
-                "every part of the form needs a name",
-            ));
-        };
+        let part = part_name(&field)?;
         let pointer = format!("/{part}");
         if texts.contains_key(&part) || files.contains_key(&part) {
-            return Err(Problem::field(
-                pointer,
-                "the form has two parts of this name",
-            ));
+            return Err(twice(pointer));
         }
         if file_parts.contains(&part) {
             let path = folder.path().join(format!("{part}.upload"));
@@ -118,28 +110,20 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         } else {
             let files = file_parts.iter().map(String::as_str);
             let known: Vec<&str> = files.chain(text_parts).collect();
-            let known = known.join(", ");
-            return Err(Problem::field(
-                pointer,
-                format!("is not a part of this form; its parts are {known}"),
-            ));
+            return Err(no_part(pointer, &known.join(", ")));
         }
     }
     let name = texts
         .remove("name")
         .ok_or_else(|| Problem::field("/name", "is missing"))?;
     if !files.contains_key("train") {
-        return Err(Problem::field(
-            "/train",
-            "is missing: a file of rows to train on",
-        ));
+        let rule = "is missing: a file of rows to train on";
+        return Err(Problem::field("/train", rule));
     }
     for part in Role::beside_rows().map(|role| role.in_split("test")) {
         if files.contains_key(&part) && !files.contains_key("test") {
-            return Err(Problem::field(
-                format!("/{part}"),
-                "is there without the part 'test'",
-            ));
+            let rule = "is there without the part 'test'";
+            return Err(Problem::field(format!("/{part}"), rule));
         }
     }
     Ok(Received {
@@ -151,6 +135,26 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
             .filter_map(|role| Some((role, texts.remove(role.field())?)))
             .collect(),
     })
+}
+
+/// The form in the body of a request.
+pub(in crate::api) async fn read_form(app: &AppState, request: Request) -> Result<Multipart> {
+    let form = Multipart::from_request(request, app).await;
+    form.map_err(|e| Problem::new(Code::Malformed, e.body_text()))
+}
+
+pub(in crate::api) fn part_name(field: &Field<'_>) -> Result<String> {
+    let nameless = || Problem::new(Code::Invalid, "every part of the form needs a name");
+    field.name().map(str::to_owned).ok_or_else(nameless)
+}
+
+pub(in crate::api) fn twice(pointer: String) -> Problem {
+    Problem::field(pointer, "the form has two parts of this name")
+}
+
+pub(in crate::api) fn no_part(pointer: String, known: &str) -> Problem {
+    let rule = format!("is not a part of this form; its parts are {known}");
+    Problem::field(pointer, rule)
 }
 
 /// What can be refused before the files are read is refused then.

@@ -7,9 +7,10 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::api::extract::number_in_path;
 use crate::api::models::{Binary, download};
-use crate::api::problem::{Problem, Result};
-use crate::api::responses::{List, rfc3339};
+use crate::api::problem::Result;
+use crate::api::responses::{List, Listed, rfc3339};
 use crate::api::state::AppState;
 use crate::store;
 
@@ -49,18 +50,10 @@ impl From<store::Checkpoint> for CheckpointResponse {
 // Lists the checkpoints that are kept, newest first.
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints",
     responses((status = 200, description = "All of them", body = List<CheckpointResponse>)))]
-pub async fn list(
-    app: AppState,
-    Path(job): Path<String>,
-) -> Result<Json<List<CheckpointResponse>>> {
+pub async fn list(app: AppState, Path(job): Path<String>) -> Listed<CheckpointResponse> {
     let job = app.store.job(&job).await?;
-    let data = app
-        .store
-        .checkpoints(&job.id)
-        .await?
-        .into_iter()
-        .map(CheckpointResponse::from)
-        .collect();
+    let kept = app.store.checkpoints(&job.id).await?;
+    let data = kept.into_iter().map(CheckpointResponse::from).collect();
     Ok(Json(List::of(data, false, |c| c.number.to_string())))
 }
 
@@ -83,19 +76,11 @@ pub async fn content(
     Path((job, number)): Path<(String, String)>,
 ) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;
-    download(
-        &app,
-        &checkpoint.report.sha256,
-        &format!("{job}-{number}.safetensors"),
-    )
-    .await
+    let name = format!("{job}-{number}.safetensors");
+    download(&app, &checkpoint.report.sha256, &name).await
 }
 
 pub(super) async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {
-    let number = number.parse().map_err(|_| {
-        Problem::not_found(format!(
-            "there is no checkpoint \"{number}\"; checkpoints have numbers"
-        ))
-    })?;
+    let number = number_in_path("checkpoint", number)?;
     Ok(app.store.checkpoint(job, number).await?)
 }

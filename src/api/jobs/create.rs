@@ -100,7 +100,6 @@ fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
 
 /// The weights to start from, pinned by their digest.
 async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
-    let missing = |error| Problem::from(error).at("/init_from");
     let named = |version: &ModelVersion| format!("{}:{}", version.name, version.version);
     let (settled, sha256) = match from {
         InitFrom::Ref(reference) => {
@@ -119,7 +118,8 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
         }
         InitFrom::Checkpoint(source) => {
             let found = app.store.checkpoint(&source.job, source.checkpoint).await;
-            (from.clone(), found.map_err(missing)?.report.sha256)
+            let found = found.map_err(|e| Problem::from(e).at("/init_from"))?;
+            (from.clone(), found.report.sha256)
         }
     };
     let source = PinnedSource {

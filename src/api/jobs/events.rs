@@ -156,12 +156,8 @@ impl Reader {
     /// The next events, once there are any; `None` after the last.
     async fn next_batch(&mut self) -> Option<Vec<EventResponse>> {
         while !self.ended && !*self.app.draining.borrow() {
-            let page = self
-                .app
-                .store
-                .events(&self.job, self.after, BATCH)
-                .await
-                .ok()?;
+            let next = self.app.store.events(&self.job, self.after, BATCH);
+            let page = next.await.ok()?;
             let gap = page.gap.map(|last| EventResponse::gap(self.after, last));
             let last = page.events.last().map(|event| event.id).or(page.gap);
             if let Some(last) = last {
@@ -180,19 +176,13 @@ impl Reader {
 
     /// A reader that starts after the `end` would wait for ever.
     async fn is_past_the_end(&self) -> bool {
-        let ended = self
-            .app
-            .store
-            .job(&self.job)
-            .await
-            .is_ok_and(|job| job.status.is_terminal());
-        ended
-            && self
-                .app
-                .store
-                .events(&self.job, self.after, 1)
-                .await
-                .is_ok_and(|page| page.events.is_empty())
+        let store = &self.app.store;
+        let job = store.job(&self.job).await;
+        if !job.is_ok_and(|job| job.status.is_terminal()) {
+            return false;
+        }
+        let rest = store.events(&self.job, self.after, 1).await;
+        rest.is_ok_and(|page| page.events.is_empty())
     }
 }
 

@@ -6,8 +6,7 @@ use utoipa::IntoParams;
 
 use super::{JobResponse, present};
 use crate::api::extract::Query;
-use crate::api::problem::Result;
-use crate::api::responses::{List, page_limit};
+use crate::api::responses::{List, Listed, page_limit};
 use crate::api::state::AppState;
 use crate::jobs::Status;
 use crate::store::JobFilter;
@@ -28,17 +27,13 @@ pub struct JobsQuery {
 }
 
 /// List jobs
-// Lists jobs, newest first.
 #[utoipa::path(get, path = "/v1/jobs", operation_id = "list_jobs",
     params(JobsQuery),
     responses(
         (status = 200, description = "A page", body = List<JobResponse>),
         (status = 404, description = "`after` names no job"),
     ))]
-pub async fn list(
-    app: AppState,
-    Query(query): Query<JobsQuery>,
-) -> Result<Json<List<JobResponse>>> {
+pub async fn list(app: AppState, Query(query): Query<JobsQuery>) -> Listed<JobResponse> {
     let limit = page_limit(query.limit, 200)?;
     let filter = JobFilter {
         status: query.status,

@@ -7,12 +7,11 @@ use axum::extract::Path;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::api::extract::Query;
-use crate::api::problem::{Problem, Result};
+use crate::api::extract::{Query, require_within};
+use crate::api::problem::Result;
 use crate::api::responses::rfc3339;
 use crate::api::state::AppState;
-
-const MOST_POINTS: u32 = 10_000;
+use crate::store::SeriesPoint;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields, default)]
@@ -58,36 +57,23 @@ pub async fn metrics(
     Query(query): Query<MetricsQuery>,
 ) -> Result<Json<Metrics>> {
     let max_points = query.max_points.unwrap_or(1000);
-    if !(1..=MOST_POINTS).contains(&max_points) {
-        return Err(Problem::field(
-            "/max_points",
-            format!("query parameter: must be between 1 and {MOST_POINTS}"),
-        ));
-    }
+    require_within("max_points", u64::from(max_points), 10_000)?;
     let job = app.store.job(&job).await?;
     let keys: Option<Vec<String>> = query
         .keys
         .map(|keys| keys.split(',').map(|k| k.trim().to_owned()).collect());
-    let series = app
-        .store
-        .series(&job.id, keys.as_deref(), max_points)
-        .await?;
+    let point = |p: SeriesPoint| MetricPointResponse {
+        step: p.step,
+        epoch: p.epoch,
+        value: p.value,
+        min: p.min,
+        max: p.max,
+        at: rfc3339(p.at),
+    };
+    let series = app.store.series(&job.id, keys.as_deref(), max_points);
+    let series = series.await?.into_iter();
     let series = series
-        .into_iter()
-        .map(|(key, points)| {
-            let points = points
-                .into_iter()
-                .map(|p| MetricPointResponse {
-                    step: p.step,
-                    epoch: p.epoch,
-                    value: p.value,
-                    min: p.min,
-                    max: p.max,
-                    at: rfc3339(p.at),
-                })
-                .collect();
-            (key, points)
-        })
+        .map(|(key, points)| (key, points.into_iter().map(point).collect()))
         .collect();
     Ok(Json(Metrics { series }))
 }

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 
 use crate::api::models::Binary;
 use crate::api::problem::{Problem, Result};
-use crate::api::responses::{List, rfc3339};
+use crate::api::responses::{List, Listed, rfc3339};
 use crate::api::state::{AppState, blocking};
 
 /// A picture of what the model made after an epoch.
@@ -29,7 +29,7 @@ pub struct SampleResponse {
 // thinned to the first ten and a hundred more in a long one.
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples",
     responses((status = 200, description = "All of them, by epoch", body = List<SampleResponse>)))]
-pub async fn list(app: AppState, Path(job): Path<String>) -> Result<Json<List<SampleResponse>>> {
+pub async fn list(app: AppState, Path(job): Path<String>) -> Listed<SampleResponse> {
     let job = app.store.job(&job).await?.id;
     let found = app.store.samples(&job).await?;
     let data = found.into_iter().map(|sample| SampleResponse {

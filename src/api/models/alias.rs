@@ -88,21 +88,17 @@ pub async fn put(
 ) -> Result<axum::Json<ModelResponse>> {
     check_name(&alias).map_err(|e| Problem::field("/alias", e.to_string()))?;
     app.store.model(&model).await?;
-    match app
-        .store
-        .put_alias(&model, &alias, target.version, now_ms())
-        .await
-    {
-        Ok(()) => {
-            let found = app.store.model(&model).await?;
-            Ok(axum::Json(ModelResponse::of(found, &app.engine)))
+    let (version, now) = (target.version, now_ms());
+    let put = app.store.put_alias(&model, &alias, version, now).await;
+    put.map_err(|error| match error {
+        StoreError::NotFound(_) => {
+            let rule = format!("model \"{model}\" has no version {version}");
+            Problem::field("/version", rule)
         }
-        Err(StoreError::NotFound(_)) => Err(Problem::field(
-            "/version",
-            format!("model \"{model}\" has no version {}", target.version),
-        )),
-        Err(error) => Err(error.into()),
-    }
+        error => error.into(),
+    })?;
+    let found = app.store.model(&model).await?;
+    Ok(axum::Json(ModelResponse::of(found, &app.engine)))
 }
 
 /// Remove an alias

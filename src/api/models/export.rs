@@ -2,13 +2,14 @@
 
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
+use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use futures_util::stream::once;
 use tokio_util::io::ReaderStream;
 
 use super::version::find;
-use super::{Binary, attachment};
+use super::{Binary, attachment, gone};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::responses::rfc3339;
 use crate::api::state::{AppState, blocking};
@@ -42,10 +43,8 @@ pub async fn export(
     let part = |bytes: Vec<u8>| once(async { Ok::<_, std::io::Error>(Bytes::from(bytes)) });
     let whole = part(head).chain(ReaderStream::new(file)).chain(part(tail));
     let mut headers = attachment(&name, length)?;
-    headers.insert(
-        axum::http::header::CONTENT_TYPE,
-        axum::http::HeaderValue::from_static("application/zip"),
-    );
+    let zip = HeaderValue::from_static("application/zip");
+    headers.insert(header::CONTENT_TYPE, zip);
     Ok((headers, Body::from_stream(whole)).into_response())
 }
 
@@ -53,10 +52,6 @@ pub async fn export(
 /// before anything is sent.
 async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> {
     let path = app.artifacts.path(sha256);
-    let gone = |e: std::io::Error| match e.kind() {
-        std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
-        _ => Problem::internal(e),
-    };
     let file = tokio::fs::File::open(&path).await.map_err(gone)?;
     let sum = blocking(move || Sum::of(&path)).await?.map_err(gone)?;
     if sum.sha256 == sha256 {

@@ -10,8 +10,9 @@ use utoipa::IntoParams;
 
 use super::Binary;
 use super::render::grid;
-use crate::api::extract::Query;
-use crate::api::problem::{Problem, Result};
+use super::request::dims;
+use crate::api::extract::{Query, require_within};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::data::picture::Scale;
 use crate::inference::{Call, Input, RequestOptions};
@@ -46,23 +47,13 @@ pub async fn filters(
     Path(model): Path<String>,
     Query(query): Query<FiltersQuery>,
 ) -> Result<impl IntoResponse> {
-    if !(1..=1024).contains(&query.n) {
-        return Err(Problem::field(
-            "/n",
-            "query parameter: must be between 1 and 1024",
-        ));
-    }
+    require_within("n", query.n as u64, 1024)?;
     let source = Arc::clone(&app.resolver.resolve(&model).await?.source);
     let call = Call::of(FiltersOptions {}, Input::default());
-    let mut output = app
-        .engine
-        .call(source, call, RequestOptions::default(), None)
-        .await?
-        .output;
-    let width: i64 = output.shape.iter().product();
-    output
-        .values
-        .truncate(query.n * usize::try_from(width).unwrap_or(0));
-    let png = grid(output.values, &output.shape, None, Scale::MinMaxPerTile).await?;
+    let options = RequestOptions::default();
+    let reply = app.engine.call(source, call, options, None).await?;
+    let (mut values, shape) = (reply.output.values, reply.output.shape);
+    values.truncate(query.n * dims(&shape).iter().product::<usize>());
+    let png = grid(values, &shape, None, Scale::MinMaxPerTile).await?;
     Ok(([(header::CONTENT_TYPE, "image/png")], png))
 }

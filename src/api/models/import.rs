@@ -3,11 +3,12 @@
 mod take_in;
 mod upload;
 
-use axum::extract::{FromRequest, Multipart, Request};
+use axum::extract::Request;
 use axum::response::Response;
 use utoipa::ToSchema;
 
 use super::{ModelVersionResponse, published};
+use crate::api::datasets::upload::read_form;
 use crate::api::extract::content_type;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -49,9 +50,7 @@ pub async fn import(app: AppState, request: Request) -> Result<Response> {
         let detail = "send a bundle, or weights and manifest, as multipart/form-data";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let form = Multipart::from_request(request, &app)
-        .await
-        .map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
+    let form = read_form(&app, request).await?;
     let received = upload::receive(&app, form).await?;
     let version = take_in::publish(&app, received).await?;
     published(&app, version)

@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::ModelResponse;
 use crate::api::extract::Query;
 use crate::api::problem::Result;
-use crate::api::responses::{List, PageQuery, page_limit};
+use crate::api::responses::{List, Listed, PageQuery};
 use crate::api::state::AppState;
 
 /// List models
@@ -18,12 +18,9 @@ use crate::api::state::AppState;
         (status = 200, description = "A page", body = List<ModelResponse>),
         (status = 404, description = "`after` names no model"),
     ))]
-pub async fn list(
-    app: AppState,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<ModelResponse>>> {
-    let limit = page_limit(query.limit, 200)?;
-    let page = app.store.list_models(limit, query.after.as_deref()).await?;
+pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<ModelResponse> {
+    let (limit, after) = query.bounds()?;
+    let page = app.store.list_models(limit, after).await?;
     let show = |model| ModelResponse::of(model, &app.engine);
     Ok(List::page(page, show, |m| m.name.clone()))
 }

@@ -127,17 +127,21 @@ impl ModelResponse {
 
 /// Streams an artifact.
 pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Response> {
-    let file = tokio::fs::File::open(app.artifacts.path(sha256))
-        .await
-        .map_err(|e| match e.kind() {
-            std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
-            _ => Problem::internal(e),
-        })?;
+    let opened = tokio::fs::File::open(app.artifacts.path(sha256)).await;
+    let file = opened.map_err(gone)?;
     let bytes = file.metadata().await.map_err(Problem::internal)?.len();
     let mut headers = attachment(name, bytes)?;
     let etag = HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(Problem::internal)?;
     headers.insert(header::ETAG, etag);
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
+}
+
+/// An artifact cannot be read.
+fn gone(error: std::io::Error) -> Problem {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
+        _ => Problem::internal(error),
+    }
 }
 
 /// The headers of a file that is to be saved under this name.

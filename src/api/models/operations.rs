@@ -114,28 +114,22 @@ fn request_body(verb: &Verb, json: &str) -> RequestBody {
 
 /// What it answers when all goes well; the refusals come from the table in `refusals`.
 fn answered(verb: &Verb) -> Response {
-    let takes_rows = verb.rows != RowKind::None;
-    let (told, forms): (_, &[&str]) = if takes_rows {
-        let forms = &[
-            "application/x-npy",
-            "application/x-safetensors",
-            "image/png",
-            "application/x-ndjson",
-        ];
-        ("The answer, in the form that Accept names", forms)
+    let mut forms = vec![
+        "application/x-npy",
+        "application/x-safetensors",
+        "image/png",
+    ];
+    let told = if verb.rows == RowKind::None {
+        "The samples, in the form that Accept names"
     } else {
-        let forms = &[
-            "application/x-npy",
-            "application/x-safetensors",
-            "image/png",
-        ];
-        ("The samples, in the form that Accept names", forms)
+        forms.push("application/x-ndjson");
+        "The answer, in the form that Accept names"
     };
     let mut answered = ResponseBuilder::new()
         .description(told)
         .content("application/json", content("VerbAnswer"));
     for form in forms {
-        answered = answered.content(*form, content("Binary"));
+        answered = answered.content(form, content("Binary"));
     }
     answered.build()
 }

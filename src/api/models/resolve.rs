@@ -92,19 +92,18 @@ impl Resolver {
         fresh.then(|| Arc::clone(&found.resolved))
     }
 
-    fn remember(&self, reference: &str, known_since: (u64, Instant), resolved: &Arc<Resolved>) {
+    fn remember(&self, reference: &str, since: (u64, Instant), resolved: &Arc<Resolved>) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= MOST {
             known.clear();
         }
-        known.insert(
-            reference.to_owned(),
-            Known {
-                generation: known_since.0,
-                at: known_since.1,
-                resolved: Arc::clone(resolved),
-            },
-        );
+        let ((generation, at), resolved) = (since, Arc::clone(resolved));
+        let found = Known {
+            generation,
+            at,
+            resolved,
+        };
+        known.insert(reference.to_owned(), found);
     }
 }
 

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
-use axum::http::{HeaderValue, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use serde::Serialize;
@@ -53,22 +53,13 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
     };
     // The first chunk tells the shape, and what is wrong with the request.
     let first = chunks.compute().await?;
-    let (media_type, head) = match form {
-        Form::Npy => {
-            let rows = end - chunks.streamed.rows.offset;
-            let shape = std::iter::once(rows).chain(
-                first
-                    .output
-                    .shape
-                    .iter()
-                    .map(|&d| u64::try_from(d).unwrap_or(0)),
-            );
-            let head = npy::header_f32(&shape.collect::<Vec<_>>());
-            ("application/x-npy", head)
-        }
-        Form::JsonLines | Form::Json | Form::Safetensors | Form::Png | Form::EventStream => {
-            ("application/x-ndjson", Vec::new())
-        }
+    let head = if form == Form::Npy {
+        let row = first.output.shape.iter().copied();
+        let rows = end - chunks.streamed.rows.offset;
+        let shape = std::iter::once(rows).chain(row.map(|d| u64::try_from(d).unwrap_or(0)));
+        npy::header_f32(&shape.collect::<Vec<_>>())
+    } else {
+        Vec::new()
     };
     let headers = seed_header(&first);
     let start = [head, chunks.written(&first, form)?].concat();
@@ -88,7 +79,7 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
     });
     let all = stream::once(async move { Ok(Bytes::from(start)) });
     let body = Body::from_stream(futures_util::StreamExt::chain(all, rest));
-    let media_type = [(header::CONTENT_TYPE, HeaderValue::from_static(media_type))];
+    let media_type = [(header::CONTENT_TYPE, form.media_type())];
     Ok((headers, media_type, body).into_response())
 }
 
@@ -135,11 +126,8 @@ impl Chunks {
         let input = rows.read(&self.app, &self.streamed.dataset).await?;
         let call = self.operation.of_chunk(self.chunk).on(input);
         let source = Arc::clone(&self.streamed.found.source);
-        let reply = self
-            .app
-            .engine
-            .call(source, call, self.streamed.request_options, None)
-            .await?;
+        let options = self.streamed.request_options;
+        let reply = self.app.engine.call(source, call, options, None).await?;
         self.next += rows.limit;
         self.chunk += 1;
         Ok(reply)

@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::{Binary, ModelVersionResponse, download};
-use crate::api::problem::{Problem, Result};
+use crate::api::extract::number_in_path;
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::jobs::{ModelRef, Selector};
 use crate::store;
@@ -33,7 +34,7 @@ pub async fn delete(
     app: AppState,
     Path((model, version)): Path<(String, String)>,
 ) -> Result<StatusCode> {
-    let version = number(&version)?;
+    let version = number_in_path("version", &version)?;
     let orphans = app.store.delete_model_version(&model, version).await?;
     app.artifacts.remove(&orphans);
     app.engine.unload(&model, version).await;
@@ -48,12 +49,8 @@ pub async fn content(
     Path((model, version)): Path<(String, String)>,
 ) -> Result<Response> {
     let found = find(&app, model, &version).await?;
-    download(
-        &app,
-        &found.sha256,
-        &format!("{}-{}.safetensors", found.name, found.version),
-    )
-    .await
+    let name = format!("{}-{}.safetensors", found.name, found.version);
+    download(&app, &found.sha256, &name).await
 }
 
 pub(super) async fn find(
@@ -61,17 +58,7 @@ pub(super) async fn find(
     name: String,
     version: &str,
 ) -> Result<store::ModelVersion> {
-    let selector = Selector::Version(number(version)?);
-    Ok(app
-        .store
-        .model_version(&ModelRef { name, selector })
-        .await?)
-}
-
-fn number(version: &str) -> Result<i64> {
-    version.parse().map_err(|_| {
-        Problem::not_found(format!(
-            "there is no version \"{version}\"; versions have numbers"
-        ))
-    })
+    let selector = Selector::Version(number_in_path("version", version)?);
+    let reference = ModelRef { name, selector };
+    Ok(app.store.model_version(&reference).await?)
 }

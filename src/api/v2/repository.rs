@@ -100,13 +100,8 @@ pub async fn unload(app: AppState, named: Named, request: Request) -> Result<Sta
         let model = app.store.model(&named.reference).await?;
         model.versions.iter().map(|v| v.version).collect()
     } else {
-        vec![
-            app.resolver
-                .resolve(&named.reference)
-                .await?
-                .version
-                .version,
-        ]
+        let found = app.resolver.resolve(&named.reference).await?;
+        vec![found.version.version]
     };
     let name = named.reference.split([':', '@']).next().unwrap_or_default();
     for version in versions {

@@ -2,7 +2,7 @@
 
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::datatype::Datatype;
@@ -70,20 +70,12 @@ struct BinaryData {
     binary_data_size: usize,
 }
 
+#[derive(Clone, Serialize)]
+#[serde(untagged)]
 enum Values<'a> {
     Floats(&'a [f32]),
     Integers(&'a [i64]),
     Texts(Vec<String>),
-}
-
-impl Serialize for Values<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Floats(values) => values.serialize(serializer),
-            Self::Integers(values) => values.serialize(serializer),
-            Self::Texts(values) => values.serialize(serializer),
-        }
-    }
 }
 
 impl Values<'_> {
@@ -175,16 +167,6 @@ struct Tensor<'a> {
     values: Values<'a>,
 }
 
-impl Clone for Values<'_> {
-    fn clone(&self) -> Self {
-        match self {
-            Self::Floats(values) => Self::Floats(values),
-            Self::Integers(values) => Self::Integers(values),
-            Self::Texts(values) => Self::Texts(values.clone()),
-        }
-    }
-}
-
 fn tensors(reply: &Reply) -> Vec<Tensor<'_>> {
     let rows = i64::try_from(reply.rows).unwrap_or(i64::MAX);
     let shape = |row: &[i64]| std::iter::once(rows).chain(row.iter().copied()).collect();
@@ -206,25 +188,19 @@ fn tensors(reply: &Reply) -> Vec<Tensor<'_>> {
 
 impl<'a> Tensor<'a> {
     fn output(self, binary: bool) -> InferenceOutput<'a> {
-        let Self {
-            name,
-            shape,
-            values,
-        } = self;
-        let datatype = values.datatype();
-        let size = BinaryData {
-            binary_data_size: values.bytes(),
-        };
-        let (data, behind) = if binary {
-            (None, Some(values))
-        } else {
-            (Some(values), None)
+        let parameters = binary.then(|| BinaryData {
+            binary_data_size: self.values.bytes(),
+        });
+        let datatype = self.values.datatype();
+        let (data, behind) = match binary {
+            true => (None, Some(self.values)),
+            false => (Some(self.values), None),
         };
         InferenceOutput {
-            name,
+            name: self.name,
             datatype,
-            shape,
-            parameters: binary.then_some(size),
+            shape: self.shape,
+            parameters,
             data,
             behind,
         }
@@ -258,31 +234,19 @@ impl<'a> Tensor<'a> {
 /// The whole answer.
 pub fn write(answer: &InferenceResponse) -> Result<Response> {
     let mut body = serde_json::to_vec(answer).map_err(Problem::internal)?;
-    let behind: Vec<&Values> = answer
-        .outputs
-        .iter()
-        .filter_map(|o| o.behind.as_ref())
-        .collect();
+    let outputs = answer.outputs.iter();
+    let behind: Vec<&Values> = outputs.filter_map(|o| o.behind.as_ref()).collect();
     if behind.is_empty() {
-        let kind = (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/json"),
-        );
-        return Ok(([kind], body).into_response());
+        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
     }
-    let head = body.len();
+    let head = HeaderValue::from(body.len());
     body.reserve_exact(behind.iter().map(|values| values.bytes()).sum());
     for values in behind {
         values.append(&mut body);
     }
-    let headers = [
-        (
-            header::CONTENT_TYPE,
-            HeaderValue::from_static("application/octet-stream"),
-        ),
-        (HeaderName::from_static(HEAD_LENGTH), head.into()),
-    ];
-    Ok((headers, body).into_response())
+    let octets = HeaderValue::from_static("application/octet-stream");
+    let head = (HeaderName::from_static(HEAD_LENGTH), head);
+    Ok(([(header::CONTENT_TYPE, octets), head], body).into_response())
 }
 
 #[cfg(test)]

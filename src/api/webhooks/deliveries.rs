@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use super::WebhookDelivery;
 use crate::api::extract::Query;
 use crate::api::problem::Result;
-use crate::api::responses::{List, PageQuery, page_limit};
+use crate::api::responses::{List, Listed, PageQuery};
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 
@@ -20,12 +20,9 @@ pub async fn list(
     app: AppState,
     Path(webhook): Path<String>,
     Query(query): Query<PageQuery>,
-) -> Result<Json<List<WebhookDelivery>>> {
-    let limit = page_limit(query.limit, 200)?;
-    let page = app
-        .store
-        .list_deliveries(&webhook, limit, query.after.as_deref())
-        .await?;
+) -> Listed<WebhookDelivery> {
+    let (limit, after) = query.bounds()?;
+    let page = app.store.list_deliveries(&webhook, limit, after).await?;
     Ok(List::page(page, WebhookDelivery::from, |d| d.id.clone()))
 }
 

@@ -7,23 +7,16 @@ use axum::http::StatusCode;
 use super::WebhookResponse;
 use crate::api::extract::Query;
 use crate::api::problem::Result;
-use crate::api::responses::{List, PageQuery, page_limit};
+use crate::api::responses::{List, Listed, PageQuery};
 use crate::api::state::AppState;
 
 /// List webhooks
-// Lists webhooks, newest first.
 #[utoipa::path(get, path = "/v1/webhooks", operation_id = "list_webhooks",
     params(PageQuery),
     responses((status = 200, description = "A page", body = List<WebhookResponse>)))]
-pub async fn list(
-    app: AppState,
-    Query(query): Query<PageQuery>,
-) -> Result<Json<List<WebhookResponse>>> {
-    let limit = page_limit(query.limit, 200)?;
-    let page = app
-        .store
-        .list_webhooks(limit, query.after.as_deref())
-        .await?;
+pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<WebhookResponse> {
+    let (limit, after) = query.bounds()?;
+    let page = app.store.list_webhooks(limit, after).await?;
     Ok(List::page(page, WebhookResponse::of, |w| w.id.clone()))
 }
 

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use axum::extract::Multipart;
 
-use crate::api::datasets::upload::{Incoming, broken, read_text, save};
-use crate::api::problem::{Code, Problem, Result};
+use crate::api::datasets::upload::{Incoming, broken, no_part, part_name, read_text, save, twice};
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::bundle::MOST_MANIFEST;
 use crate::jobs::check_name;
@@ -29,10 +29,7 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVers
     let [mut bundle, mut weights, mut manifest] = [const { None::<PathBuf> }; 3];
     let mut name = None;
     while let Some(field) = form.next_field().await.map_err(broken)? {
-        let Some(part) = field.name().map(str::to_owned) else {
-            let detail = "every part of the form needs a name";
-            return Err(Problem::new(Code::Invalid, detail));
-        };
+        let part = part_name(&field)?;
         let pointer = format!("/{part}");
         let file = match part.as_str() {
             "bundle" => &mut bundle,
@@ -40,21 +37,17 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVers
             "manifest" => &mut manifest,
             "name" => {
                 if name.is_some() {
-                    return Err(twice(&pointer));
+                    return Err(twice(pointer));
                 }
                 let text = read_text(field, &pointer).await?;
                 check_name(&text).map_err(|e| Problem::field("/name", e.to_string()))?;
                 name = Some(text);
                 continue;
             }
-            _ => {
-                let rule =
-                    "is not a part of this form; its parts are bundle, weights, manifest, name";
-                return Err(Problem::field(pointer, rule));
-            }
+            _ => return Err(no_part(pointer, "bundle, weights, manifest, name")),
         };
         if file.is_some() {
-            return Err(twice(&pointer));
+            return Err(twice(pointer));
         }
         // The names of the parts are the three above, so they can lead nowhere else.
         let path = folder.path().join(&part);
@@ -71,10 +64,6 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVers
         parts,
         name,
     })
-}
-
-fn twice(pointer: &str) -> Problem {
-    Problem::field(pointer, "the form has two parts of this name")
 }
 
 fn together(
