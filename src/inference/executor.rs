@@ -16,7 +16,7 @@ use crate::nn::cancellation::{CancellationToken, Cancelled};
 use crate::nn::model::DataFacts;
 use crate::panics::panic_text;
 use crate::verbs::Model;
-use crate::verbs::call::{Call, CallError, Field, Input, Reply, Timing};
+use crate::verbs::call::{Call, CallError, Field, Input, Operation, Reply, Timing};
 
 /// What a thread that computes has of its own.
 pub(super) struct Executor {
@@ -161,8 +161,10 @@ fn joined(calls: &[&Call]) -> Call {
         }
     }
     Call {
-        options: calls[0].options.clone(),
-        labels: None,
+        operation: Operation {
+            labels: None,
+            ..calls[0].operation.clone()
+        },
         input: Input {
             rows,
             values,

@@ -1,6 +1,6 @@
 //! Preview pictures of a model while it trains: samples, or rows beside their reconstructions.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Tensor};
 
 use crate::data::picture::{self, Scale};
 use crate::data::split::Split;
@@ -8,7 +8,7 @@ use crate::nn::model::{DataFacts, Rows};
 use crate::nn::rng::{Rng, values};
 use crate::train::epoch_loop::stream;
 use crate::verbs::Model;
-use crate::verbs::reconstruct::GibbsOptions;
+use crate::verbs::generate::preview;
 
 /// Samples of a model that generates, eight by eight.
 const SAMPLES: i64 = 64;
@@ -53,14 +53,8 @@ impl Preview {
         let _guard = tch::no_grad_guard();
         // The same noise each time: what changes is the model.
         let mut rng = Rng::at(self.seed, &[stream::SAMPLES]);
-        let tiles = match model.sampler() {
-            Some(sampler) => {
-                let classes = model.conditioned_on().or_else(|| sampler.classes());
-                let labels = classes.map(|classes| {
-                    Tensor::arange(SAMPLES, (Kind::Int64, self.device)).remainder(classes)
-                });
-                sampler.preview(SAMPLES, labels.as_ref(), &mut rng).ok()?
-            }
+        let tiles = match preview(model, SAMPLES, self.device, &mut rng) {
+            Some(samples) => samples,
             None => self.in_pairs(&self.reconstructions(model, &mut rng)?),
         };
         let shape: Vec<usize> = self
@@ -79,8 +73,7 @@ impl Preview {
             x: self.rows.shallow_clone(),
             labels: self.labels.as_ref().map(Tensor::shallow_clone),
         };
-        part.reconstruct(&rows, &GibbsOptions { gibbs_steps: None }, rng)
-            .ok()
+        Some(part.reconstruct(&rows, 0, rng))
     }
 
     /// A line of images, then the line of their reconstructions, and so on.

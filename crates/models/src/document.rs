@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
 
 pub use ranges::Ranges;
 pub(crate) use tagged::tagged;
@@ -40,6 +41,25 @@ pub fn shortened(mut text: String, most: usize) -> String {
         text.push('\u{2026}');
     }
     text
+}
+
+/// The OpenAPI schema of a type, and those it refers to.
+pub struct TypeSchema {
+    pub name: String,
+    pub schema: RefOr<Schema>,
+    pub references: Vec<(String, RefOr<Schema>)>,
+}
+
+impl TypeSchema {
+    pub fn of<T: ToSchema>() -> Self {
+        let mut references = Vec::new();
+        T::schemas(&mut references);
+        Self {
+            name: T::name().into_owned(),
+            schema: T::schema(),
+            references,
+        }
+    }
 }
 
 /// Reads `value` as a `T`; pointers in errors start with `base`.

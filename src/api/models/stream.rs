@@ -45,7 +45,6 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
     let end = end(&streamed)?;
     let mut chunks = Chunks {
         app,
-        operation: streamed.operation.clone().seeded(),
         next: streamed.rows.offset,
         end,
         chunk: 0,
@@ -100,7 +99,6 @@ fn end(streamed: &Streamed) -> Result<u64> {
 struct Chunks {
     app: AppState,
     streamed: Streamed,
-    operation: Operation,
     next: u64,
     end: u64,
     chunk: u64,
@@ -124,7 +122,7 @@ impl Chunks {
             ..self.streamed.rows.clone()
         };
         let input = rows.read(&self.app, &self.streamed.dataset).await?;
-        let call = self.operation.of_chunk(self.chunk).on(input);
+        let call = self.streamed.operation.of_chunk(self.chunk).on(input);
         let source = Arc::clone(&self.streamed.found.source);
         let options = self.streamed.request_options;
         let reply = self.app.engine.call(source, call, options, None).await?;

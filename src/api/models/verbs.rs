@@ -148,7 +148,7 @@ pub fn unanswered(name: &str) -> Problem {
 
 /// The verb with these options.
 pub fn operation_of(verb: &Verb, options: Map<String, Value>) -> Result<Operation> {
-    (verb.read)(&Value::Object(options)).map_err(|e| Problem::fields(vec![e]))
+    verb.read(&Value::Object(options)).map_err(Problem::fields)
 }
 
 /// The answer of a verb that the model offers, in whichever protocol it was asked. `permit` is held by the request

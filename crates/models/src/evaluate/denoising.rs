@@ -6,7 +6,6 @@ use super::metric::Denoising;
 use super::subject::{Figures, Mean, Pace, Result, Subject, figure, stream, unsuited};
 use crate::nn::figures::psnr;
 use crate::nn::model::error_per_row;
-use crate::verbs::reconstruct::GibbsOptions;
 
 pub fn measure(metric: &Denoising, subject: &Subject<'_>, pace: &mut Pace<'_>) -> Result<Figures> {
     const NAME: &str = "denoising";
@@ -30,9 +29,7 @@ pub fn measure(metric: &Denoising, subject: &Subject<'_>, pace: &mut Pace<'_>) -
         rows.x = metric
             .corruption
             .apply(&rows.x, metric.level, (0.0, 1.0), &mut noise);
-        let clean = part
-            .denoise(&rows, &GibbsOptions::default(), rng)?
-            .clamp(0.0, 1.0);
+        let clean = part.denoise(&rows, 0, rng).clamp(0.0, 1.0);
         for (at, made) in [&clean, &rows.x].into_iter().enumerate() {
             let errors = error_per_row(batch.rows(), made);
             means[2 * at].add(&psnr(&errors));

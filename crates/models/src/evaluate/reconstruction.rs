@@ -5,7 +5,6 @@ use tch::Kind;
 use super::metric::Reconstruction;
 use super::subject::{Figures, Mean, Pace, Result, Subject, figure, unsuited};
 use crate::nn::figures;
-use crate::verbs::reconstruct::GibbsOptions;
 
 pub fn measure(
     metric: &Reconstruction,
@@ -17,14 +16,13 @@ pub fn measure(
         .model
         .reconstructor()
         .ok_or_else(|| unsuited(NAME, "it does not reconstruct"))?;
-    let options = GibbsOptions {
-        gibbs_steps: (metric.gibbs_steps > 0).then_some(metric.gibbs_steps),
-    };
+    let steps = metric.gibbs_steps;
+    (subject.model).honoured("gibbs_steps", (steps > 0).then_some(steps))?;
     let features = subject.facts.features() as f64;
     let (mut squared, mut psnr) = (Mean::default(), Mean::default());
     subject.for_each(pace, |batch, rng| {
         let rows = subject.rows_of(batch, NAME)?;
-        let output = part.reconstruct(&rows, &options, rng)?;
+        let output = part.reconstruct(&rows, steps, rng);
         let errors = (&rows.x - output)
             .square()
             .sum_dim_intlist(1, false, Kind::Double);

@@ -8,6 +8,7 @@ use crate::data::Batch;
 use crate::data::split::Split;
 use crate::nn::model::{BadOption, DataFacts, Rows};
 use crate::nn::rng::Rng;
+use crate::verbs::generate::every_class_in_turn;
 use crate::verbs::{GenerateOptions, Model};
 
 /// Rows a batch.
@@ -105,21 +106,18 @@ impl Subject<'_> {
             .model
             .sampler()
             .ok_or_else(|| unsuited(metric, "it generates nothing"))?;
-        let classes = self.model.conditioned_on().or_else(|| sampler.classes());
-        let labels = classes.map(|classes| {
-            let turns: Vec<i64> = (0..n as i64).map(|i| i % classes.max(1)).collect();
-            Tensor::from_slice(&turns).to_device(self.device)
-        });
+        let labels = every_class_in_turn(self.model, n as i64, self.device);
         let options = GenerateOptions {
             gibbs_steps,
             ..GenerateOptions::default()
         };
+        let how = options.drawing(self.model)?;
         let mut parts = Vec::new();
         for (i, from) in (0..n).step_by(BATCH).enumerate() {
             let count = BATCH.min(n - from) as i64;
             let labels = labels.as_ref().map(|l| l.narrow(0, from as i64, count));
             let mut rng = self.rng(stream::GENERATE, i);
-            parts.push(sampler.generate(count, labels.as_ref(), &options, &mut rng)?);
+            parts.push(sampler.generate(count, labels.as_ref(), how, &mut rng));
             pace((from + BATCH).min(n) as f64 / n as f64)?;
         }
         Ok((Tensor::cat(&parts, 0), labels))

@@ -5,9 +5,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tch::Device;
 use utoipa::ToSchema;
-use utoipa::openapi::{RefOr, Schema};
 
-use crate::document::{self, FieldError, Ranges, Rules};
+use crate::document::{self, FieldError, Ranges, Rules, TypeSchema};
 use crate::nn::model::DataFacts;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::train::Learner;
@@ -74,14 +73,7 @@ pub struct Family {
     pub signature: Of<Signature>,
     pub learner: Starter,
     pub load: Loader,
-    pub schema: fn() -> FamilySchema,
-}
-
-/// The OpenAPI schema of a family's spec, and those it refers to.
-pub struct FamilySchema {
-    pub name: String,
-    pub schema: RefOr<Schema>,
-    pub references: Vec<(String, RefOr<Schema>)>,
+    pub schema: fn() -> TypeSchema,
 }
 
 /// Why a stored spec or stored weights no longer make a model.
@@ -122,15 +114,7 @@ impl Family {
             load: |value, data, tensors, device| {
                 Ok(stored::<D>(value)?.load(data, tensors, device)?)
             },
-            schema: || {
-                let mut references = Vec::new();
-                D::schemas(&mut references);
-                FamilySchema {
-                    name: D::name().into_owned(),
-                    schema: D::schema(),
-                    references,
-                }
-            },
+            schema: TypeSchema::of::<D>,
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::data::Batch;
 use crate::document::{Rules, tagged};
 use crate::nn::frozen::CannotFreeze;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
@@ -22,8 +22,7 @@ use crate::onnx::{Graph, Value};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::{Precision, Schedule, Training, TrainingDefaults};
 use crate::train::{Adopted, Learner, Phase, Report, StepContext};
-use crate::verbs::reconstruct::GibbsOptions;
-use crate::verbs::{Decoder, EncodeOptions, Encoder, Model, Reconstructor};
+use crate::verbs::{Decoder, Encoder, Model, Reconstructor};
 
 // --- what a client writes ---
 
@@ -85,6 +84,10 @@ impl Model for Linear {
         Some(vec![self.weights.size()[1]])
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor);
+    crate::refuses!(
+        sample: "a model of kind 'linear' has no use for it",
+        gibbs_steps: "a model of kind 'linear' has no use for it",
+    );
     /// The same for other runtimes, of the verbs that draw no numbers.
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let size = self.weights.size();
@@ -108,22 +111,11 @@ impl Model for Linear {
 }
 
 impl Encoder for Linear {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::meaningless("sample", Spec::KIND));
-        }
-        if options.layer.is_some_and(|layer| layer > 0) {
-            return Err(BadOption::new(
-                "layer",
-                "a linear model has one layer, number 0",
-            ));
-        }
-        Ok(self.code_of(&rows.x).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (0, "the one layer of a linear model")
+    }
+    fn encode(&self, rows: &Rows, _layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.code_of(&rows.x).into()
     }
 }
 
@@ -134,16 +126,8 @@ impl Decoder for Linear {
 }
 
 impl Reconstructor for Linear {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        if options.gibbs_steps.is_some() {
-            return Err(BadOption::meaningless("gibbs_steps", Spec::KIND));
-        }
-        Ok(self.output_of(&self.code_of(&rows.x)))
+    fn reconstruct(&self, rows: &Rows, _steps: u32, _rng: &mut Rng) -> Tensor {
+        self.output_of(&self.code_of(&rows.x))
     }
 }
 

@@ -22,7 +22,7 @@ use serde_json::Value;
 use crate::nn::model::DataFacts;
 use crate::verbs::Signature;
 
-pub use define::{Define, Family, FamilyError, FamilySchema};
+pub use define::{Define, Family, FamilyError};
 
 /// Every family that can be trained, in the order they are documented.
 pub static FAMILIES: &[Family] = &[

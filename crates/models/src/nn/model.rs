@@ -99,14 +99,6 @@ impl BadOption {
             detail: detail.into(),
         }
     }
-
-    /// The option means nothing for this family.
-    pub fn meaningless(option: &'static str, family: &str) -> Self {
-        Self::new(
-            option,
-            format!("a model of kind '{family}' has no use for it"),
-        )
-    }
 }
 
 /// What a verb is applied to.

@@ -16,41 +16,37 @@ pub struct Operation {
     pub options: Box<dyn Options>,
     /// Class of each row, as a client gave it, for models conditioned on labels.
     pub labels: Option<Vec<i64>>,
+    /// Of the numbers that it draws, if it draws some.
+    pub seed: Option<u64>,
+    /// Its number among those of one request.
+    pub chunk: u64,
 }
 
 impl Operation {
     pub fn of<D: Define>(mut options: D) -> Self {
         let labels = options.labels_mut().and_then(Option::take);
+        let seed = options.seed();
         Self {
             options: Box::new(options),
             labels,
+            seed: seed.map(|given| given.unwrap_or_else(fresh_seed)),
+            chunk: 0,
         }
-    }
-
-    /// With a seed, if it draws numbers and has none.
-    #[must_use]
-    pub fn seeded(mut self) -> Self {
-        if let Some(None) = self.options.seed() {
-            self.options.set_seed(fresh_seed());
-        }
-        self
     }
 
     /// The operation of one chunk among many: each chunk draws numbers of its own, the first those of a single call.
     #[must_use]
     pub fn of_chunk(&self, chunk: u64) -> Self {
-        let mut operation = self.clone();
-        if let Some(Some(seed)) = self.options.seed() {
-            operation.options.set_seed(seed.wrapping_add(chunk));
+        Self {
+            seed: self.seed.map(|seed| seed.wrapping_add(chunk)),
+            chunk,
+            ..self.clone()
         }
-        operation
     }
 
     pub fn on(self, input: Input) -> Call {
-        let Self { options, labels } = self;
         Call {
-            options,
-            labels,
+            operation: self,
             input,
         }
     }
@@ -67,9 +63,7 @@ pub struct Input {
 
 #[derive(Debug, Clone)]
 pub struct Call {
-    pub options: Box<dyn Options>,
-    /// Class of each row, as a client gave it, for models conditioned on labels.
-    pub labels: Option<Vec<i64>>,
+    pub operation: Operation,
     pub input: Input,
 }
 
@@ -216,23 +210,30 @@ impl Call {
         Operation::of(options).on(input)
     }
 
+    pub fn options(&self) -> &dyn Options {
+        self.operation.options.as_ref()
+    }
+
     pub fn verb(&self) -> &'static str {
-        self.options.verb()
+        self.options().verb()
     }
 
     /// Rows that go through the model: those given, or those asked for.
     pub fn rows(&self) -> usize {
-        self.options.rows(self.input.rows, self.labels.as_deref())
+        let labels = self.operation.labels.as_deref();
+        self.options().rows(self.input.rows, labels)
     }
 
     /// Whether both may be computed as one.
     pub fn may_batch_with(&self, other: &Self) -> bool {
-        self.options.may_batch() && self.options.equals(other.options.as_ref())
+        let alike = self.operation.seed == other.operation.seed;
+        alike && self.options().may_batch() && self.options().equals(other.options())
     }
 
     /// The class of each row, or one for all: as given, else the rows' own.
     pub fn labels(&self) -> Option<&Vec<i64>> {
-        self.labels.as_ref().or(self.input.labels.as_ref())
+        let given = self.operation.labels.as_ref();
+        given.or(self.input.labels.as_ref())
     }
 
     /// Whether its rows and labels are what the model takes, without computing anything: of a call that may be
@@ -249,7 +250,7 @@ impl Call {
             facts,
             device,
         };
-        if self.options.row_kind() == RowKind::Code {
+        if self.options().row_kind() == RowKind::Code {
             context.check_width(&context.part(model.code_shape())?)?;
         } else {
             context.check_width(facts.shape())?;
@@ -266,8 +267,7 @@ impl Call {
         device: Device,
     ) -> Result<Reply, CallError> {
         let _guard = tch::no_grad_guard();
-        let drawn = self.options.seed();
-        let seed = drawn.map(|given| given.unwrap_or_else(fresh_seed));
+        let seed = self.operation.seed;
         let mut rng = Rng::at(seed.unwrap_or(0), &[]);
         let context = Context {
             call: self,
@@ -275,9 +275,9 @@ impl Call {
             facts,
             device,
         };
-        let mut reply = self.options.run(&context, &mut rng)?;
+        let mut reply = self.options().run(&context, &mut rng)?;
         if let Some(row) = reply.first_not_finite() {
-            let (field, cause) = self.options.overflow();
+            let (field, cause) = self.options().overflow();
             return Err(CallError::NotFinite { field, row, cause });
         }
         reply.seed = seed;

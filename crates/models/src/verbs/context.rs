@@ -74,7 +74,7 @@ impl Context<'_> {
     pub fn labels_of(&self, classes: Option<i64>, rows: i64) -> Result<Option<Tensor>> {
         let bad = |rule: String| CallError::from(BadOption::new("labels", rule));
         let Some(classes) = classes else {
-            return match self.call.labels {
+            return match self.call.operation.labels {
                 Some(_) => Err(bad("this model is not conditioned on labels".to_owned())),
                 None => Ok(None),
             };

@@ -1,16 +1,16 @@
 //! `decode`: codes to the rows that they stand for.
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 use utoipa::ToSchema;
 
+#[cfg(test)]
 use super::Model;
 #[cfg(test)]
 use super::call::{Call, Example, Input};
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, RowKind, on_zeros};
-use crate::nn::model::{DataFacts, Rows};
+use super::define::{Define, Options, RowKind};
+use crate::nn::model::Rows;
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -25,13 +25,7 @@ pub trait Decoder {
     fn decode(&self, codes: &Rows) -> tch::Tensor;
 }
 
-impl Define for DecodeOptions {
-    const NAME: &'static str = "decode";
-    const SUMMARY: &'static str = "Codes to outputs";
-    const ABOUT: &'static str = "The row that each code stands for; `inputs` are codes.";
-    const ROWS: RowKind = RowKind::Code;
-    const PREFERENCE: u8 = 5;
-
+impl Options for DecodeOptions {
     fn run(&self, call: &Context<'_>, _rng: &mut Rng) -> Result<Reply, CallError> {
         let decoder = call.part(call.model.decoder())?;
         let codes = call.rows(&call.part(call.model.code_shape())?)?;
@@ -41,10 +35,14 @@ impl Define for DecodeOptions {
     fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
         Some(&mut self.labels)
     }
+}
 
-    fn warm_up(model: &dyn Model, facts: &DataFacts, device: Device) {
-        on_zeros::<Self>(model, facts, device);
-    }
+impl Define for DecodeOptions {
+    const NAME: &'static str = "decode";
+    const SUMMARY: &'static str = "Codes to outputs";
+    const ABOUT: &'static str = "The row that each code stands for; `inputs` are codes.";
+    const ROWS: RowKind = RowKind::Code;
+    const PREFERENCE: u8 = 5;
 
     /// As many codes as rows, each of one number of its row again and again.
     #[cfg(test)]

@@ -6,8 +6,8 @@ use utoipa::ToSchema;
 use super::Model;
 use super::call::{CallError, Field, Reply};
 use super::context::Context;
-use super::define::{Define, Extra, ExtraShape};
-use super::reconstruct::GibbsOptions;
+use super::define::{Define, Extra, ExtraShape, Options};
+use super::reconstruct::Reconstructor;
 use crate::nn::corruption::CorruptionKind;
 use crate::nn::model::{BadOption, Rows};
 use crate::nn::rng::Rng;
@@ -34,36 +34,14 @@ pub struct DenoiseOptions {
     pub labels: Option<Vec<i64>>,
 }
 
-pub trait Denoiser {
+pub trait Denoiser: Reconstructor {
     /// `noisy` has been corrupted already where the caller asked for it.
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<tch::Tensor, BadOption>;
-}
-
-impl DenoiseOptions {
-    fn gibbs(&self) -> GibbsOptions {
-        GibbsOptions {
-            gibbs_steps: self.gibbs_steps,
-        }
+    fn denoise(&self, noisy: &Rows, steps: u32, rng: &mut Rng) -> tch::Tensor {
+        self.reconstruct(noisy, steps, rng)
     }
 }
 
-impl Define for DenoiseOptions {
-    const NAME: &'static str = "denoise";
-    const SUMMARY: &'static str = "Noisy inputs to clean ones";
-    const ABOUT: &'static str =
-        "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen.";
-    const PREFERENCE: u8 = 4;
-    const EXTRAS: &'static [Extra] = &[Extra {
-        name: "inputs",
-        about: "`denoise` with `corrupt`: the noisy rows that were denoised.",
-        shape: ExtraShape::Row,
-    }];
-
+impl Options for DenoiseOptions {
     fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
         let denoiser = call.part(call.model.denoiser())?;
         let mut noisy = call.inputs()?;
@@ -73,12 +51,15 @@ impl Define for DenoiseOptions {
                 let rule = format!("must be between 0 and {limit}");
                 return Err(BadOption::new("corrupt/level", rule).into());
             }
-            let mut own = corrupt.seed.map(|seed| Rng::at(seed, &[]));
+            let chunk = call.call.operation.chunk;
+            let own = |seed: u64| Rng::at(seed.wrapping_add(chunk), &[]);
+            let mut own = corrupt.seed.map(own);
             let rng = own.as_mut().unwrap_or(rng);
             let range = call.facts.clamp_range();
             noisy.x = corrupt.kind.apply(&noisy.x, corrupt.level, range, rng);
         }
-        let output = denoiser.denoise(&noisy, &self.gibbs(), rng)?;
+        let steps = call.model.honoured("gibbs_steps", self.gibbs_steps)?;
+        let output = denoiser.denoise(&noisy, steps.unwrap_or(0), rng);
         let mut reply = Reply::of(output, call.shape());
         if self.corrupt.is_some() {
             let inputs = Field::of("inputs", &noisy.x, call.shape());
@@ -92,21 +73,28 @@ impl Define for DenoiseOptions {
     }
 
     fn seed(&self) -> Option<Option<u64>> {
-        if self.gibbs().draws() {
+        if self.gibbs_steps > Some(0) {
             return Some(self.seed);
         }
         // The noise has a seed of its own; without one it is drawn from the call's.
         self.corrupt.as_ref().map(|c| c.seed.or(self.seed))
     }
 
-    fn set_seed(&mut self, seed: u64) {
-        match &mut self.corrupt {
-            Some(corrupt) if corrupt.seed.is_some() => corrupt.seed = Some(seed),
-            _ => self.seed = Some(seed),
-        }
-    }
-
     fn steps(&self, _model: &dyn Model) -> u32 {
         self.gibbs_steps.unwrap_or(0)
     }
+}
+
+impl Define for DenoiseOptions {
+    const NAME: &'static str = "denoise";
+    const SUMMARY: &'static str = "Noisy inputs to clean ones";
+    const ABOUT: &'static str =
+        "Each row freed of noise; `corrupt` adds some first, so that the effect can be seen.";
+    const PREFERENCE: u8 = 4;
+    const WARMS_UP: bool = false;
+    const EXTRAS: &'static [Extra] = &[Extra {
+        name: "inputs",
+        about: "`denoise` with `corrupt`: the noisy rows that were denoised.",
+        shape: ExtraShape::Row,
+    }];
 }

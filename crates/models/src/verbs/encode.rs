@@ -1,15 +1,13 @@
 //! `encode`: rows of data to their codes.
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 use utoipa::ToSchema;
 
-use super::Model;
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, Extra, ExtraShape, on_zeros};
+use super::define::{Define, Extra, ExtraShape, Options};
 use super::tensors::{Shapes, Tensor};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, BadOption, Rows};
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -25,12 +23,41 @@ pub struct EncodeOptions {
 }
 
 pub trait Encoder {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        rng: &mut Rng,
-    ) -> Result<Answer, BadOption>;
+    /// The number of the layer that is the code, and what it is in a client's words.
+    fn last_layer(&self) -> (usize, &'static str);
+    /// Whether a layer's activity has a distribution, in a model that has some use for `sample`.
+    fn can_draw(&self, _layer: usize) -> bool {
+        true
+    }
+    /// The activity of a layer: its mean, or what `draw` draws from its distribution.
+    fn encode(&self, rows: &Rows, layer: usize, draw: Option<&mut Rng>) -> Answer;
+}
+
+impl Options for EncodeOptions {
+    fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
+        let encoder = call.part(call.model.encoder())?;
+        let rows = call.inputs()?;
+        let (last, what) = encoder.last_layer();
+        let layer = self.layer.unwrap_or(last);
+        if layer > last {
+            let rule = format!("must be at most {last}, {what}, got {layer}");
+            return Err(BadOption::new("layer", rule).into());
+        }
+        let draw = call.model.honoured("sample", self.sample.then_some(rng))?;
+        if draw.is_some() && !encoder.can_draw(layer) {
+            let rule = format!("only the code, layer {last}, has a distribution to draw from");
+            return Err(BadOption::new("sample", rule).into());
+        }
+        Ok(Reply::of(encoder.encode(&rows, layer, draw), None))
+    }
+
+    fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
+        Some(&mut self.labels)
+    }
+
+    fn seed(&self) -> Option<Option<u64>> {
+        self.sample.then_some(self.seed)
+    }
 }
 
 impl Define for EncodeOptions {
@@ -51,30 +78,9 @@ impl Define for EncodeOptions {
         },
     ];
 
-    fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
-        let encoder = call.part(call.model.encoder())?;
-        Ok(Reply::of(encoder.encode(&call.inputs()?, self, rng)?, None))
-    }
-
-    fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
-        Some(&mut self.labels)
-    }
-
-    fn seed(&self) -> Option<Option<u64>> {
-        self.sample.then_some(self.seed)
-    }
-
-    fn set_seed(&mut self, seed: u64) {
-        self.seed = Some(seed);
-    }
-
     fn outputs(shapes: &Shapes<'_>) -> Vec<Tensor> {
         let beside = shapes.signature.beside_the_code.iter();
         let names = std::iter::once(&"outputs").chain(beside);
         names.map(|name| Tensor::floats(name, shapes.code)).collect()
-    }
-
-    fn warm_up(model: &dyn Model, facts: &DataFacts, device: Device) {
-        on_zeros::<Self>(model, facts, device);
     }
 }

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, RowKind};
+use super::define::{Define, Options, RowKind};
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, ToSchema)]
@@ -16,13 +16,7 @@ pub trait Filters {
     fn filters(&self) -> tch::Tensor;
 }
 
-impl Define for FiltersOptions {
-    const NAME: &'static str = "filters";
-    const SUMMARY: &'static str = "What the first layer's units look for";
-    const ABOUT: &'static str = "The weights of each unit.";
-    const ROWS: RowKind = RowKind::None;
-    const PREFERENCE: u8 = u8::MAX;
-
+impl Options for FiltersOptions {
     fn run(&self, call: &Context<'_>, _rng: &mut Rng) -> Result<Reply, CallError> {
         let filters = call.part(call.model.filters())?.filters();
         Ok(Reply::of(filters, call.shape()))
@@ -35,4 +29,12 @@ impl Define for FiltersOptions {
     fn answers_row_by_row(&self) -> bool {
         false
     }
+}
+
+impl Define for FiltersOptions {
+    const NAME: &'static str = "filters";
+    const SUMMARY: &'static str = "What the first layer's units look for";
+    const ABOUT: &'static str = "The weights of each unit.";
+    const ROWS: RowKind = RowKind::None;
+    const PREFERENCE: u8 = u8::MAX;
 }

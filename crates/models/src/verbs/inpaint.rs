@@ -1,6 +1,7 @@
 //! `inpaint`: rows with gaps to whole ones.
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use utoipa::ToSchema;
 
 use super::Model;
@@ -8,9 +9,8 @@ use super::Model;
 use super::call::{Call, Example};
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::Define;
-use super::tensors::{Shapes, Tensor};
-use crate::nn::chain;
+use super::define::{Define, Options};
+use super::tensors::{self, Shapes};
 use crate::nn::model::{BadOption, Rows};
 use crate::nn::rng::Rng;
 
@@ -30,18 +30,16 @@ pub struct InpaintOptions {
 
 pub trait Inpainter {
     /// Fills in where `missing: [rows, features]` is 1; the rest of the answer is the input's own.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &tch::Tensor,
-        options: &InpaintOptions,
-        rng: &mut Rng,
-    ) -> Result<tch::Tensor, BadOption>;
+    fn inpaint(&self, rows: &Rows, missing: &Tensor, rounds: u32, rng: &mut Rng) -> Tensor;
 }
 
 impl InpaintOptions {
+    fn rounds(&self) -> u32 {
+        self.gibbs_steps.unwrap_or(100)
+    }
+
     /// `[rows, features]`.
-    fn missing(&self, call: &Context<'_>, rows: i64) -> Result<tch::Tensor, BadOption> {
+    fn missing(&self, call: &Context<'_>, rows: i64) -> Result<Tensor, BadOption> {
         let features = call.facts.features();
         let given = self.mask.len() as i64;
         if given != features && given != rows * features {
@@ -53,25 +51,19 @@ impl InpaintOptions {
             let rule = "must be 1 where a value is missing, else 0";
             return Err(BadOption::new("mask", rule));
         }
-        Ok(tch::Tensor::from_slice(&self.mask)
+        Ok(Tensor::from_slice(&self.mask)
             .view([-1, features])
             .expand([rows, features], false)
             .to_device(call.device))
     }
 }
 
-impl Define for InpaintOptions {
-    const NAME: &'static str = "inpaint";
-    const SUMMARY: &'static str = "Inputs with gaps to whole ones";
-    const ABOUT: &'static str =
-        "Each row with what `mask` calls missing filled in; the rest stays as it was.";
-    const PREFERENCE: u8 = 7;
-
+impl Options for InpaintOptions {
     fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
         let part = call.part(call.model.inpainter())?;
         let rows = call.inputs()?;
         let missing = self.missing(call, rows.count())?;
-        let output = part.inpaint(&rows, &missing, self, rng)?;
+        let output = part.inpaint(&rows, &missing, self.rounds(), rng);
         Ok(Reply::of(output, call.shape()))
     }
 
@@ -83,22 +75,27 @@ impl Define for InpaintOptions {
         Some(self.seed)
     }
 
-    fn set_seed(&mut self, seed: u64) {
-        self.seed = Some(seed);
-    }
-
     /// A mask may have a row for each input.
     fn answers_row_by_row(&self) -> bool {
         self.mask.len() < 2
     }
 
     fn steps(&self, _model: &dyn Model) -> u32 {
-        self.gibbs_steps.unwrap_or(chain::USUAL_ROUNDS)
+        self.rounds()
     }
+}
 
-    fn inputs(shapes: &Shapes<'_>) -> Vec<Tensor> {
-        let labels = shapes.signature.conditioned_on.map(|_| Tensor::labels());
-        let rows = ["inputs", "mask"].map(|name| Tensor::floats(name, shapes.row));
+impl Define for InpaintOptions {
+    const NAME: &'static str = "inpaint";
+    const SUMMARY: &'static str = "Inputs with gaps to whole ones";
+    const ABOUT: &'static str =
+        "Each row with what `mask` calls missing filled in; the rest stays as it was.";
+    const PREFERENCE: u8 = 7;
+    const WARMS_UP: bool = false;
+
+    fn inputs(shapes: &Shapes<'_>) -> Vec<tensors::Tensor> {
+        let labels = shapes.signature.conditioned_on.map(|_| tensors::Tensor::labels());
+        let rows = ["inputs", "mask"].map(|name| tensors::Tensor::floats(name, shapes.row));
         rows.into_iter().chain(labels).collect()
     }
 
@@ -116,20 +113,6 @@ impl Define for InpaintOptions {
 }
 
 /// `x` where it is known, `filling` where it is missing.
-pub fn fill_in(x: &tch::Tensor, missing: &tch::Tensor, filling: &tch::Tensor) -> tch::Tensor {
+pub fn fill_in(x: &Tensor, missing: &Tensor, filling: &Tensor) -> Tensor {
     x + missing * (filling - x)
-}
-
-/// Starts where `x` is missing from `start`, then puts `round_trip`'s answer there, `gibbs_steps` times: for
-/// models whose reconstruction draws nothing.
-pub fn fill_in_by_rounds(
-    x: &tch::Tensor,
-    missing: &tch::Tensor,
-    start: &tch::Tensor,
-    options: &InpaintOptions,
-    round_trip: impl Fn(&tch::Tensor) -> tch::Tensor,
-) -> Result<tch::Tensor, BadOption> {
-    let rounds = chain::checked_rounds(options.gibbs_steps)?;
-    let start = fill_in(x, missing, start);
-    Ok(chain::steps(rounds).fold(start, |filled, _| fill_in(x, missing, &round_trip(&filled))))
 }

@@ -1,6 +1,7 @@
 //! `interpolate`: rows on the way between two latent points.
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 use utoipa::ToSchema;
 
 #[cfg(test)]
@@ -9,12 +10,12 @@ use super::Model;
 use super::call::{Call, Example, Input};
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, RowKind};
-use super::tensors::{Shapes, Tensor};
+use super::define::{Define, Options, RowKind};
+use super::tensors::{self, Shapes};
+use super::{Decoder, Encoder};
+use crate::nn::latent::lerp;
 use crate::nn::model::{BadOption, Rows};
 use crate::nn::rng::Rng;
-
-const MAX_STEPS: i64 = 1024;
 
 /// One end of an interpolation.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -43,20 +44,16 @@ pub struct InterpolateOptions {
     pub labels: Option<Vec<i64>>,
 }
 
-/// The way between two points of the latent space.
-pub trait Interpolator {
-    /// The latent point of an input, `[1, latent]`; `None` for models without an encoder.
-    fn locate(&self, rows: &Rows) -> Option<tch::Tensor>;
+/// The way between two points of the latent space: that of the codes.
+pub trait Interpolator: Decoder {
     /// A latent point drawn from the prior, `[1, latent]`; `None` for models without one.
-    fn draw(&self, rng: &mut Rng) -> Option<tch::Tensor>;
-    /// What lies at each share of the way from one latent point to the other: `[shares, features]`.
-    fn between(
-        &self,
-        from: &tch::Tensor,
-        to: &tch::Tensor,
-        shares: &[f64],
-        label: Option<&tch::Tensor>,
-    ) -> tch::Tensor;
+    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
+        None
+    }
+    /// What lies at each share of the way from one latent point to the other: `[shares, latent]`.
+    fn way(&self, from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
+        lerp(from, to, shares)
+    }
 }
 
 impl InterpolateOptions {
@@ -82,29 +79,20 @@ impl InterpolateOptions {
     }
 }
 
-impl Define for InterpolateOptions {
-    const NAME: &'static str = "interpolate";
-    const SUMMARY: &'static str = "The way from one latent point to another";
-    const ABOUT: &'static str =
-        "Rows decoded from points on the way between two latent points, both ends included.";
-    const ROWS: RowKind = RowKind::Ends;
-    const PREFERENCE: u8 = 8;
-
+impl Options for InterpolateOptions {
     fn run(&self, call: &Context<'_>, _rng: &mut Rng) -> Result<Reply, CallError> {
         let part = call.part(call.model.interpolator())?;
-        let steps = self.points();
-        if !(2..=MAX_STEPS).contains(&steps) {
-            let rule = format!("must be between 2 and {MAX_STEPS}, got {steps}");
-            return Err(BadOption::new("steps", rule).into());
-        }
         let label = call.labels(1)?;
         let (from, to) = self.ends(call)?;
         let from = latent(call, "from", &from, part, label.as_ref())?;
         let to = latent(call, "to", &to, part, label.as_ref())?;
-        let last = (steps - 1) as f64;
-        let shares: Vec<f64> = (0..steps).map(|i| i as f64 / last).collect();
-        let output = part.between(&from, &to, &shares, label.as_ref());
-        Ok(Reply::of(output, call.shape()))
+        let last = (self.points() - 1) as f64;
+        let shares: Vec<f64> = (0..self.points()).map(|i| i as f64 / last).collect();
+        let codes = Rows {
+            x: part.way(&from, &to, &shares),
+            labels: label.map(|label| label.expand([self.points()], false)),
+        };
+        Ok(Reply::of(part.decode(&codes), call.shape()))
     }
 
     fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
@@ -126,18 +114,28 @@ impl Define for InterpolateOptions {
     fn overflow(&self) -> (&'static str, &'static str) {
         ("from", "it or 'to' is too far out for this model")
     }
+}
+
+impl Define for InterpolateOptions {
+    const NAME: &'static str = "interpolate";
+    const SUMMARY: &'static str = "The way from one latent point to another";
+    const ABOUT: &'static str =
+        "Rows decoded from points on the way between two latent points, both ends included.";
+    const ROWS: RowKind = RowKind::Ends;
+    const PREFERENCE: u8 = 8;
+    const WARMS_UP: bool = false;
 
     /// Where there is no encoder, the way goes from one latent point to another.
-    fn inputs(shapes: &Shapes<'_>) -> Vec<Tensor> {
+    fn inputs(shapes: &Shapes<'_>) -> Vec<tensors::Tensor> {
         let row = if shapes.encodes { shapes.row } else { shapes.code };
-        let ends = Tensor {
+        let ends = tensors::Tensor {
             rows: 2,
             optional: true,
-            ..Tensor::floats("inputs", row)
+            ..tensors::Tensor::floats("inputs", row)
         };
-        let label = shapes.signature.conditioned_on.map(|_| Tensor {
+        let label = shapes.signature.conditioned_on.map(|_| tensors::Tensor {
             rows: 1,
-            ..Tensor::labels()
+            ..tensors::Tensor::labels()
         });
         std::iter::once(ends).chain(label).collect()
     }
@@ -167,8 +165,8 @@ fn latent(
     name: &'static str,
     end: &Endpoint,
     part: &dyn Interpolator,
-    label: Option<&tch::Tensor>,
-) -> Result<tch::Tensor, CallError> {
+    label: Option<&Tensor>,
+) -> Result<Tensor, CallError> {
     let row = match end {
         Endpoint::Seed(seed) => {
             return part.draw(&mut Rng::at(*seed, &[])).ok_or_else(|| {
@@ -178,24 +176,20 @@ fn latent(
         }
         Endpoint::Row(row) => row,
     };
-    let (found, features) = (row.len() as i64, call.facts.features());
-    let rows = Rows {
-        x: tch::Tensor::from_slice(row)
-            .view([1, -1])
-            .to_device(call.device),
-        labels: label.map(tch::Tensor::shallow_clone),
+    let encoder = call.model.encoder();
+    let needed: i64 = match encoder {
+        Some(_) => call.facts.features(),
+        None => call.part(call.model.code_shape())?.iter().product(),
     };
-    if found == features
-        && let Some(point) = part.locate(&rows)
-    {
-        return Ok(point);
+    let found = row.len() as i64;
+    if found != needed {
+        let rule = format!("must be a row of {needed} numbers, got {found}");
+        return Err(BadOption::new(name, rule).into());
     }
-    let latent = call.part(call.model.code_shape())?.iter().product();
-    let encodes = call.model.encoder().is_some();
-    if !encodes && found == latent {
-        return Ok(rows.x);
-    }
-    let needed = if encodes { features } else { latent };
-    let rule = format!("must be a row of {needed} numbers, got {found}");
-    Err(BadOption::new(name, rule).into())
+    let rows = Rows {
+        x: Tensor::from_slice(row).view([1, -1]).to_device(call.device),
+        labels: label.map(Tensor::shallow_clone),
+    };
+    let code = |encoder: &dyn Encoder| encoder.encode(&rows, encoder.last_layer().0, None).output;
+    Ok(encoder.map_or_else(|| rows.x.shallow_clone(), code))
 }

@@ -12,16 +12,19 @@ pub mod round_trip;
 mod signature;
 pub mod tensors;
 
+use std::sync::LazyLock;
+
 use tch::Device;
 
+use crate::document::Ranges;
 use crate::nn::Tensors;
 use crate::nn::graph::GraphVerb;
-use crate::nn::model::Likelihood;
+use crate::nn::model::{BadOption, Likelihood};
 use crate::onnx::Graph;
 
 pub use call::{Call, CallError, Input, Operation, Reply};
 pub use context::Context;
-pub use define::{Define, Extra, ExtraShape, Options, RowKind, Verb, VerbSchema};
+pub use define::{Define, Extra, ExtraShape, Options, RowKind, Verb};
 pub use filters::Filters;
 pub use signature::Signature;
 
@@ -32,7 +35,10 @@ macro_rules! verbs {
         $(pub use $file::{$options, $trait};)*
 
         /// Every verb that models answer, in the order that capabilities are listed.
-        pub static VERBS: &[Verb] = &[$(Verb::of::<$options>(|model| model.$part().is_some())),*];
+        pub static VERBS: &[Verb] = &[$({
+            static RANGES: LazyLock<Ranges> = LazyLock::new(Ranges::of::<$options>);
+            Verb::of::<$options>(|model| model.$part().is_some(), &RANGES)
+        }),*];
 
         /// A trained model. It offers a verb by returning the verb's part; the capabilities that the service
         /// advertises are computed from that, so they cannot lie.
@@ -50,6 +56,11 @@ macro_rules! verbs {
             fn tensors(&self) -> Tensors;
             /// Shape of one code, for models that have one.
             fn code_shape(&self) -> Option<Vec<i64>>;
+            /// Options that it has no use for, and why; see [`refuses!`](crate::refuses). Of `gibbs_steps` that does
+            /// not mean the rounds of `inpaint`.
+            fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+                &[]
+            }
             /// How many classes the model is conditioned on, if it is.
             fn conditioned_on(&self) -> Option<i64> {
                 None
@@ -105,6 +116,31 @@ macro_rules! offers {
         $(fn $part(&self) -> Option<&dyn $crate::verbs::$trait> {
             Some(&self.$field)
         })*
+    };
+}
+
+impl dyn Model + '_ {
+    /// What was given of an option, unless the model refuses it.
+    pub fn honoured<T>(
+        &self,
+        option: &'static str,
+        given: Option<T>,
+    ) -> Result<Option<T>, BadOption> {
+        let refused = self.refuses().iter().find(|(name, _)| *name == option);
+        match refused {
+            Some((_, reason)) if given.is_some() => Err(BadOption::new(option, *reason)),
+            _ => Ok(given),
+        }
+    }
+}
+
+/// Options that a model has no use for, each with the reason in a client's words: within its `impl Model`.
+#[macro_export]
+macro_rules! refuses {
+    ($($option:ident: $reason:literal),* $(,)?) => {
+        fn refuses(&self) -> &'static [(&'static str, &'static str)] {
+            &[$((stringify!($option), $reason)),*]
+        }
     };
 }
 

@@ -4,12 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 use utoipa::ToSchema;
 
-use super::Model;
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, Extra, ExtraShape, on_zeros};
+use super::define::{Define, Extra, ExtraShape, Options};
 use super::tensors::{Shapes, Tensor};
-use crate::nn::model::{Answer, DataFacts};
+use crate::nn::model::Answer;
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +27,24 @@ pub trait Predictor {
     fn predict(&self, x: &tch::Tensor) -> Prediction;
     /// What the last layer sees, `[rows, features]`: the space in which sets of images are compared.
     fn features(&self, x: &tch::Tensor) -> tch::Tensor;
+}
+
+impl Options for PredictOptions {
+    fn run(&self, call: &Context<'_>, _rng: &mut Rng) -> Result<Reply, CallError> {
+        let part = call.part(call.model.predictor())?;
+        Ok(match part.predict(&call.inputs()?.x) {
+            Prediction::Values(values) => Reply::of(values, None),
+            Prediction::Classes(probabilities) => {
+                let labels = probabilities.argmax(1, false).to_device(Device::Cpu);
+                let labels = Vec::<i64>::try_from(&labels).unwrap_or_default();
+                let extras = vec![("probabilities", probabilities.shallow_clone())];
+                let output = probabilities;
+                let mut reply = Reply::of(Answer { output, extras }, None);
+                reply.labels = Some(labels);
+                reply
+            }
+        })
+    }
 }
 
 impl Define for PredictOptions {
@@ -49,22 +66,6 @@ impl Define for PredictOptions {
         },
     ];
 
-    fn run(&self, call: &Context<'_>, _rng: &mut Rng) -> Result<Reply, CallError> {
-        let part = call.part(call.model.predictor())?;
-        Ok(match part.predict(&call.inputs()?.x) {
-            Prediction::Values(values) => Reply::of(values, None),
-            Prediction::Classes(probabilities) => {
-                let labels = probabilities.argmax(1, false).to_device(Device::Cpu);
-                let labels = Vec::<i64>::try_from(&labels).unwrap_or_default();
-                let extras = vec![("probabilities", probabilities.shallow_clone())];
-                let output = probabilities;
-                let mut reply = Reply::of(Answer { output, extras }, None);
-                reply.labels = Some(labels);
-                reply
-            }
-        })
-    }
-
     fn inputs(shapes: &Shapes<'_>) -> Vec<Tensor> {
         vec![Tensor::floats("inputs", shapes.row)]
     }
@@ -79,9 +80,5 @@ impl Define for PredictOptions {
             Tensor::floats("probabilities", &classes),
             Tensor::labels(),
         ]
-    }
-
-    fn warm_up(model: &dyn Model, facts: &DataFacts, device: Device) {
-        on_zeros::<Self>(model, facts, device);
     }
 }

@@ -1,15 +1,14 @@
 //! `reconstruct`: rows of data to their codes and back.
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 use utoipa::ToSchema;
 
 use super::Model;
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, Extra, ExtraShape, on_zeros};
+use super::define::{Define, Extra, ExtraShape, Options};
 use super::tensors::{Shapes, Tensor};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows, error_per_row};
+use crate::nn::model::{Answer, Rows, error_per_row};
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -23,33 +22,31 @@ pub struct ReconstructOptions {
     pub labels: Option<Vec<i64>>,
 }
 
-/// The part of the options that a reconstruction itself depends on.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct GibbsOptions {
-    pub gibbs_steps: Option<u32>,
-}
-
-impl GibbsOptions {
-    /// Whether a chain is run, which draws numbers.
-    pub fn draws(self) -> bool {
-        self.gibbs_steps.is_some_and(|steps| steps > 0)
-    }
-}
-
 pub trait Reconstructor {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<tch::Tensor, BadOption>;
+    /// After `steps` of a chain, in a model that has such.
+    fn reconstruct(&self, rows: &Rows, steps: u32, rng: &mut Rng) -> tch::Tensor;
 }
 
-impl ReconstructOptions {
-    fn gibbs(&self) -> GibbsOptions {
-        GibbsOptions {
-            gibbs_steps: self.gibbs_steps,
-        }
+impl Options for ReconstructOptions {
+    fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
+        let part = call.part(call.model.reconstructor())?;
+        let rows = call.inputs()?;
+        let steps = call.model.honoured("gibbs_steps", self.gibbs_steps)?;
+        let output = part.reconstruct(&rows, steps.unwrap_or(0), rng);
+        let extras = vec![("errors", error_per_row(&rows.x, &output))];
+        Ok(Reply::of(Answer { output, extras }, call.shape()))
+    }
+
+    fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
+        Some(&mut self.labels)
+    }
+
+    fn seed(&self) -> Option<Option<u64>> {
+        (self.gibbs_steps > Some(0)).then_some(self.seed)
+    }
+
+    fn steps(&self, _model: &dyn Model) -> u32 {
+        self.gibbs_steps.unwrap_or(0)
     }
 }
 
@@ -64,38 +61,10 @@ impl Define for ReconstructOptions {
         shape: ExtraShape::Number,
     }];
 
-    fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
-        let part = call.part(call.model.reconstructor())?;
-        let rows = call.inputs()?;
-        let output = part.reconstruct(&rows, &self.gibbs(), rng)?;
-        let extras = vec![("errors", error_per_row(&rows.x, &output))];
-        Ok(Reply::of(Answer { output, extras }, call.shape()))
-    }
-
-    fn labels_mut(&mut self) -> Option<&mut Option<Vec<i64>>> {
-        Some(&mut self.labels)
-    }
-
-    fn seed(&self) -> Option<Option<u64>> {
-        self.gibbs().draws().then_some(self.seed)
-    }
-
-    fn set_seed(&mut self, seed: u64) {
-        self.seed = Some(seed);
-    }
-
-    fn steps(&self, _model: &dyn Model) -> u32 {
-        self.gibbs_steps.unwrap_or(0)
-    }
-
     fn outputs(shapes: &Shapes<'_>) -> Vec<Tensor> {
         vec![
             Tensor::floats("outputs", shapes.row),
             Tensor::floats("errors", &[]),
         ]
-    }
-
-    fn warm_up(model: &dyn Model, facts: &DataFacts, device: Device) {
-        on_zeros::<Self>(model, facts, device);
     }
 }

@@ -1,15 +1,13 @@
 //! `score`: how unusual rows are to the model.
 
 use serde::{Deserialize, Serialize};
-use tch::Device;
 use utoipa::ToSchema;
 
-use super::Model;
 use super::call::{CallError, Reply};
 use super::context::Context;
-use super::define::{Define, Extra, ExtraShape, on_zeros};
+use super::define::{Define, Extra, ExtraShape, Options};
 use super::tensors::{Shapes, Tensor};
-use crate::nn::model::{DataFacts, Rows};
+use crate::nn::model::Rows;
 use crate::nn::rng::Rng;
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -25,23 +23,13 @@ pub trait Scorer {
     /// What the score is, for example `free_energy`; higher means less like the training data.
     fn metric(&self) -> &'static str;
     /// `[rows]`.
-    fn score(&self, rows: &Rows, options: &ScoreOptions, rng: &mut Rng) -> tch::Tensor;
+    fn score(&self, rows: &Rows, rng: &mut Rng) -> tch::Tensor;
 }
 
-impl Define for ScoreOptions {
-    const NAME: &'static str = "score";
-    const SUMMARY: &'static str = "How unusual inputs are";
-    const ABOUT: &'static str = "One number a row; higher means less like the training data.";
-    const PREFERENCE: u8 = 6;
-    const EXTRAS: &'static [Extra] = &[Extra {
-        name: "metric",
-        about: "`score`: what the numbers are, for example `free_energy`.",
-        shape: ExtraShape::Text,
-    }];
-
+impl Options for ScoreOptions {
     fn run(&self, call: &Context<'_>, rng: &mut Rng) -> Result<Reply, CallError> {
         let scorer = call.part(call.model.scorer())?;
-        let scores = scorer.score(&call.inputs()?, self, rng);
+        let scores = scorer.score(&call.inputs()?, rng);
         let mut reply = Reply::of(scores, Some(&[]));
         reply.metric = Some(scorer.metric());
         Ok(reply)
@@ -56,20 +44,24 @@ impl Define for ScoreOptions {
         self.seed.map(Some)
     }
 
-    fn set_seed(&mut self, seed: u64) {
-        self.seed = Some(seed);
-    }
-
     /// Scores that draw numbers draw the same for every row.
     fn may_batch(&self) -> bool {
         true
     }
+}
+
+impl Define for ScoreOptions {
+    const NAME: &'static str = "score";
+    const SUMMARY: &'static str = "How unusual inputs are";
+    const ABOUT: &'static str = "One number a row; higher means less like the training data.";
+    const PREFERENCE: u8 = 6;
+    const EXTRAS: &'static [Extra] = &[Extra {
+        name: "metric",
+        about: "`score`: what the numbers are, for example `free_energy`.",
+        shape: ExtraShape::Text,
+    }];
 
     fn outputs(_shapes: &Shapes<'_>) -> Vec<Tensor> {
         vec![Tensor::floats("outputs", &[])]
-    }
-
-    fn warm_up(model: &dyn Model, facts: &DataFacts, device: Device) {
-        on_zeros::<Self>(model, facts, device);
     }
 }

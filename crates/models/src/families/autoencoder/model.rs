@@ -8,14 +8,14 @@ use super::layout;
 use super::spec::Spec;
 use crate::nn::block::Map;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::net::{Net, Pass};
 use crate::nn::rng::Rng;
 use crate::nn::tied::Tied;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
 use crate::verbs::round_trip::RoundTrip;
-use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
+use crate::verbs::{Encoder, Filters, Model};
 
 /// The way from the code to the data.
 enum Way {
@@ -147,6 +147,10 @@ impl Model for Autoencoder {
         Some(self.encoder.output_shape().to_vec())
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::refuses!(
+        sample: "an autoencoder's code has no distribution to draw from",
+        gibbs_steps: "a model of kind 'autoencoder' has no use for it",
+    );
     /// A convolution's kernels do not have the shape of a row.
     fn filters(&self) -> Option<&dyn Filters> {
         let first = self.encoder.blocks().first()?;
@@ -167,31 +171,15 @@ impl Model for Autoencoder {
 }
 
 impl Encoder for Autoencoder {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::new(
-                "sample",
-                "an autoencoder's code has no distribution to draw from",
-            ));
-        }
-        let last = self.depth() - 1;
-        let layer = options.layer.unwrap_or(last);
-        if layer > last {
-            let rule = format!("must be at most {last}, which is the code, got {layer}");
-            return Err(BadOption::new("layer", rule));
-        }
-        Ok(self.encoder.forward_to(&rows.x, layer + 1).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.depth() - 1, "which is the code")
+    }
+    fn encode(&self, rows: &Rows, layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.encoder.forward_to(&rows.x, layer + 1).into()
     }
 }
 
 impl RoundTrip for Autoencoder {
-    const WHAT: &'static str = "a model of kind 'autoencoder'";
-
     fn to_code(&self, x: &Tensor) -> Tensor {
         self.code_of(x)
     }

@@ -4,7 +4,6 @@
 
 use tch::Tensor;
 
-use super::generative::checked_depth;
 use super::spec::Spec;
 use super::tuning::Tuned;
 use crate::data::Batch;
@@ -13,7 +12,7 @@ use crate::nn::block::{BlockConfig, Map};
 use crate::nn::figures::{mean, psnr};
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::loss::{self, ReconstructionLoss};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows, error_per_row};
+use crate::nn::model::{Answer, DataFacts, Rows, error_per_row};
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
@@ -21,7 +20,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
 use crate::train::Report;
 use crate::verbs::round_trip::RoundTrip;
-use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
+use crate::verbs::{Encoder, Filters, Model};
 
 pub struct DeepAutoencoder {
     encoder: Net,
@@ -117,6 +116,10 @@ impl Model for DeepAutoencoder {
         Some(self.encoder.output_shape().to_vec())
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
+    crate::refuses!(
+        sample: "after fine-tuning the code has no distribution to draw from",
+        gibbs_steps: "a dbn with the head 'autoencoder' has no use for it",
+    );
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.encoder.input_features(),
@@ -135,26 +138,15 @@ impl Model for DeepAutoencoder {
 }
 
 impl Encoder for DeepAutoencoder {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::new(
-                "sample",
-                "after fine-tuning the code has no distribution to draw from",
-            ));
-        }
-        let depth = checked_depth(options.layer, self.encoder.depth())?;
-        Ok(self.encoder.forward_to(&rows.x, depth).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.encoder.depth() - 1, "the last hidden layer")
+    }
+    fn encode(&self, rows: &Rows, layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.encoder.forward_to(&rows.x, layer + 1).into()
     }
 }
 
 impl RoundTrip for DeepAutoencoder {
-    const WHAT: &'static str = "a dbn with the head 'autoencoder'";
-
     fn to_code(&self, x: &Tensor) -> Tensor {
         self.encoder.forward(x)
     }

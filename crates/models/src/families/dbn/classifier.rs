@@ -3,14 +3,13 @@
 
 use tch::{Kind, Reduction, Tensor};
 
-use super::generative::checked_depth;
 use super::spec::{Head, Spec};
 use super::tuning::Tuned;
 use crate::data::Batch;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::graph::{self, GraphVerb};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
@@ -18,7 +17,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
 use crate::train::{Regression, Report};
 use crate::verbs::predict::Prediction;
-use crate::verbs::{EncodeOptions, Encoder, Filters, Model, Predictor, ScoreOptions, Scorer};
+use crate::verbs::{Encoder, Filters, Model, Predictor, Scorer};
 
 pub struct Classifier {
     /// Hidden layers, then the new one, which gives logits or one value.
@@ -127,6 +126,7 @@ impl Model for Classifier {
         Some(last.output_shape().to_vec())
     }
     crate::offers!(encoder: Encoder);
+    crate::refuses!(sample: "after fine-tuning the hidden units have values, not distributions");
     fn scorer(&self) -> Option<&dyn Scorer> {
         self.regression.is_none().then_some(self as &dyn Scorer)
     }
@@ -158,20 +158,11 @@ impl Model for Classifier {
 }
 
 impl Encoder for Classifier {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::new(
-                "sample",
-                "after fine-tuning the hidden units have values, not distributions",
-            ));
-        }
-        let depth = checked_depth(options.layer, self.hidden_layers())?;
-        Ok(self.net.forward_to(&rows.x, depth).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.hidden_layers() - 1, "the last hidden layer")
+    }
+    fn encode(&self, rows: &Rows, layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.net.forward_to(&rows.x, layer + 1).into()
     }
 }
 
@@ -180,7 +171,7 @@ impl Scorer for Classifier {
     fn metric(&self) -> &'static str {
         "entropy"
     }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+    fn score(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
         let log_p = self.net.forward(&rows.x).log_softmax(1, Kind::Float);
         -(log_p.exp() * log_p).sum_dim_intlist(1, false, Kind::Float)
     }

@@ -6,28 +6,16 @@ use crate::nn::Tensors;
 use crate::nn::boltzmann::stack::Stack;
 use crate::nn::chain;
 use crate::nn::graph::{self, GraphVerb, Widths, there_and_back};
-use crate::nn::latent::lerp;
-use crate::nn::model::{Answer, BadOption, Likelihood, Rows};
+use crate::nn::model::{Answer, Likelihood, Rows};
 use crate::nn::rng::Rng;
 use crate::onnx::Graph;
-use crate::verbs::generate::PREVIEW_STEPS;
+use crate::verbs::generate::Drawing;
 use crate::verbs::inpaint::fill_in;
 use crate::verbs::predict::Prediction;
-use crate::verbs::reconstruct::GibbsOptions;
 use crate::verbs::{
-    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
-    Interpolator, Model, Predictor, Reconstructor, Sampler, ScoreOptions, Scorer,
+    Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Model, Predictor, Reconstructor,
+    Sampler, Scorer,
 };
-
-/// The hidden layer that `layer` names, from 1; the last where it names none.
-pub(super) fn checked_depth(layer: Option<usize>, depth: usize) -> Result<usize, BadOption> {
-    let layer = layer.unwrap_or(depth - 1);
-    if layer >= depth {
-        let rule = format!("must be at most {}, the last hidden layer", depth - 1);
-        return Err(BadOption::new("layer", rule));
-    }
-    Ok(layer + 1)
-}
 
 impl Model for Stack {
     fn tensors(&self) -> Tensors {
@@ -69,35 +57,14 @@ impl Model for Stack {
     }
 }
 
-impl Stack {
-    /// Up to the top RBM, `steps` of Gibbs sampling in it, one mean-field step in it, and down.
-    fn settle(&self, x: &Tensor, steps: Option<u32>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(steps, 0)?;
-        let (top, below) = (self.top(), self.depth() - 1);
-        let mut h = top.hidden_mean(&top.with_likely_labels(&self.up(x, below)));
-        for _ in chain::steps(steps) {
-            let p = top.visible_mean(&top.sample_hidden(&h, rng));
-            h = top.hidden_mean(&top.sample_visible(&p, rng));
-        }
-        Ok(self.down(&h, self.depth()))
-    }
-}
-
 impl Encoder for Stack {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        let depth = checked_depth(options.layer, self.depth())?;
-        let mean = self.up(&rows.x, depth);
-        Ok(if options.sample {
-            self.machines[depth - 1].sample_hidden(&mean, rng)
-        } else {
-            mean
-        }
-        .into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.depth() - 1, "the last hidden layer")
+    }
+    fn encode(&self, rows: &Rows, layer: usize, draw: Option<&mut Rng>) -> Answer {
+        let mean = self.up(&rows.x, layer + 1);
+        let drawn = draw.map(|rng| self.machines[layer].sample_hidden(&mean, rng));
+        drawn.unwrap_or(mean).into()
     }
 }
 
@@ -108,26 +75,19 @@ impl Decoder for Stack {
 }
 
 impl Reconstructor for Stack {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        self.settle(&rows.x, options.gibbs_steps, rng)
+    /// Up to the top RBM, `steps` of Gibbs sampling in it, one mean-field step in it, and down.
+    fn reconstruct(&self, rows: &Rows, steps: u32, rng: &mut Rng) -> Tensor {
+        let (top, below) = (self.top(), self.depth() - 1);
+        let mut h = top.hidden_mean(&top.with_likely_labels(&self.up(&rows.x, below)));
+        for _ in chain::steps(steps) {
+            let p = top.visible_mean(&top.sample_hidden(&h, rng));
+            h = top.hidden_mean(&top.sample_visible(&p, rng));
+        }
+        self.down(&h, self.depth())
     }
 }
 
-impl Denoiser for Stack {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        self.settle(&noisy.x, options.gibbs_steps, rng)
-    }
-}
+impl Denoiser for Stack {}
 
 impl Sampler for Stack {
     fn classes(&self) -> Option<i64> {
@@ -139,24 +99,15 @@ impl Sampler for Stack {
     }
 
     /// Chains in the top RBM that start at independent units with its visible biases, labels clamped; then, as
-    /// in [`Stack::settle`], one mean-field step in it and the means down: an RBM learns the means of the
+    /// for reconstructions, one mean-field step in it and the means down: an RBM learns the means of the
     /// layer below, and a draw of them would be noise to the layers it passes. `temperature` is that of the
     /// top RBM.
-    fn generate(
-        &self,
-        n: i64,
-        labels: Option<&Tensor>,
-        options: &GenerateOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
-        let top = self
-            .top()
-            .at_temperature(options.temperature.unwrap_or(1.0));
+    fn generate(&self, n: i64, labels: Option<&Tensor>, how: Drawing, rng: &mut Rng) -> Tensor {
+        let top = self.top().at_temperature(how.temperature);
         let bias = &top.visible_bias;
         let marginal = top.unit_part(&bias.sigmoid().expand([n, bias.size()[0]], false));
         let mut v = top.with_labels(&rng.bernoulli(&marginal.contiguous()), labels);
-        for _ in chain::steps(steps) {
+        for _ in chain::steps(how.steps) {
             let h = top.sample_hidden(&top.hidden_mean(&v), rng);
             let p = top.visible_mean(&h);
             v = if labels.is_some() {
@@ -166,15 +117,7 @@ impl Sampler for Stack {
             };
         }
         let mean = top.unit_part(&top.visible_mean(&top.hidden_mean(&v)));
-        Ok(self.down(&mean.contiguous(), self.depth() - 1))
-    }
-
-    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let options = GenerateOptions {
-            gibbs_steps: Some(PREVIEW_STEPS),
-            ..GenerateOptions::default()
-        };
-        self.generate(n, labels, &options, rng)
+        self.down(&mean.contiguous(), self.depth() - 1)
     }
 }
 
@@ -182,7 +125,7 @@ impl Scorer for Stack {
     fn metric(&self) -> &'static str {
         "free_energy"
     }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+    fn score(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
         self.free_energy(&rows.x)
     }
 }
@@ -190,19 +133,12 @@ impl Scorer for Stack {
 impl Inpainter for Stack {
     /// Rounds of sampling up, one Gibbs step in the top RBM and sampling down, with the known values
     /// put back each time; the answer is the probabilities of the last round.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_rounds(options.gibbs_steps)?;
+    fn inpaint(&self, rows: &Rows, missing: &Tensor, rounds: u32, rng: &mut Rng) -> Tensor {
         let (top, below) = (self.top(), self.depth() - 1);
         let noise = rng.uniform(&rows.x.size(), rows.x.device()).round();
         let mut x = fill_in(&rows.x, missing, &noise);
         let mut p = x.shallow_clone();
-        for _ in chain::steps(steps) {
+        for _ in chain::steps(rounds) {
             let v = top.with_drawn_labels(&self.sample_up(&x, below, rng), rng);
             let h = top.sample_hidden(&top.hidden_mean(&v), rng);
             p = top.unit_part(&top.visible_mean(&h));
@@ -211,27 +147,11 @@ impl Inpainter for Stack {
             }
             x = fill_in(&rows.x, missing, &rng.bernoulli(&p));
         }
-        Ok(fill_in(&rows.x, missing, &p))
+        fill_in(&rows.x, missing, &p)
     }
 }
 
-impl Interpolator for Stack {
-    fn locate(&self, rows: &Rows) -> Option<Tensor> {
-        Some(self.up(&rows.x, self.depth()))
-    }
-    fn draw(&self, _rng: &mut Rng) -> Option<Tensor> {
-        None
-    }
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        _label: Option<&Tensor>,
-    ) -> Tensor {
-        self.down(&lerp(from, to, shares), self.depth())
-    }
-}
+impl Interpolator for Stack {}
 
 impl Predictor for Stack {
     /// By the free energy of the top RBM under each label (Hinton, Osindero and Teh, 2006).

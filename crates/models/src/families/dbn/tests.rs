@@ -13,7 +13,7 @@ use crate::nn::boltzmann::machine::MachineConfig;
 use crate::nn::model::DataFacts;
 use crate::nn::rng::Rng;
 use crate::train::{Learner, StepContext, Training};
-use crate::verbs::GenerateOptions;
+use crate::verbs::generate::Drawing;
 use crate::verbs::predict::Prediction;
 
 fn facts() -> DataFacts {
@@ -72,13 +72,11 @@ fn labels_decide_what_is_generated_and_what_is_seen_decides_the_label() {
     let sampler = model.sampler().expect("it generates");
     assert_eq!(sampler.classes(), Some(2));
     let labels = Tensor::from_slice(&[0_i64, 1]).repeat([100]);
-    let options = GenerateOptions {
-        gibbs_steps: Some(50),
-        ..GenerateOptions::default()
+    let how = Drawing {
+        temperature: 1.0,
+        steps: 50,
     };
-    let made = sampler
-        .generate(200, Some(&labels), &options, &mut Rng::at(2, &[]))
-        .expect("good options");
+    let made = sampler.generate(200, Some(&labels), how, &mut Rng::at(2, &[]));
     let asked = patterns().rows().repeat([10, 1]);
     let off = (made - asked).abs().mean(Kind::Double).double_value(&[]);
     assert!(off < 0.1, "{off} off what was asked for");
@@ -108,7 +106,6 @@ fn one_layer_without_labels_scores_as_the_rbm_it_is() {
             x: x.shallow_clone(),
             labels: None,
         },
-        &crate::verbs::ScoreOptions::default(),
         &mut Rng::at(0, &[]),
     );
     assert!(score.allclose(&machine.free_energy(&x), 1e-5, 1e-5, false));

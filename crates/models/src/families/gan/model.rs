@@ -8,11 +8,12 @@ use super::spec::Spec;
 use crate::nn::frozen::{CannotFreeze, Frozen};
 use crate::nn::graph::{self, GraphVerb};
 use crate::nn::latent::slerp;
-use crate::nn::model::{BadOption, DataFacts, Rows};
+use crate::nn::model::{DataFacts, Rows};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
-use crate::verbs::{Decoder, GenerateOptions, Interpolator, Model, Sampler, ScoreOptions, Scorer};
+use crate::verbs::generate::Drawing;
+use crate::verbs::{Decoder, Interpolator, Model, Sampler, Scorer};
 
 pub struct Gan {
     pub(super) generator: Generator,
@@ -67,6 +68,7 @@ impl Model for Gan {
         self.classes
     }
     crate::offers!(decoder: Decoder, sampler: Sampler, scorer: Scorer, interpolator: Interpolator);
+    crate::refuses!(gibbs_steps: "a model of kind 'gan' has no use for it");
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let mut graph = Graph::default();
         let noise = graph::latent_in(&mut graph, verb, self.generator.latent)?;
@@ -88,18 +90,9 @@ impl Decoder for Gan {
 
 impl Sampler for Gan {
     /// `temperature` scales the noise.
-    fn generate(
-        &self,
-        n: i64,
-        labels: Option<&Tensor>,
-        options: &GenerateOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        if options.gibbs_steps.is_some() {
-            return Err(BadOption::meaningless("gibbs_steps", "gan"));
-        }
+    fn generate(&self, n: i64, labels: Option<&Tensor>, how: Drawing, rng: &mut Rng) -> Tensor {
         let noise = self.generator.noise(n, rng, self.device);
-        Ok(self.rows_of(&(noise * options.temperature.unwrap_or(1.0)), labels))
+        self.rows_of(&(noise * how.temperature), labels)
     }
 }
 
@@ -108,29 +101,18 @@ impl Scorer for Gan {
     fn metric(&self) -> &'static str {
         "discriminator"
     }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+    fn score(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
         let x = self.interval.centred(&rows.x);
         -self.discriminator.logits(&x, rows.labels(), None)
     }
 }
 
 impl Interpolator for Gan {
-    fn locate(&self, _rows: &Rows) -> Option<Tensor> {
-        None
-    }
     fn draw(&self, rng: &mut Rng) -> Option<Tensor> {
         Some(self.generator.noise(1, rng, self.device))
     }
     /// Along the great circle of the noise.
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        label: Option<&Tensor>,
-    ) -> Tensor {
-        let way = slerp(from, to, shares);
-        let labels = label.map(|label| label.expand([way.size()[0]], false));
-        self.rows_of(&way, labels.as_ref())
+    fn way(&self, from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
+        slerp(from, to, shares)
     }
 }

@@ -15,7 +15,8 @@ use crate::families::suite;
 use crate::nn::model::Rows;
 use crate::train::StepContext;
 use crate::train::settings::Precision;
-use crate::verbs::{GenerateOptions, Sampler, ScoreOptions};
+use crate::verbs::Sampler;
+use crate::verbs::generate::Drawing;
 
 fn facts(shape: &[i64]) -> DataFacts {
     DataFacts::new(shape, (0.0, 1.0)).with_classes(Some(3))
@@ -94,15 +95,12 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
             let tensors = learner.model().tensors();
             let sampler = learner.model().sampler().expect("it generates");
             let given = spec.conditional.then(|| labels(4));
-            let made = tch::no_grad(|| {
-                sampler.generate(
-                    4,
-                    given.as_ref(),
-                    &GenerateOptions::default(),
-                    &mut Rng::at(1, &[]),
-                )
-            })
-            .expect("no wrong option");
+            let how = Drawing {
+                temperature: 1.0,
+                steps: 0,
+            };
+            let made =
+                tch::no_grad(|| sampler.generate(4, given.as_ref(), how, &mut Rng::at(1, &[])));
             assert_eq!(made.size(), [4, data.features()], "{shape:?} {model}");
             let gan = spec
                 .load(&data, &tensors, Device::Cpu)
@@ -112,7 +110,6 @@ fn images_of_any_size_and_colour_are_made_and_judged() {
                     x: made,
                     labels: given,
                 },
-                &ScoreOptions::default(),
                 &mut Rng::at(0, &[]),
             );
             assert_eq!(judged.size(), [4], "{shape:?} {model}");
@@ -131,13 +128,11 @@ fn rows_lie_in_the_interval_of_the_data() {
     );
     assert_eq!(interval.spread(&interval.centred(&ends)), ends);
     let gan = Gan::init(&Spec::default(), &data, &mut Rng::at(1, &[]), Device::Cpu);
-    let hot = GenerateOptions {
-        temperature: Some(50.0),
-        ..GenerateOptions::default()
+    let hot = Drawing {
+        temperature: 50.0,
+        steps: 0,
     };
-    let made = gan
-        .generate(100, None, &hot, &mut Rng::at(2, &[]))
-        .expect("no wrong option");
+    let made = gan.generate(100, None, hot, &mut Rng::at(2, &[]));
     assert!(made.min().double_value(&[]) >= -3.0 && made.max().double_value(&[]) <= 5.0);
     assert!(made.std(true).double_value(&[]) > 1.0, "the noise is hot");
     // Data that never varies.

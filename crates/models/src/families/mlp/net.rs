@@ -3,9 +3,8 @@
 use tch::{Device, Kind, Tensor};
 
 use super::spec::{Spec, Task};
-use crate::families::define::Define;
 use crate::nn::graph::{self, GraphVerb};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::net::{Net, Pass};
 use crate::nn::rng::Rng;
 use crate::nn::standardize::Standardizer;
@@ -13,7 +12,7 @@ use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
 use crate::train::Regression;
 use crate::verbs::predict::Prediction;
-use crate::verbs::{EncodeOptions, Encoder, Filters, Model, Predictor, ScoreOptions, Scorer};
+use crate::verbs::{Encoder, Filters, Model, Predictor, Scorer};
 
 pub struct Mlp {
     pub net: Net,
@@ -116,6 +115,7 @@ impl Model for Mlp {
         self.regression.is_none().then_some(self)
     }
     crate::offers!(predictor: Predictor);
+    crate::refuses!(sample: "a model of kind 'mlp' has no use for it");
     fn filters(&self) -> Option<&dyn Filters> {
         let dense = self.net.first_weights().is_some_and(|w| w.dim() == 2);
         dense.then_some(self)
@@ -144,22 +144,11 @@ impl Model for Mlp {
 }
 
 impl Encoder for Mlp {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::meaningless("sample", Spec::KIND));
-        }
-        let last = self.hidden_layers() - 1;
-        let layer = options.layer.unwrap_or(last);
-        if layer > last {
-            let rule = format!("must be at most {last}, the last hidden layer, got {layer}");
-            return Err(BadOption::new("layer", rule));
-        }
-        Ok(self.hidden(&rows.x, layer + 1).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.hidden_layers() - 1, "the last hidden layer")
+    }
+    fn encode(&self, rows: &Rows, layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.hidden(&rows.x, layer + 1).into()
     }
 }
 
@@ -168,7 +157,7 @@ impl Scorer for Mlp {
     fn metric(&self) -> &'static str {
         "energy"
     }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, _rng: &mut Rng) -> Tensor {
+    fn score(&self, rows: &Rows, _rng: &mut Rng) -> Tensor {
         -self.outputs(&rows.x).logsumexp(1, false)
     }
 }

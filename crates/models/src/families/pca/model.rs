@@ -6,15 +6,14 @@
 use tch::{Device, Kind, Tensor};
 
 use super::spec::Spec;
-use crate::families::define::Define;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{Answer, BadOption, DataFacts, Rows};
+use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::moments::Moments;
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
 use crate::verbs::round_trip::RoundTrip;
-use crate::verbs::{EncodeOptions, Encoder, Filters, Model};
+use crate::verbs::{Encoder, Filters, Model};
 
 /// Share of the greatest variance below which a component is rounding error, and is not whitened.
 const NO_VARIANCE: f64 = 1e-10;
@@ -124,6 +123,10 @@ impl Model for Pca {
         Some(vec![self.components.size()[0]])
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
+    crate::refuses!(
+        sample: "a model of kind 'pca' has no use for it",
+        gibbs_steps: "a model of kind 'pca' has no use for it",
+    );
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.components.size()[1],
@@ -139,25 +142,15 @@ impl Model for Pca {
 }
 
 impl Encoder for Pca {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        _rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.sample {
-            return Err(BadOption::meaningless("sample", Spec::KIND));
-        }
-        if options.layer.is_some_and(|layer| layer > 0) {
-            return Err(BadOption::new("layer", "pca has one layer, number 0"));
-        }
-        Ok(self.project(&rows.x).into())
+    fn last_layer(&self) -> (usize, &'static str) {
+        (0, "the one layer of pca")
+    }
+    fn encode(&self, rows: &Rows, _layer: usize, _draw: Option<&mut Rng>) -> Answer {
+        self.project(&rows.x).into()
     }
 }
 
 impl RoundTrip for Pca {
-    const WHAT: &'static str = "a model of kind 'pca'";
-
     fn to_code(&self, x: &Tensor) -> Tensor {
         self.project(x)
     }
@@ -179,7 +172,7 @@ impl Filters for Pca {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verbs::{InpaintOptions, Inpainter};
+    use crate::verbs::Inpainter;
 
     /// Rows `mean ± √λ_i u_i` on orthonormal `u_i` have covariance `Σ λ_i u_i u_iᵀ` times a known
     /// factor.
@@ -264,9 +257,7 @@ mod tests {
         let x = Tensor::from_slice(&[98.8_f32, 0.0, 300.0]).view([1, 3]);
         let rows = Rows { x, labels: None };
         let missing = Tensor::from_slice(&[0.0_f32, 1.0, 0.0]).view([1, 3]);
-        let options = InpaintOptions::default();
-        let filled = pca.inpaint(&rows, &missing, &options, &mut Rng::at(0, &[]));
-        let filled = filled.expect("no option is wrong");
+        let filled = pca.inpaint(&rows, &missing, 100, &mut Rng::at(0, &[]));
         assert!(near(&filled, &[98.8, -198.4, 300.0]), "{filled:?}");
     }
 }

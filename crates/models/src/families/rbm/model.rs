@@ -8,14 +8,12 @@ use crate::nn::boltzmann::path::AnnealingPath;
 use crate::nn::boltzmann::stack::Stack;
 use crate::nn::chain;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
-use crate::nn::model::{
-    Answer, BadOption, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows,
-};
+use crate::nn::model::{Answer, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows};
 use crate::nn::rng::Rng;
 use crate::nn::{TensorMismatch, Tensors, copy_named};
 use crate::onnx::Graph;
-use crate::verbs::generate::PREVIEW_STEPS;
-use crate::verbs::{EncodeOptions, Encoder, GenerateOptions, Model, Sampler};
+use crate::verbs::generate::Drawing;
+use crate::verbs::{Encoder, Model, Sampler};
 
 pub struct Rbm {
     /// The one machine. Its base rates are the log-odds of each visible unit over the training rows.
@@ -79,20 +77,13 @@ impl Model for Rbm {
 }
 
 impl Encoder for Rbm {
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        if options.layer.is_some_and(|layer| layer > 0) {
-            return Err(BadOption::new(
-                "layer",
-                "an rbm has one hidden layer, number 0",
-            ));
-        }
+    fn last_layer(&self) -> (usize, &'static str) {
+        (0, "the one hidden layer of an rbm")
+    }
+    fn encode(&self, rows: &Rows, _layer: usize, draw: Option<&mut Rng>) -> Answer {
         let p = self.machine().hidden_mean(&rows.x);
-        Ok(if options.sample { rng.bernoulli(&p) } else { p }.into())
+        let drawn = draw.map(|rng| rng.bernoulli(&p));
+        drawn.unwrap_or(p).into()
     }
 }
 
@@ -103,31 +94,15 @@ impl Sampler for Rbm {
 
     /// Chains that start at independent visible units with the base rates of the data; the answer is
     /// the visible probabilities of the last step.
-    fn generate(
-        &self,
-        n: i64,
-        _labels: Option<&Tensor>,
-        options: &GenerateOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let steps = chain::checked_steps(options.gibbs_steps, self.usual_steps())?;
-        let temperature = options.temperature.unwrap_or(1.0);
-        let tempered = self.machine().at_temperature(temperature);
+    fn generate(&self, n: i64, _labels: Option<&Tensor>, how: Drawing, rng: &mut Rng) -> Tensor {
+        let tempered = self.machine().at_temperature(how.temperature);
         let rates = self.stack.base_bias.sigmoid();
         let mut visible = rates.expand([n, tempered.units()], false);
         let mut p = tempered.hidden_mean(&rng.bernoulli(&visible));
-        for _ in chain::steps(steps) {
+        for _ in chain::steps(how.steps) {
             (visible, _, p) = tempered.gibbs_step(&rng.bernoulli(&p), rng);
         }
-        Ok(visible.contiguous())
-    }
-
-    fn preview(&self, n: i64, labels: Option<&Tensor>, rng: &mut Rng) -> Result<Tensor, BadOption> {
-        let options = GenerateOptions {
-            gibbs_steps: Some(PREVIEW_STEPS),
-            ..GenerateOptions::default()
-        };
-        self.generate(n, labels, &options, rng)
+        visible.contiguous()
     }
 }
 

@@ -114,7 +114,7 @@ fn a_batch_is_its_rows_one_by_one() -> Tried {
         let (one, five) = (calls(model, 1, &digits)?, calls(model, 5, &digits)?);
         for (one, five) in one.iter().zip(&five) {
             // What draws numbers draws others for other rows.
-            if !one.options.may_batch() || one.verb() == "score" && model.likelihood().is_some() {
+            if !one.options().may_batch() || one.verb() == "score" && model.likelihood().is_some() {
                 continue;
             }
             let (one, five) = (apply(one, model, &digits)?, apply(five, model, &digits)?);

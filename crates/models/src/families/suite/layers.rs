@@ -7,9 +7,8 @@ use super::Tried;
 use super::start::{ended, prefixes, trained, unchanged, with_pulls};
 use super::trial::{Digits, Trial};
 use crate::nn::model::Rows;
-use crate::nn::rng::Rng;
 use crate::train::{Cursor, Freeze, Outcome, Start, Training};
-use crate::verbs::{EncodeOptions, Model};
+use crate::verbs::Model;
 
 /// A run that takes over some layers of another net, which `table` cannot show.
 struct Part {
@@ -153,8 +152,8 @@ fn a_classifier_learns_on_the_frozen_layers_of_a_stacked_autoencoder() -> Tried 
     };
     let code = |model: &dyn Model| {
         let encoder = model.encoder().expect("it encodes");
-        let answer = encoder.encode(&rows, &EncodeOptions::default(), &mut Rng::at(0, &[]));
-        answer.expect("no option is wrong").output
+        let (code, _) = encoder.last_layer();
+        encoder.encode(&rows, code, None).output
     };
     let codes = tch::no_grad(|| [code(autoencoder.model()), code(mlp.model())]);
     assert_eq!(codes[0], codes[1]);

@@ -4,23 +4,19 @@ use tch::{Kind as TensorKind, Tensor};
 
 use super::bound::ImportanceSampling;
 use super::net::Vae;
-use super::spec::Spec;
 use super::visible::Visible;
-use crate::families::define::Define;
 use crate::nn::Tensors;
 use crate::nn::chain;
 use crate::nn::graph::GraphVerb;
 use crate::nn::latent::slerp;
-use crate::nn::model::{
-    Answer, BadOption, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows,
-};
+use crate::nn::model::{Answer, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows};
 use crate::nn::rng::Rng;
 use crate::onnx::Graph;
+use crate::verbs::generate::Drawing;
 use crate::verbs::inpaint::fill_in;
-use crate::verbs::reconstruct::GibbsOptions;
 use crate::verbs::{
-    Decoder, Denoiser, EncodeOptions, Encoder, Filters, GenerateOptions, InpaintOptions, Inpainter,
-    Interpolator, Model, Reconstructor, Sampler, ScoreOptions, Scorer,
+    Decoder, Denoiser, Encoder, Filters, Inpainter, Interpolator, Model, Reconstructor, Sampler,
+    Scorer,
 };
 
 impl Model for Vae {
@@ -42,6 +38,7 @@ impl Model for Vae {
         self.classes
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::refuses!(gibbs_steps: "a model of kind 'vae' has no use for it");
     fn filters(&self) -> Option<&dyn Filters> {
         self.first_weights().map(|_| self as &dyn Filters)
     }
@@ -53,42 +50,22 @@ impl Model for Vae {
     }
 }
 
-fn refuse_gibbs(steps: Option<u32>) -> Result<(), BadOption> {
-    match steps {
-        Some(_) => Err(BadOption::meaningless("gibbs_steps", Spec::KIND)),
-        None => Ok(()),
-    }
-}
-
 impl Encoder for Vae {
-    /// The mean of the code, or a sample of it; an earlier layer where asked.
-    fn encode(
-        &self,
-        rows: &Rows,
-        options: &EncodeOptions,
-        rng: &mut Rng,
-    ) -> Result<Answer, BadOption> {
-        let last = self.depth() - 1;
-        let layer = options.layer.unwrap_or(last);
-        if layer > last {
-            let rule = format!("must be at most {last}, which is the code, got {layer}");
-            return Err(BadOption::new("layer", rule));
-        }
-        if layer < last {
-            if options.sample {
-                let rule = format!("only the code, layer {last}, has a distribution to draw from");
-                return Err(BadOption::new("sample", rule));
-            }
-            return Ok(self.hidden(&rows.x, rows.labels(), layer + 1).into());
+    fn last_layer(&self) -> (usize, &'static str) {
+        (self.depth() - 1, "which is the code")
+    }
+    fn can_draw(&self, layer: usize) -> bool {
+        layer + 1 == self.depth()
+    }
+    fn encode(&self, rows: &Rows, layer: usize, draw: Option<&mut Rng>) -> Answer {
+        if layer + 1 < self.depth() {
+            return self.hidden(&rows.x, rows.labels(), layer + 1).into();
         }
         let code = self.posterior(&self.seen(&rows.x), rows.labels());
-        let output = if options.sample {
-            code.sample(rng)
-        } else {
-            code.mean.shallow_clone()
-        };
+        let drawn = draw.map(|rng| code.sample(rng));
+        let output = drawn.unwrap_or_else(|| code.mean.shallow_clone());
         let extras = vec![("mean", code.mean), ("log_variance", code.log_variance)];
-        Ok(Answer { output, extras })
+        Answer { output, extras }
     }
 }
 
@@ -99,46 +76,22 @@ impl Decoder for Vae {
 }
 
 impl Reconstructor for Vae {
-    fn reconstruct(
-        &self,
-        rows: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&rows.x, rows.labels()))
+    fn reconstruct(&self, rows: &Rows, _steps: u32, _rng: &mut Rng) -> Tensor {
+        self.round_trip(&rows.x, rows.labels())
     }
 }
 
-impl Denoiser for Vae {
-    fn denoise(
-        &self,
-        noisy: &Rows,
-        options: &GibbsOptions,
-        _rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        Ok(self.round_trip(&noisy.x, noisy.labels()))
-    }
-}
+impl Denoiser for Vae {}
 
 impl Sampler for Vae {
     /// The expected values for codes drawn from the prior or the mixture; `temperature` is a factor on
     /// the deviation that they are drawn with.
-    fn generate(
-        &self,
-        n: i64,
-        labels: Option<&Tensor>,
-        options: &GenerateOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        refuse_gibbs(options.gibbs_steps)?;
-        let temperature = options.temperature.unwrap_or(1.0);
+    fn generate(&self, n: i64, labels: Option<&Tensor>, how: Drawing, rng: &mut Rng) -> Tensor {
         let z = match &self.mixture {
-            Some(mixture) => mixture.sample(n, temperature, rng),
-            None => rng.normal(&[n, self.latent], self.device()) * temperature,
+            Some(mixture) => mixture.sample(n, how.temperature, rng),
+            None => rng.normal(&[n, self.latent], self.device()) * how.temperature,
         };
-        Ok(self.decoded(&z, labels))
+        self.decoded(&z, labels)
     }
 }
 
@@ -147,7 +100,7 @@ impl Scorer for Vae {
     fn metric(&self) -> &'static str {
         "negative_elbo"
     }
-    fn score(&self, rows: &Rows, _options: &ScoreOptions, rng: &mut Rng) -> Tensor {
+    fn score(&self, rows: &Rows, rng: &mut Rng) -> Tensor {
         -self.steady_bound(&rows.x, rows.labels(), rng)
     }
 }
@@ -155,14 +108,7 @@ impl Scorer for Vae {
 impl Inpainter for Vae {
     /// Codes and missing values draw on each other in turn (Rezende et al., 2014, appendix F): `z` is drawn from
     /// `q(z | x)`, and the missing values are those expected for it. The last code is the mean.
-    fn inpaint(
-        &self,
-        rows: &Rows,
-        missing: &Tensor,
-        options: &InpaintOptions,
-        rng: &mut Rng,
-    ) -> Result<Tensor, BadOption> {
-        let rounds = chain::checked_rounds(options.gibbs_steps)?;
+    fn inpaint(&self, rows: &Rows, missing: &Tensor, rounds: u32, rng: &mut Rng) -> Tensor {
         let mut z = rng.normal(&[rows.count(), self.latent], self.device());
         let mut x = fill_in(&rows.x, missing, &self.decoded(&z, rows.labels()));
         for round in chain::steps(rounds) {
@@ -174,30 +120,18 @@ impl Inpainter for Vae {
             };
             x = fill_in(&rows.x, missing, &self.decoded(&z, rows.labels()));
         }
-        Ok(x)
+        x
     }
 }
 
 impl Interpolator for Vae {
-    fn locate(&self, rows: &Rows) -> Option<Tensor> {
-        Some(self.posterior(&self.seen(&rows.x), rows.labels()).mean)
-    }
-
     fn draw(&self, rng: &mut Rng) -> Option<Tensor> {
         Some(rng.normal(&[1, self.latent], self.device()))
     }
 
     /// Along the great arc, where codes are likely.
-    fn between(
-        &self,
-        from: &Tensor,
-        to: &Tensor,
-        shares: &[f64],
-        label: Option<&Tensor>,
-    ) -> Tensor {
-        let z = slerp(from, to, shares);
-        let labels = label.map(|label| label.expand([z.size()[0]], false));
-        self.decoded(&z, labels.as_ref())
+    fn way(&self, from: &Tensor, to: &Tensor, shares: &[f64]) -> Tensor {
+        slerp(from, to, shares)
     }
 }
 
