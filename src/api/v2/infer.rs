@@ -20,7 +20,7 @@ use crate::api::models::request::RequestOptionsHeaders;
 use crate::api::models::verbs::{MOST_AT_ONCE, compute, operation_of};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
-use crate::data::reader::U8_SCALE;
+use crate::data::import::element::U8_SCALE;
 use crate::inference::Input;
 use crate::verbs::tensors as known;
 

@@ -1,7 +1,6 @@
 //! The values of an array, from bytes and to bytes.
 
-use super::import::element::{Element, Layout, finite_f32};
-use super::reader::U8_SCALE;
+use super::import::element::{Element, Layout, U8_SCALE, finite_f32};
 use super::{ImportError, invalid, show_dims};
 
 /// The shape, of any rank from 1, and the values in C order, in the model's units (u8 over 255).

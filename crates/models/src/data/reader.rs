@@ -9,15 +9,12 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-use super::import::element::{Element, Layout};
+use super::import::element::{Element, Layout, U8_SCALE};
 use super::npy::{HEADER_LEN, Header, read_header};
 use super::{Column, Dtype, ImportError};
 
 #[cfg(target_endian = "big")]
 compile_error!("canonical files are little-endian and mapped as they are");
-
-/// What a stored u8 is multiplied by on its way to a model.
-pub const U8_SCALE: f32 = 1.0 / 255.0;
 
 /// Why rows could not be gathered.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]

@@ -28,6 +28,7 @@ pub mod net;
 pub mod norm;
 pub mod optimizer;
 pub mod packed;
+pub mod pass;
 pub mod penalty;
 pub mod rng;
 pub mod standardize;

@@ -11,6 +11,7 @@ use tch::{Device, Kind, Tensor};
 use super::block::{Block, BlockConfig};
 use super::frozen::{CannotFreeze, Frozen};
 use super::packed::{self, Layer};
+pub use super::pass::Pass;
 use super::rng::Rng;
 use super::{TensorMismatch, Tensors};
 use crate::onnx::{Graph, Value};
@@ -31,29 +32,6 @@ pub struct NetConfig {
     pub input: Vec<i64>,
     pub blocks: Vec<BlockConfig>,
     pub init: Init,
-}
-
-/// What a forward pass depends on besides its input.
-#[derive(Default)]
-pub struct Pass<'a> {
-    /// Draws the dropout masks. Without it the pass is deterministic, and normalisations use their
-    /// running statistics.
-    pub training: Option<&'a mut Rng>,
-    /// Class of each row, `[batch]` i64, for blocks conditioned on it.
-    pub labels: Option<&'a Tensor>,
-}
-
-impl<'a> Pass<'a> {
-    pub fn train(rng: &'a mut Rng) -> Self {
-        Self {
-            training: Some(rng),
-            labels: None,
-        }
-    }
-
-    pub fn with_labels(self, labels: Option<&'a Tensor>) -> Self {
-        Self { labels, ..self }
-    }
 }
 
 pub struct Net {

@@ -4,7 +4,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::Tensors;
 use super::frozen::{CannotFreeze, Frozen};
-use super::net::Pass;
+use super::pass::Pass;
 use super::rng::Rng;
 use crate::onnx::{Attribute, Graph, Value};
 

@@ -4,6 +4,9 @@
 //! type here fits f64 exactly but for the largest 64-bit integers, which lose
 //! digits that f32 would lose anyway.
 
+/// What a stored u8 is multiplied by on its way to a model.
+pub const U8_SCALE: f32 = 1.0 / 255.0;
+
 /// A number type, whatever its byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Element {

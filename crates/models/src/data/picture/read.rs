@@ -7,7 +7,7 @@ use std::io::Cursor;
 
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
 
-use super::super::reader::U8_SCALE;
+use super::super::import::element::U8_SCALE;
 use super::{Layout, PictureError};
 
 /// The decoder's buffers; more than enough for a picture of the limits.

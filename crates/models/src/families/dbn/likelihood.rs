@@ -97,7 +97,7 @@ impl Stack {
 mod tests {
     use super::*;
     use crate::families::dbn::spec::Spec;
-    use crate::nn::boltzmann::partition::states;
+    use crate::nn::boltzmann::units::states;
     use crate::nn::model::DataFacts;
     use serde_json::json;
     use tch::Device;

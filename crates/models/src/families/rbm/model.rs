@@ -153,7 +153,7 @@ impl LikelihoodEstimator for Estimator<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::boltzmann::partition::states;
+    use crate::nn::boltzmann::units::states;
 
     #[test]
     fn the_probabilities_of_all_rows_sum_to_one() {

@@ -116,7 +116,7 @@ impl Machine {
 mod tests {
     use super::*;
     use crate::nn::boltzmann::machine::MachineConfig;
-    use crate::nn::boltzmann::partition::states;
+    use crate::nn::boltzmann::units::states;
     use tch::Device;
 
     fn machine() -> Machine {

@@ -264,7 +264,7 @@ impl Machine {
     /// Greatest difference between the rates of the states of `v`, of few units, and their probabilities.
     #[cfg(test)]
     pub fn worst_rate(&self, v: &Tensor) -> f64 {
-        let all = super::partition::states(0..1 << self.units(), self.units(), Device::Cpu);
+        let all = super::units::states(0..1 << self.units(), self.units(), Device::Cpu);
         let powers = Tensor::from_slice(&[2.0_f32])
             .pow(&Tensor::arange(self.units(), (Kind::Float, Device::Cpu)));
         let seen = v.mv(&powers).to_kind(Kind::Int64);
@@ -288,7 +288,7 @@ impl Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::nn::boltzmann::partition::states;
+    use crate::nn::boltzmann::units::states;
 
     /// A machine small enough that every state can be written down.
     fn small() -> Machine {

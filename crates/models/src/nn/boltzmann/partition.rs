@@ -6,6 +6,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::path::AnnealingPath;
+use super::units::states;
 use crate::nn::model::LikelihoodEffort;
 use crate::nn::rng::Rng;
 
@@ -222,16 +223,6 @@ fn resample(logs: &[f64], rng: &mut Rng) -> Vec<i64> {
     // What rounding may have left over.
     drawn.resize(logs.len(), logs.len() as i64 - 1);
     drawn
-}
-
-/// The 0/1 rows that write out the numbers of `range`, lowest bit first: `[range, width]`.
-pub fn states(range: std::ops::Range<i64>, width: i64, device: Device) -> Tensor {
-    let numbers = Tensor::arange_start(range.start, range.end, (Kind::Int64, device));
-    numbers
-        .unsqueeze(1)
-        .bitwise_right_shift(&Tensor::arange(width, (Kind::Int64, device)))
-        .bitwise_and(1)
-        .to_kind(Kind::Float)
 }
 
 fn numbers(x: &Tensor) -> Vec<f64> {

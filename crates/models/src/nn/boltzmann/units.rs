@@ -3,7 +3,9 @@
 //! A unit `x` with the bias `b`, which the other layer drives by `d`, has the input `a = b + d`, and
 //! `p(x) ∝ exp(-E(x) + x d)`. A new kind of unit is a variant here.
 
-use tch::Tensor;
+use std::ops::Range;
+
+use tch::{Device, Kind, Tensor};
 
 use crate::nn::rng::Rng;
 use crate::onnx::{Graph, Value};
@@ -96,6 +98,16 @@ impl Units {
     }
 }
 
+/// The 0/1 rows that write out the numbers of `range`, lowest bit first: `[range, width]`.
+pub fn states(range: Range<i64>, width: i64, device: Device) -> Tensor {
+    let numbers = Tensor::arange_start(range.start, range.end, (Kind::Int64, device));
+    numbers
+        .unsqueeze(1)
+        .bitwise_right_shift(&Tensor::arange(width, (Kind::Int64, device)))
+        .bitwise_and(1)
+        .to_kind(Kind::Float)
+}
+
 fn row_sums(x: &Tensor) -> Tensor {
     x.sum_dim_intlist(1, false, x.kind())
 }
@@ -103,7 +115,6 @@ fn row_sums(x: &Tensor) -> Tensor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use tch::{Device, Kind};
 
     const KINDS: [Units; 2] = [Units::Bernoulli, Units::Gaussian];
 
