@@ -17,7 +17,7 @@ use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::optimizer::Optimizer;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named, loss};
+use crate::nn::{TensorMismatch, Tensors, copy_all, loss};
 use crate::onnx::{Graph, Value};
 use crate::train::epoch_loop::stream;
 use crate::train::settings::{Precision, Schedule, Training, TrainingDefaults};
@@ -52,8 +52,7 @@ impl Linear {
     }
 
     fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        copy_named(tensors, "weights", &mut self.weights)?;
-        copy_named(tensors, "bias", &mut self.bias)
+        copy_all(tensors, self.tensors())
     }
 
     /// `[batch, features] -> [batch, code]`.

@@ -4,7 +4,7 @@
 use tch::{Device, Kind, Tensor};
 
 use super::rng::Rng;
-use super::{TensorMismatch, Tensors, copy_named};
+use super::{TensorMismatch, Tensors, copy_all, copy_named};
 
 /// Added to every variance, so that a component never closes in on a single point. Codes have
 /// variances of about one.
@@ -50,11 +50,9 @@ impl Mixture {
     }
 
     pub fn load(&mut self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        let parts = [&mut self.weights, &mut self.means, &mut self.covariances];
-        for (name, part) in NAMES.iter().zip(parts) {
-            copy_named(source, &format!("{prefix}.{name}"), part)?;
-        }
-        Ok(())
+        let mut own = Tensors::new();
+        self.name_tensors(prefix, &mut own);
+        copy_all(source, own)
     }
 
     /// Starts over: the means at points spread evenly over `points`, each component as wide as all.

@@ -56,6 +56,17 @@ pub enum TensorMismatch {
     },
 }
 
+/// Copies what `source` has under the names of `own` into the storage of these.
+pub fn copy_all(
+    source: &Tensors,
+    own: impl IntoIterator<Item = (String, Tensor)>,
+) -> Result<(), TensorMismatch> {
+    for (name, mut tensor) in own {
+        copy_named(source, &name, &mut tensor)?;
+    }
+    Ok(())
+}
+
 /// Copies `source[name]` into `target`, shape checked.
 pub fn copy_named(source: &Tensors, name: &str, target: &mut Tensor) -> Result<(), TensorMismatch> {
     let tensor = source

@@ -13,7 +13,7 @@ use super::frozen::{CannotFreeze, Frozen};
 use super::packed::{self, Layer};
 pub use super::pass::Pass;
 use super::rng::Rng;
-use super::{TensorMismatch, Tensors};
+use super::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::{Graph, Value};
 
 /// How the weights start. Biases start at zero, the scales of normalisations at one.
@@ -256,10 +256,7 @@ impl Net {
 
     /// Copies the tensors named as above from `source`.
     pub fn load(&self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        for (name, mut tensor) in self.tensors(prefix) {
-            super::copy_named(source, &name, &mut tensor)?;
-        }
-        Ok(())
+        copy_all(source, self.tensors(prefix))
     }
 }
 

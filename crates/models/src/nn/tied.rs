@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 use super::activation::Activation;
 use super::block::{Block, Map};
 use super::net::{Net, NetConfig};
-use super::{TensorMismatch, Tensors, copy_named};
+use super::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::{Attribute, Graph, Value};
 
 /// The way back through one layer, onto rows of shape `output`.
@@ -207,10 +207,7 @@ impl Tied {
     }
 
     pub fn load(&self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        for (name, mut tensor) in self.tensors(prefix) {
-            copy_named(source, &name, &mut tensor)?;
-        }
-        Ok(())
+        copy_all(source, self.tensors(prefix))
     }
 }
 

@@ -16,7 +16,7 @@ use crate::nn::model::DataFacts;
 use crate::nn::net::{Net, NetConfig, Pass};
 use crate::nn::norm::SpectralNorm;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 
 /// What to build.
 pub struct Config {
@@ -231,10 +231,7 @@ impl Discriminator {
     }
 
     pub fn load(&self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        for (name, mut tensor) in self.tensors(prefix) {
-            copy_named(source, &name, &mut tensor)?;
-        }
-        Ok(())
+        copy_all(source, self.tensors(prefix))
     }
 }
 

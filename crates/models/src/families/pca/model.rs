@@ -10,7 +10,7 @@ use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, DataFacts, Rows};
 use crate::nn::moments::Moments;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::Graph;
 use crate::verbs::round_trip::RoundTrip;
 use crate::verbs::{Encoder, Filters, Model};
@@ -44,10 +44,7 @@ impl Pca {
     }
 
     pub(super) fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        copy_named(tensors, "mean", &mut self.mean)?;
-        copy_named(tensors, "components", &mut self.components)?;
-        copy_named(tensors, "explained_variance", &mut self.explained_variance)?;
-        copy_named(tensors, "total_variance", &mut self.total_variance)
+        copy_all(tensors, self.tensors())
     }
 
     /// The leading eigenvectors of the covariance, each with its greatest entry positive: an

@@ -10,7 +10,7 @@ use crate::nn::chain;
 use crate::nn::graph::{GraphVerb, Widths, there_and_back};
 use crate::nn::model::{Answer, Likelihood, LikelihoodEffort, LikelihoodEstimator, Rows};
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::Graph;
 use crate::verbs::generate::Drawing;
 use crate::verbs::{Encoder, Model, Sampler};
@@ -43,8 +43,7 @@ impl Rbm {
     }
 
     pub fn restore(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        self.load("", tensors)?;
-        copy_named(tensors, "base_bias", &mut self.stack.base_bias)
+        copy_all(tensors, self.tensors())
     }
 }
 

@@ -3,7 +3,7 @@
 use tch::{Device, Kind, Tensor};
 
 use crate::nn::model::DataFacts;
-use crate::nn::{TensorMismatch, Tensors, bernoulli, copy_named};
+use crate::nn::{TensorMismatch, Tensors, bernoulli, copy_all};
 use crate::onnx::{Graph, Value};
 
 /// Least variance of the noise, in units of the values' own deviation: with less, the density of
@@ -137,12 +137,9 @@ impl Visible {
     }
 
     pub fn load(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {
-        if let Self::Gaussian(noise) = self {
-            copy_named(source, "visible.variance", &mut noise.variance)?;
-            copy_named(source, "visible.shift", &mut noise.shift)?;
-            copy_named(source, "visible.scale", &mut noise.scale)?;
-        }
-        Ok(())
+        let mut own = Tensors::new();
+        self.name_tensors(&mut own);
+        copy_all(source, own)
     }
 }
 

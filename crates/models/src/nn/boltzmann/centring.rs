@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use super::gradient::{Gradient, Statistics, column_means};
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 
 /// How fast offsets follow the means of a batch (Melchior et al., 2016, section 6).
 const OFFSET_RATE: f64 = 0.01;
@@ -45,8 +45,7 @@ impl Offsets {
     }
 
     pub fn restore(&mut self, state: &Tensors) -> Result<(), TensorMismatch> {
-        copy_named(state, "offsets.visible", &mut self.visible)?;
-        copy_named(state, "offsets.hidden", &mut self.hidden)
+        copy_all(state, self.state())
     }
 }
 

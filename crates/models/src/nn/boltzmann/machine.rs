@@ -7,7 +7,7 @@ use tch::{Device, Kind, Tensor};
 
 use super::units::Layer;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::{Graph, Value};
 
 /// What to build.
@@ -241,14 +241,11 @@ impl Machine {
 
     /// Takes over what stands under these names behind `prefix`.
     pub fn load(&mut self, prefix: &str, source: &Tensors) -> Result<(), TensorMismatch> {
-        for (name, tensor) in [
-            ("weights", &mut self.weights),
-            ("visible_bias", &mut self.visible_bias),
-            ("hidden_bias", &mut self.hidden_bias),
-        ] {
-            copy_named(source, &format!("{prefix}{name}"), tensor)?;
-        }
-        Ok(())
+        let own = self.tensors().into_iter();
+        copy_all(
+            source,
+            own.map(|(name, part)| (format!("{prefix}{name}"), part)),
+        )
     }
 
     /// `bias + x w`, the product in the kind asked for, the sum in f32.

@@ -6,7 +6,7 @@ use tch::{Device, Kind, Tensor};
 use super::machine::{Machine, MachineConfig};
 use crate::nn::loss::cross_entropy_per_row;
 use crate::nn::rng::Rng;
-use crate::nn::{TensorMismatch, Tensors, copy_named};
+use crate::nn::{TensorMismatch, Tensors, copy_all};
 use crate::onnx::{Graph, Value};
 
 pub struct Stack {
@@ -143,10 +143,7 @@ impl Stack {
     }
 
     pub fn load(&mut self, source: &Tensors) -> Result<(), TensorMismatch> {
-        for (name, mut tensor) in self.named_tensors() {
-            copy_named(source, &name, &mut tensor)?;
-        }
-        Ok(())
+        copy_all(source, self.named_tensors())
     }
 }
 
