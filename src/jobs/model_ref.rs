@@ -1,7 +1,6 @@
 //! How a model is named: `name` (the newest version), `name:3`, or `name@alias`.
 
 use std::fmt;
-use std::str::FromStr;
 
 use thiserror::Error;
 
@@ -54,14 +53,6 @@ fn parse_version(text: &str) -> Result<i64, ModelRefError> {
     match text.parse() {
         Ok(version) if digits && version > 0 => Ok(version),
         _ => Err(ModelRefError::Version(text.to_owned())),
-    }
-}
-
-impl FromStr for ModelRef {
-    type Err = ModelRefError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        parse_ref(text)
     }
 }
 
