@@ -34,19 +34,23 @@ pub struct Common {
     #[arg(long, env = "LATENTD_DATA_DIR", default_value = "./latentd-data")]
     pub data_dir: PathBuf,
     /// Seconds after which a silent worker is taken for dead.
-    #[arg(long, env = "LATENTD_LEASE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(i64).range(1..=3600))]
+    #[arg(long, env = "LATENTD_LEASE_SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(i64).range(1..=3600))]
     pub lease_seconds: i64,
     /// Jobs that run on the CPU at once, over all workers; as many as there are workers when left out.
     #[arg(long, env = "LATENTD_JOBS_ON_CPU", value_parser = clap::value_parser!(i64).range(1..=1024))]
     pub jobs_on_cpu: Option<i64>,
     /// Jobs that run on one GPU at once, over all workers.
-    #[arg(long, env = "LATENTD_JOBS_PER_GPU", default_value_t = 1, value_parser = clap::value_parser!(i64).range(1..=64))]
+    #[arg(long, env = "LATENTD_JOBS_PER_GPU", default_value_t = 1,
+        value_parser = clap::value_parser!(i64).range(1..=64))]
     pub jobs_per_gpu: i64,
     /// Seconds that a worker which hangs, or does not do as it is told, is given before it is killed.
-    #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, env = "LATENTD_GRACE_SECONDS", default_value_t = 10,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub grace_seconds: u64,
     /// How far training stands back for whoever else wants the cores, as `nice` counts: 0 not at all, 19 wholly.
-    #[arg(long, env = "LATENTD_TRAINING_NICE", default_value_t = 10, value_parser = clap::value_parser!(i32).range(0..=19))]
+    #[arg(long, env = "LATENTD_TRAINING_NICE", default_value_t = 10,
+        value_parser = clap::value_parser!(i32).range(0..=19))]
     pub training_nice: i32,
     /// What is logged, for example `info` or `latentd=debug`.
     #[arg(long, env = "LATENTD_LOG", default_value = "info")]
@@ -75,14 +79,17 @@ pub struct Serve {
     #[arg(long, env = "LATENTD_MAX_QUEUED_JOBS", default_value_t = 1000)]
     pub max_queued_jobs: u32,
     /// Inference requests in flight at once, beside those being computed; more are refused.
-    #[arg(long, env = "LATENTD_INFERENCE_QUEUE", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, env = "LATENTD_INFERENCE_QUEUE", default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub inference_queue: u32,
     /// Rows of inference requests that are computed together, at most.
-    #[arg(long, env = "LATENTD_BATCH_ROWS", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..=65536))]
+    #[arg(long, env = "LATENTD_BATCH_ROWS", default_value_t = 256,
+        value_parser = clap::value_parser!(u32).range(1..=65536))]
     pub batch_rows: u32,
     /// Milliseconds that a batch which is not full waits for more requests. At 0 it is whatever came while the
     /// last one was computed.
-    #[arg(long, env = "LATENTD_BATCH_DELAY_MS", default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=1000))]
+    #[arg(long, env = "LATENTD_BATCH_DELAY_MS", default_value_t = 0,
+        value_parser = clap::value_parser!(u64).range(0..=1000))]
     pub batch_delay_ms: u64,
     /// CPU threads of inference; all cores when left out.
     #[arg(long, env = "LATENTD_INFERENCE_THREADS", value_parser = clap::value_parser!(u32).range(1..=256))]
@@ -91,19 +98,23 @@ pub struct Serve {
     #[arg(long, env = "LATENTD_MODEL_MEMORY_MIB", default_value_t = 2048)]
     pub model_memory_mib: usize,
     /// Events that are kept of each job; of what is older, streams tell a `gap`.
-    #[arg(long, env = "LATENTD_KEEP_EVENTS", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
+    #[arg(long, env = "LATENTD_KEEP_EVENTS", default_value_t = 10_000,
+        value_parser = clap::value_parser!(u32).range(10..=10_000_000))]
     pub keep_events: u32,
     /// Ended jobs that are kept; of older ones everything but their published models is removed. 0 keeps all.
     #[arg(long, env = "LATENTD_KEEP_JOBS", default_value_t = 0)]
     pub keep_jobs: u32,
     /// Largest data set upload, in MiB as sent.
-    #[arg(long, env = "LATENTD_MAX_UPLOAD_MIB", default_value_t = 4096, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    #[arg(long, env = "LATENTD_MAX_UPLOAD_MIB", default_value_t = 4096,
+        value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub max_upload_mib: u64,
     /// Largest file of a data set once unpacked, in MiB.
-    #[arg(long, env = "LATENTD_MAX_UNPACKED_MIB", default_value_t = 8192, value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
+    #[arg(long, env = "LATENTD_MAX_UNPACKED_MIB", default_value_t = 8192,
+        value_parser = clap::value_parser!(u64).range(1..=1_048_576))]
     pub max_unpacked_mib: u64,
     /// Largest body of any other request, in MiB.
-    #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32, value_parser = clap::value_parser!(u32).range(1..=4096))]
+    #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32,
+        value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
     /// Let webhooks point to this machine and to private networks.
     #[arg(long, env = "LATENTD_WEBHOOK_ALLOW_PRIVATE", value_parser = clap::builder::BoolishValueParser::new())]
@@ -112,7 +123,8 @@ pub struct Serve {
     #[arg(long, hide = true)]
     pub webhook_backoff_ms: Option<u64>,
     /// Seconds that requests and jobs get to finish at shutdown.
-    #[arg(long, env = "LATENTD_SHUTDOWN_SECONDS", default_value_t = 20, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    #[arg(long, env = "LATENTD_SHUTDOWN_SECONDS", default_value_t = 20,
+        value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub shutdown_seconds: u64,
 }
 

@@ -135,7 +135,9 @@ impl BatchMetrics {
             self.triggers[at].increment(1);
         }
         let [well, failed, rows] = self.verbs.entry(verb).or_insert_with(|| {
-            let calls = |outcome| metrics::counter!("latentd_inference_calls_total", "verb" => verb, "outcome" => outcome);
+            let calls = |outcome| {
+                metrics::counter!("latentd_inference_calls_total", "verb" => verb, "outcome" => outcome)
+            };
             [
                 calls("answered"),
                 calls("failed"),

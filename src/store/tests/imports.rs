@@ -66,8 +66,10 @@ async fn versions_and_aliases_of_an_older_file_are_still_there() {
     let old = file_as_of(5, &folder).await;
     for statement in [
         "INSERT INTO models (name, next_version) VALUES ('a', 3)",
-        "INSERT INTO model_versions SELECT 'a', 1, 'rbm', '{}', 'job_1', 'digits', '[4]', '[2]', 9, '[]', '{}', '{}', 'm1', 5, 7",
-        "INSERT INTO model_versions SELECT 'a', 2, 'pca', '{}', 'job_2', 'digits', '[4]', NULL, 9, '[]', '{}', '{}', 'm2', 5, 8",
+        "INSERT INTO model_versions SELECT 'a', 1, 'rbm', '{}', 'job_1', 'digits', '[4]', '[2]', 9, '[]', '{}', '{}', \
+            'm1', 5, 7",
+        "INSERT INTO model_versions SELECT 'a', 2, 'pca', '{}', 'job_2', 'digits', '[4]', NULL, 9, '[]', '{}', '{}', \
+            'm2', 5, 8",
         "INSERT INTO model_aliases (name, alias, version) VALUES ('a', 'best', 1), ('a', 'new', 2)",
     ] {
         sqlx::query(statement).execute(&old).await.expect(statement);

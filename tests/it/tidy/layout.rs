@@ -86,7 +86,6 @@ fn no_function_is_longer_than_a_screen() {
 }
 
 #[test]
-#[ignore = "until the wide lines are gone"]
 fn no_line_is_wider_than_120_columns() {
     let mut breaches = Vec::new();
     for path in sources().into_iter().chain(["build.rs".to_owned()]) {

@@ -32,7 +32,8 @@ pub fn require_probabilities(data: &DataFacts, rules: &mut Rules) {
         data.is_unit_interval(),
         "/dataset",
         format!(
-            "Bernoulli visible units need values in [0, 1]; this data set's are in [{low}, {high}]: scale them before the upload"
+            "Bernoulli visible units need values in [0, 1]; this data set's are in [{low}, {high}]: scale them before \
+                the upload"
         ),
     );
 }

@@ -32,7 +32,8 @@ use crate::train::settings::{Training, TrainingDefaults};
 
 impl Define for Spec {
     const KIND: &'static str = "autoencoder";
-    const SUMMARY: &'static str = "Autoencoder, dense or convolutional; denoising, contractive, sparse, tied, pretrained layer by layer";
+    const SUMMARY: &'static str = "Autoencoder, dense or convolutional; denoising, contractive, sparse, tied, \
+        pretrained layer by layer";
     const TRAINING: TrainingDefaults = TrainingDefaults {
         epochs: 30,
         ..TrainingDefaults::ADAM

@@ -146,7 +146,8 @@ impl Model for Autoencoder {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(self.encoder.output_shape().to_vec())
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
+        scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     crate::refuses!(
         sample: "an autoencoder's code has no distribution to draw from",
         gibbs_steps: "a model of kind 'autoencoder' has no use for it",

@@ -115,7 +115,8 @@ impl Model for DeepAutoencoder {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(self.encoder.output_shape().to_vec())
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
+        scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
     crate::refuses!(
         sample: "after fine-tuning the code has no distribution to draw from",
         gibbs_steps: "a dbn with the head 'autoencoder' has no use for it",

@@ -24,7 +24,8 @@ impl Model for Stack {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.top().hidden()])
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
+        sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     fn predictor(&self) -> Option<&dyn Predictor> {
         (self.top().classes() > 0).then_some(self as &dyn Predictor)
     }

@@ -39,7 +39,8 @@ use crate::verbs::Signature;
 
 impl Define for Spec {
     const KIND: &'static str = "dbn";
-    const SUMMARY: &'static str = "Deep belief network: generative, or fine-tuned as a classifier, a regressor or a deep autoencoder";
+    const SUMMARY: &'static str = "Deep belief network: generative, or fine-tuned as a classifier, a regressor or a \
+        deep autoencoder";
     const TRAINING: TrainingDefaults = TrainingDefaults::ADAM;
 
     fn check(&self, training: &Training, data: &DataFacts, rules: &mut Rules) {

@@ -218,7 +218,8 @@ impl Spec {
             self.head != Head::Classifier || labels,
             "/model/head",
             if targets {
-                "'classifier' learns labels, and the training rows of this data set have targets only; 'regressor' learns those"
+                "'classifier' learns labels, and the training rows of this data set have targets only; 'regressor' \
+                    learns those"
             } else {
                 "'classifier' learns labels, and the training rows of this data set have none"
             },
@@ -271,7 +272,10 @@ pub(super) fn check_unused(training: &Training, rules: &mut Rules) {
         rules.require(
             !changed,
             &format!("/training/{field}"),
-            format!("a generative dbn is not fine-tuned: its RBMs learn by contrastive divergence with momentum{instead}"),
+            format!(
+                "a generative dbn is not fine-tuned: its RBMs learn by contrastive divergence with \
+                momentum{instead}"
+            ),
         );
     }
 }

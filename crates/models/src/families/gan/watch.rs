@@ -75,14 +75,18 @@ impl Watch {
         let mean = |gauge: &Gauge| gauge.mean.unwrap_or(f32::NAN);
         if lost(&self.diversity) {
             return Some(format!(
-                "the generator has collapsed: its rows differ from one another by {:.4} of what the data's do, and for {} steps by less than {LEAST_DIVERSITY}; another loss, spectral_norm or a lower learning_rate may help",
+                "the generator has collapsed: its rows differ from one another by {:.4} of what the data's do, and for \
+                    {} steps by less than {LEAST_DIVERSITY}; another loss, \
+                    spectral_norm or a lower learning_rate may help",
                 mean(&self.diversity),
                 self.diversity.low,
             ));
         }
         lost(&self.loss).then(|| {
             format!(
-                "the discriminator is never wrong, so the generator has nothing to learn from: its loss is {:.2e}, and has been below {:.2e} for {} steps; a lower discriminator_learning_rate, label_smoothing or another loss may help",
+                "the discriminator is never wrong, so the generator has nothing to learn from: its loss is {:.2e}, and \
+                    has been below {:.2e} for {} steps; a lower discriminator_learning_rate, \
+                    label_smoothing or another loss may help",
                 mean(&self.loss),
                 self.loss.floor,
                 self.loss.low,

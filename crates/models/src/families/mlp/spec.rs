@@ -149,7 +149,8 @@ impl Spec {
 pub(super) fn check_classes(data: &DataFacts, rules: &mut Rules) {
     let Some(classes) = data.classes() else {
         let rule = if data.has_targets() {
-            "has targets but no labels on its training rows; the task 'classification' learns labels, 'regression' targets"
+            "has targets but no labels on its training rows; the task 'classification' learns labels, 'regression' \
+                targets"
         } else {
             "has no labels on its training rows; the task 'classification' learns labels"
         };

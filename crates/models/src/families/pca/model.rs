@@ -119,7 +119,8 @@ impl Model for Pca {
     fn code_shape(&self) -> Option<Vec<i64>> {
         Some(vec![self.components.size()[0]])
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
+        scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
     crate::refuses!(
         sample: "a model of kind 'pca' has no use for it",
         gibbs_steps: "a model of kind 'pca' has no use for it",

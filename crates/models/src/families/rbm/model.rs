@@ -57,7 +57,8 @@ impl Model for Rbm {
         Some(vec![self.machine().hidden()])
     }
     crate::offers!(encoder: Encoder, sampler: Sampler);
-    crate::offers!(by stack, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer, inpainter: Inpainter, filters: Filters);
+    crate::offers!(by stack, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, scorer: Scorer,
+        inpainter: Inpainter, filters: Filters);
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
         let widths = Widths {
             row: self.machine().units(),

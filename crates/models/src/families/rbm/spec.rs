@@ -150,7 +150,8 @@ impl Spec {
             !persistent || units <= MAX_CHAIN_UNITS,
             "/model/chains",
             format!(
-                "all chains together may have {MAX_CHAIN_UNITS} units in a layer, got {units}; fewer chains, or a smaller batch_size, would do"
+                "all chains together may have {MAX_CHAIN_UNITS} units in a layer, got {units}; fewer chains, or a \
+                    smaller batch_size, would do"
             ),
         );
     }

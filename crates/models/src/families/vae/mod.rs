@@ -32,7 +32,8 @@ use crate::verbs::Signature;
 
 impl Define for Spec {
     const KIND: &'static str = "vae";
-    const SUMMARY: &'static str = "Variational autoencoder, dense or convolutional; importance-weighted with `samples`, on labels with `conditional`";
+    const SUMMARY: &'static str = "Variational autoencoder, dense or convolutional; importance-weighted with \
+        `samples`, on labels with `conditional`";
     const TRAINING: TrainingDefaults = TrainingDefaults {
         epochs: 50,
         ..TrainingDefaults::ADAM

@@ -37,7 +37,8 @@ impl Model for Vae {
     fn conditioned_on(&self) -> Option<i64> {
         self.classes
     }
-    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser, sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
+        sampler: Sampler, scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
     crate::refuses!(gibbs_steps: "a model of kind 'vae' has no use for it");
     fn filters(&self) -> Option<&dyn Filters> {
         self.first_weights().map(|_| self as &dyn Filters)

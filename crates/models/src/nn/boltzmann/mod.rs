@@ -6,7 +6,8 @@
 //! `units` the kinds of units; `machine` the energy, the conditional distributions and the free energy; `labels`
 //! the softmax group; `chains` what stands for the model, with `tempering` the swaps between temperatures;
 //! `gradient` what training descends, `centring` its centred form, `pretraining` one machine of a stack in
-//! training; `stack` machines on top of one another; `path` the way from independent units to a machine, and `partition` its `ln Z`.
+//! training; `stack` machines on top of one another; `path` the way from independent units to a machine, and
+//! `partition` its `ln Z`.
 
 pub mod centring;
 pub mod chains;
