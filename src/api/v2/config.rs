@@ -73,29 +73,23 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
         false => tensor.shape(),
     };
     let joins_others = tensors.batched && (verb.may_batch)();
+    let input = |tensor: &Tensor| ModelConfigInput {
+        name: tensor.name,
+        data_type: Datatype::from(tensor.element).config_name(),
+        dims: dims(tensor),
+        optional: tensor.optional,
+    };
+    let output = |tensor: &Tensor| ModelConfigOutput {
+        name: tensor.name,
+        data_type: Datatype::from(tensor.element).config_name(),
+        dims: dims(tensor),
+    };
     Ok(Json(ModelConfig {
         platform: format!("latentd_{}", found.version.kind),
         backend: "latentd",
         max_batch_size: if tensors.batched { bounds.rows } else { 0 },
-        input: tensors
-            .inputs
-            .iter()
-            .map(|tensor| ModelConfigInput {
-                name: tensor.name,
-                data_type: Datatype::from(tensor.element).config_name(),
-                dims: dims(tensor),
-                optional: tensor.optional,
-            })
-            .collect(),
-        output: tensors
-            .outputs
-            .iter()
-            .map(|tensor| ModelConfigOutput {
-                name: tensor.name,
-                data_type: Datatype::from(tensor.element).config_name(),
-                dims: dims(tensor),
-            })
-            .collect(),
+        input: tensors.inputs.iter().map(input).collect(),
+        output: tensors.outputs.iter().map(output).collect(),
         dynamic_batching: joins_others.then(|| DynamicBatching {
             preferred_batch_size: Vec::new(),
             max_queue_delay_microseconds: u64::try_from(bounds.delay.as_micros())

@@ -1,13 +1,15 @@
-//! `GET /v2`, `/v2/health/live` and `/v2/health/ready`.
+//! `GET /v2`, `/v2/health/live`, `/v2/health/ready` and `/v2/models/{model}/ready`, of a version too.
 
 use axum::Json;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::EXTENSIONS;
-use crate::api::problem::Result;
+use super::name::Named;
+use crate::api::problem::{Code, Problem, Result};
 use crate::api::service;
 use crate::api::state::AppState;
+use crate::store::ModelVersion;
 
 /// What this server is.
 #[derive(Serialize, ToSchema)]
@@ -28,6 +30,12 @@ pub struct ServerLive {
 
 #[derive(Serialize, ToSchema)]
 pub struct ServerReady {
+    ready: bool,
+}
+
+#[derive(Serialize, ToSchema)]
+pub struct ModelReady {
+    name: String,
     ready: bool,
 }
 
@@ -60,4 +68,38 @@ pub async fn live() -> Json<ServerLive> {
 pub async fn ready(app: AppState) -> Result<Json<ServerReady>> {
     service::readyz(app).await?;
     Ok(Json(ServerReady { ready: true }))
+}
+
+/// A model is ready
+// Whether the model is there to be asked. One that is not in memory yet is: it is loaded when it is asked.
+#[utoipa::path(get, path = "/v2/models/{model}/ready", operation_id = "v2_model_ready",
+    params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
+    responses(
+        (status = 200, description = "It is", body = ModelReady),
+        (status = 503, description = "It was unloaded, or the service is shutting down"),
+    ))]
+pub async fn model_ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
+    let found = app.resolver.resolve(&named.reference).await?;
+    named.verb(&found.version)?;
+    let ModelVersion { name, version, .. } = &found.version;
+    if app.engine.is_manually_unloaded(name, *version) {
+        let text = "it was unloaded; it is loaded again when it is asked";
+        return Err(Problem::new(Code::Unloaded, text));
+    }
+    service::readyz(app).await?;
+    Ok(Json(ModelReady {
+        name: named.shown,
+        ready: true,
+    }))
+}
+
+/// A model version is ready
+#[utoipa::path(get, path = "/v2/models/{model}/versions/{version}/ready", operation_id = "v2_model_version_ready",
+    params(("model" = String, Path, description = "Name, perhaps with `:verb`")),
+    responses(
+        (status = 200, description = "It is", body = ModelReady),
+        (status = 503, description = "It was unloaded, or the service is shutting down"),
+    ))]
+pub async fn model_version_ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
+    model_ready(app, named).await
 }

@@ -9,7 +9,6 @@ pub mod health;
 pub mod infer;
 pub mod metadata;
 pub mod name;
-pub mod ready;
 pub mod repository;
 pub mod request;
 pub mod response;
@@ -48,8 +47,8 @@ pub fn routes() -> OpenApiRouter<AppState> {
         .routes(routes!(health::server))
         .routes(routes!(metadata::model))
         .routes(routes!(metadata::version))
-        .routes(routes!(ready::model))
-        .routes(routes!(ready::version))
+        .routes(routes!(health::model_ready))
+        .routes(routes!(health::model_version_ready))
         .routes(routes!(config::model))
         .routes(routes!(config::version))
         .routes(routes!(statistics::all))
