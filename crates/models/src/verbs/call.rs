@@ -284,3 +284,26 @@ impl Call {
         Ok(reply)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use crate::verbs::find;
+
+    #[test]
+    fn a_chunk_goes_on_from_the_seed_and_leaves_the_options_alone() {
+        let verb = find("denoise").expect("a verb");
+        let read = |options| verb.read(&options).expect("good options");
+        let noise = json!({"kind": "gaussian", "level": 0.1, "seed": 5});
+        let both = read(json!({"corrupt": noise, "gibbs_steps": 2, "seed": 7}));
+        let third = both.of_chunk(3);
+        assert_eq!((both.seed, third.seed, third.chunk), (Some(7), Some(10), 3));
+        assert!(third.options.equals(both.options.as_ref()));
+        let noise_alone = read(json!({"corrupt": noise, "seed": 7}));
+        assert_eq!(noise_alone.of_chunk(3).seed, Some(8));
+        assert_eq!(read(json!({"seed": 7})).of_chunk(3).seed, None);
+        let drawn = read(json!({"gibbs_steps": 1}));
+        assert!(drawn.seed.is_some() && drawn.of_chunk(0).seed == drawn.seed);
+    }
+}
