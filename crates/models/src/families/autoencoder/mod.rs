@@ -17,10 +17,10 @@ mod tests;
 
 use tch::{Device, Kind};
 
+pub use model::Autoencoder;
 pub use spec::Spec;
 
 use self::learner::AutoencoderLearner;
-use self::model::Autoencoder;
 use super::define::{Define, Loaded};
 use crate::document::Rules;
 use crate::nn::Tensors;

@@ -54,6 +54,15 @@ impl Autoencoder {
         }
     }
 
+    /// Of two nets, the second of which gives logits.
+    pub fn of_logits(encoder: Net, decoder: Net) -> Self {
+        Self {
+            encoder,
+            decoder: Way::Own(decoder),
+            bounded: true,
+        }
+    }
+
     /// Marks every parameter for gradients.
     #[must_use]
     pub fn trainable(self) -> Self {

@@ -7,25 +7,24 @@ use tch::Tensor;
 use super::spec::Spec;
 use super::tuning::Tuned;
 use crate::data::Batch;
+use crate::families::autoencoder::Autoencoder;
 use crate::nn::activation::Activation;
 use crate::nn::block::{BlockConfig, Map};
 use crate::nn::figures::{mean, psnr};
-use crate::nn::graph::{GraphVerb, Widths, there_and_back};
+use crate::nn::graph::GraphVerb;
 use crate::nn::loss::{self, ReconstructionLoss};
 use crate::nn::model::{Answer, DataFacts, Rows, error_per_row};
-use crate::nn::net::{Net, NetConfig, Pass};
+use crate::nn::net::{Net, NetConfig};
 use crate::nn::rng::Rng;
 use crate::nn::unroll::Origin;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::onnx::Graph;
 use crate::train::Report;
 use crate::verbs::round_trip::RoundTrip;
-use crate::verbs::{Encoder, Filters, Model};
+use crate::verbs::{Encoder, Model};
 
 pub struct DeepAutoencoder {
-    encoder: Net,
-    /// Gives the logits of the values.
-    decoder: Net,
+    nets: Autoencoder,
     squared_error: bool,
 }
 
@@ -52,14 +51,13 @@ pub fn configs(spec: &Spec, data: &DataFacts) -> [NetConfig; 2] {
 impl DeepAutoencoder {
     pub fn new(spec: &Spec, [encoder, decoder]: [Net; 2]) -> Self {
         Self {
-            encoder,
-            decoder,
+            nets: Autoencoder::of_logits(encoder, decoder),
             squared_error: spec.loss == Some(ReconstructionLoss::MeanSquaredError),
         }
     }
 
     fn logits(&self, x: &Tensor) -> Tensor {
-        self.decoder.forward(&self.encoder.forward(x))
+        self.nets.logits_of(&self.nets.code_of(x))
     }
 
     fn loss_of(&self, logits: &Tensor, target: &Tensor) -> Tensor {
@@ -72,20 +70,12 @@ impl DeepAutoencoder {
 }
 
 impl Tuned for DeepAutoencoder {
-    fn net_tensors(&self) -> Tensors {
-        let mut tensors = self.encoder.tensors("encoder");
-        tensors.extend(self.decoder.tensors("decoder"));
-        tensors
-    }
-
     fn origin(&self, name: &str) -> Option<Origin> {
-        Origin::of(name, "encoder", self.encoder.depth())
+        Origin::of(name, "encoder", self.nets.depth())
     }
 
-    fn loss(&self, batch: &Batch, rng: &mut Rng) -> Option<Tensor> {
-        let code = self.encoder.pass(batch.rows(), &mut Pass::train(rng));
-        let logits = self.decoder.pass(&code, &mut Pass::train(rng));
-        Some(self.loss_of(&logits, batch.rows()))
+    fn loss(&self, batch: &Batch, _rng: &mut Rng) -> Option<Tensor> {
+        Some(self.loss_of(&self.logits(batch.rows()), batch.rows()))
     }
 
     fn report(&self, batch: &Batch) -> Report {
@@ -100,67 +90,49 @@ impl Tuned for DeepAutoencoder {
     }
 
     fn load(&mut self, tensors: &Tensors) -> Result<(), TensorMismatch> {
-        self.encoder.load("encoder", tensors)?;
-        self.decoder.load("decoder", tensors)
+        self.nets.restore(tensors)
     }
 }
 
 impl Model for DeepAutoencoder {
     fn pack(&mut self) -> usize {
-        self.encoder.pack() + self.decoder.pack()
+        self.nets.pack()
     }
     fn tensors(&self) -> Tensors {
-        self.net_tensors()
+        self.nets.tensors()
     }
     fn code_shape(&self) -> Option<Vec<i64>> {
-        Some(self.encoder.output_shape().to_vec())
+        self.nets.code_shape()
     }
     crate::offers!(encoder: Encoder, decoder: Decoder, reconstructor: Reconstructor, denoiser: Denoiser,
-        scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator, filters: Filters);
+        scorer: Scorer, inpainter: Inpainter, interpolator: Interpolator);
+    crate::offers!(by nets, filters: Filters);
     crate::refuses!(
         sample: "after fine-tuning the code has no distribution to draw from",
         gibbs_steps: "a dbn with the head 'autoencoder' has no use for it",
     );
     fn graph(&self, verb: GraphVerb) -> Option<Graph> {
-        let widths = Widths {
-            row: self.encoder.input_features(),
-            code: self.encoder.output_features(),
-        };
-        there_and_back(
-            verb,
-            widths,
-            |graph, x| self.encoder.write(graph, "encoder", x),
-            |graph, code| {
-                let logits = self.decoder.write(graph, "decoder", code);
-                graph.map("Sigmoid", &logits)
-            },
-        )
+        self.nets.graph(verb)
     }
 }
 
 impl Encoder for DeepAutoencoder {
     fn last_layer(&self) -> (usize, &'static str) {
-        (self.encoder.depth() - 1, "the last hidden layer")
+        (self.nets.depth() - 1, "the last hidden layer")
     }
-    fn encode(&self, rows: &Rows, layer: usize, _draw: Option<&mut Rng>) -> Answer {
-        self.encoder.forward_to(&rows.x, layer + 1).into()
+    fn encode(&self, rows: &Rows, layer: usize, draw: Option<&mut Rng>) -> Answer {
+        self.nets.encode(rows, layer, draw)
     }
 }
 
 impl RoundTrip for DeepAutoencoder {
     fn to_code(&self, x: &Tensor) -> Tensor {
-        self.encoder.forward(x)
+        self.nets.to_code(x)
     }
     fn to_rows(&self, code: &Tensor) -> Tensor {
-        self.decoder.forward(code).sigmoid()
+        self.nets.to_rows(code)
     }
     fn first_guess(&self, x: &Tensor, _missing: &Tensor) -> Tensor {
         Tensor::full_like(x, 0.5)
-    }
-}
-
-impl Filters for DeepAutoencoder {
-    fn filters(&self) -> Tensor {
-        self.encoder.blocks()[0].weight().detach()
     }
 }

@@ -17,8 +17,10 @@ use crate::verbs::Model;
 
 /// A net that a stack of RBMs is unrolled to.
 pub trait Tuned: Model {
-    /// What gradients change, by name.
-    fn net_tensors(&self) -> Tensors;
+    /// What gradients change, by name: all of it, for most.
+    fn net_tensors(&self) -> Tensors {
+        self.tensors()
+    }
     /// What the tensor of this name starts as of the stack; none where the layer is new.
     fn origin(&self, name: &str) -> Option<Origin>;
     /// What fine-tuning descends, averaged over the batch; none for rows that lack what is learnt.
