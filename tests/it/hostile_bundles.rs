@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::ErrorKind;
 
 use reqwest::multipart::Form;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -19,7 +20,12 @@ pub async fn kept(service: &Service) -> (Vec<String>, Value) {
     for folder in fs::read_dir(root).expect("the artifacts") {
         let folder = folder.expect("an entry").path();
         files.push(folder.display().to_string());
-        for file in fs::read_dir(folder).expect("a folder") {
+        let inside = match fs::read_dir(folder) {
+            // The service cleared it away after it was listed.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            inside => inside.expect("a folder"),
+        };
+        for file in inside {
             files.push(file.expect("an entry").path().display().to_string());
         }
     }
