@@ -183,7 +183,6 @@ mod tests {
             ("200", "Done"),
             ("400", "Not JSON"),
             ("413", "Larger than this server reads"),
-            // The inference protocol's bodies are read as JSON whatever they are called.
             ("415", "Not sent as JSON"),
             ("422", "Its own"),
         ];

@@ -1,5 +1,5 @@
 //! Runs one batch on a model: its calls are joined and computed as one, the reply is cut apart, and each caller gets
-//! his part.
+//! its own part.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Weak};
