@@ -9,6 +9,7 @@ use super::db::{Conn, DbRow};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
 use crate::data::{Column, Dtype, Role};
+use crate::document::Warning;
 use crate::nn::model::DataFacts;
 
 /// A dataset. `id` is from `jobs::dataset_id`, taken before its folder is written.
@@ -23,6 +24,7 @@ pub struct Dataset {
     pub sha256: String,
     pub bytes: i64,
     pub created_at: i64,
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -101,6 +103,7 @@ impl Store {
             sha256: &dataset.sha256,
             bytes: dataset.bytes,
             created_at: dataset.created_at,
+            warnings: Json(&dataset.warnings),
         } "ON CONFLICT (name) DO NOTHING")
         .execute(&mut *tx)
         .await?;
@@ -213,6 +216,7 @@ fn read(rows: &[DbRow]) -> Result<Vec<Dataset>> {
                 sha256: row.try_get("sha256")?,
                 bytes: row.try_get("bytes")?,
                 created_at: row.try_get("created_at")?,
+                warnings: json(row, "warnings")?,
             }),
         }
     }

@@ -11,6 +11,7 @@
     reason = "a test writes what it needs, and one that fails panics"
 )]
 
+mod archives;
 mod crash;
 mod datasets;
 mod evaluations;

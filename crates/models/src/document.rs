@@ -30,6 +30,29 @@ impl FieldError {
     }
 }
 
+/// What a client should know of a thing, though nothing is wrong enough to refuse it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Warning {
+    /// Stable, for programs; docs/API.md lists them.
+    #[schema(example = "unused_array")]
+    pub code: String,
+    /// For people.
+    pub detail: String,
+    /// JSON pointer to the field or form part that it is about.
+    pub pointer: String,
+}
+
+impl Warning {
+    pub fn new(code: &str, pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        let FieldError { pointer, detail } = FieldError::new(pointer, detail);
+        Self {
+            code: code.to_owned(),
+            detail,
+            pointer,
+        }
+    }
+}
+
 /// Bytes that are told of a field. Errors quote what clients name, which can be as large as a body, or far
 /// larger than a compressed one.
 const MOST_OF_A_FIELD: usize = 1000;

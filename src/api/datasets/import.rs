@@ -1,5 +1,6 @@
 //! From received files to a data set: every split in the canonical form, consistent, then its row.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::path::Path;
@@ -8,11 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::create::{Builtin, BuiltinDataset};
 use super::upload::{Incoming, Received};
+use super::warnings;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::{AppState, blocking};
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
-use crate::data::{Column, ImportError, ImportOptions, Imported, Role, SplitFiles, digits, import};
+use crate::data::{
+    Column, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles, digits, import,
+};
+use crate::document::Warning;
 use crate::jobs::dataset_id;
 use crate::store::{Dataset, Split, Splits};
 
@@ -20,7 +25,11 @@ use crate::store::{Dataset, Split, Splits};
 struct Converted {
     train: Imported,
     test: Option<Imported>,
+    warnings: Vec<Warning>,
 }
+
+/// How the file of each part was read.
+type Readings = BTreeMap<String, Reading>;
 
 pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     let options = ImportOptions {
@@ -45,6 +54,7 @@ pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Data
     let converted = Converted {
         train: info.train,
         test: Some(info.test),
+        warnings: Vec::new(),
     };
     finish(app, wanted.name.clone(), folder, converted).await
 }
@@ -60,24 +70,38 @@ fn parse_shape(text: &str) -> Result<Vec<usize>> {
 }
 
 fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
-    let train = convert_split(received, "train", options)?;
+    let mut readings = Readings::new();
+    let train = convert_split(received, "train", options, &mut readings)?;
     let test = match received.files.contains_key("test") {
-        true => Some(convert_split(received, "test", options)?),
+        true => Some(convert_split(received, "test", options, &mut readings)?),
         false => None,
     };
+    let mut warnings = warnings::of_arrays(&readings);
     if let Some(test) = &test {
         require_same_columns(&train, test)?;
+        let same = warnings::of_same_rows(received.folder.path()).map_err(Problem::internal)?;
+        warnings.extend(same);
     }
     for path in received.files.values() {
         fs::remove_file(path).map_err(Problem::internal)?;
     }
-    Ok(Converted { train, test })
+    Ok(Converted {
+        train,
+        test,
+        warnings,
+    })
 }
 
-fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> Result<Imported> {
+fn convert_split(
+    received: &Received,
+    split: &str,
+    options: &ImportOptions,
+    readings: &mut Readings,
+) -> Result<Imported> {
     let out = SplitFiles::of(received.folder.path(), split);
     let source = &received.files[split];
     let mut imported = import::import_rows(source, &out, options).map_err(|e| problem(e, split))?;
+    readings.insert(split.to_owned(), std::mem::take(&mut imported.reading));
     for role in Role::beside_rows() {
         let part = role.in_split(split);
         let Some(source) = received.files.get(&part) else {
@@ -87,10 +111,13 @@ fn convert_split(received: &Received, split: &str, options: &ImportOptions) -> R
             let detail = format!("the part '{split}' holds {} already", role.name());
             return Err(Problem::field(format!("/{part}"), detail));
         }
-        let column = import::import_column(role, source, &out, options.max_bytes)
-            .and_then(|written| written.one_a_row(imported.rows))
+        let (written, reading) = import::import_column(role, source, &out, options.max_bytes)
             .map_err(|e| problem(e, &part))?;
-        imported.columns.push(column);
+        let column = written.one_a_row(imported.rows);
+        imported
+            .columns
+            .push(column.map_err(|e| problem(e, &part))?);
+        readings.insert(part, reading);
     }
     Ok(imported)
 }
@@ -157,7 +184,11 @@ async fn finish(
 }
 
 fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u64) -> Dataset {
-    let Converted { train, test } = converted;
+    let Converted {
+        train,
+        test,
+        warnings,
+    } = converted;
     let split = |s: &Imported| Split {
         rows: signed(s.rows),
         columns: s.columns.iter().map(|column| column.role).collect(),
@@ -182,6 +213,7 @@ fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u
         sha256,
         bytes: signed(bytes),
         created_at: now_ms(),
+        warnings: warnings.clone(),
     }
 }
 

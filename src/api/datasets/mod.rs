@@ -6,6 +6,7 @@ pub mod item;
 pub mod preview;
 pub mod rows;
 pub mod upload;
+mod warnings;
 
 use std::collections::BTreeMap;
 
@@ -17,6 +18,7 @@ use super::responses::rfc3339;
 use super::state::{AppState, blocking};
 use crate::data::split::Split;
 use crate::data::{Column, Role, SplitFiles};
+use crate::document::Warning;
 use crate::store;
 
 /// A data set.
@@ -44,6 +46,8 @@ pub struct DatasetResponse {
     pub bytes: i64,
     #[schema(format = DateTime)]
     pub created_at: String,
+    /// What to know of the data though it was taken: an array that is left out, say.
+    pub warnings: Vec<Warning>,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -80,6 +84,7 @@ impl From<store::Dataset> for DatasetResponse {
             sha256: d.sha256,
             bytes: d.bytes,
             created_at: rfc3339(d.created_at),
+            warnings: d.warnings,
         }
     }
 }

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 
 use super::{CheckpointReport, Dataset, NewVersion, Split, Splits, Store};
 use crate::data::{Column, Dtype, Role};
+use crate::document::Warning;
 use crate::jobs::{Job, JobPlan, Lease, LeasePolicy, Status, dataset_id};
 
 pub(super) const POLICY: LeasePolicy = LeasePolicy {
@@ -137,6 +138,7 @@ pub(super) fn dataset(name: &str) -> Dataset {
         sha256: "d0".to_owned(),
         bytes: 100,
         created_at: 1,
+        warnings: vec![Warning::new("unused_array", "/train", "\"w\": left out")],
     }
 }
 

@@ -75,9 +75,11 @@ pub(crate) struct Definition {
     pub dtype: Option<Dtype>,
     /// The form field that names the column of a CSV file.
     pub field: &'static str,
-    /// Arrays of an NPZ file that hold it, the first found wins.
-    pub arrays: &'static [&'static str],
-    /// Further names where nothing else is asked for.
+    /// Arrays of an NPZ file that hold it, with the name of a split before or after: `y_train`.
+    pub of_split: &'static [&'static str],
+    /// Arrays that hold it without the name of a split.
+    pub of_none: &'static [&'static str],
+    /// Further names, with and without the split, where nothing else is asked for.
     pub alone: &'static [&'static str],
 }
 
@@ -91,7 +93,8 @@ impl Role {
                 one: "value",
                 dtype: None,
                 field: "",
-                arrays: &["x", "x_train", "train", "images", "data", "features"],
+                of_split: &["x", "images", "data", "features"],
+                of_none: &["x", "images", "data", "features"],
                 alone: &[],
             },
             Self::Labels => &Definition {
@@ -99,8 +102,9 @@ impl Role {
                 one: "label",
                 dtype: Some(Dtype::I64),
                 field: "label_column",
-                arrays: &["y", "y_train", "labels", "train_labels", "targets"],
-                alone: &["y_test", "test_labels"],
+                of_split: &["y", "labels", "label"],
+                of_none: &["y", "labels", "label", "targets", "target"],
+                alone: &[],
             },
             Self::Targets => &Definition {
                 name: "targets",
@@ -108,8 +112,9 @@ impl Role {
                 // An amount or a date may have more digits than an f32 keeps.
                 dtype: Some(Dtype::F64),
                 field: "target_column",
-                arrays: &["train_targets", "test_targets"],
-                alone: &["targets", "y", "y_train", "y_test"],
+                of_split: &["targets", "target"],
+                of_none: &[],
+                alone: &["targets", "target", "y"],
             },
         }
     }

@@ -16,6 +16,7 @@ mod arrays;
 mod column;
 pub mod element;
 mod idx;
+mod names;
 mod npz;
 mod shape;
 pub(crate) mod sink;
@@ -38,7 +39,7 @@ use self::arrays::Array;
 use self::sniff::{Format, sniff};
 use self::source::{Input, Source, read_error};
 use super::npy;
-use super::{ImportError, ImportOptions, Imported, Role, SplitFiles, Written};
+use super::{ImportError, ImportOptions, Imported, Reading, Role, SplitFiles, Written};
 
 /// Imports a file of rows, with what the file has beside them.
 ///
@@ -63,11 +64,10 @@ pub fn import_column(
     source: &Path,
     out: &SplitFiles,
     limit: u64,
-) -> Result<Written, ImportError> {
-    let out = out.path(role);
-    let result = one_column(role, source, &out, limit);
+) -> Result<(Written, Reading), ImportError> {
+    let result = one_column(role, source, out, limit);
     if result.is_err() {
-        remove(&out);
+        remove(&out.path(role));
     }
     result
 }
@@ -93,21 +93,28 @@ fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Import
     }
 }
 
-fn one_column(role: Role, path: &Path, out: &Path, limit: u64) -> Result<Written, ImportError> {
+fn one_column(
+    role: Role,
+    path: &Path,
+    out: &SplitFiles,
+    limit: u64,
+) -> Result<(Written, Reading), ImportError> {
     let source = Source::open(path, limit)?;
     let format = sniff(&source.head)?;
-    match format {
-        Format::Csv => table::import_column(role, source.input, out, limit),
+    let file = out.path(role);
+    let written = match format {
+        Format::Csv => table::import_column(role, source.input, &file, limit)?,
         Format::Npz => {
-            let spool = Spool::of(source, path, out)?;
-            npz::import_column(role, spool.path(), out, limit)
+            let spool = Spool::of(source, path, &file)?;
+            return npz::import_column(role, spool.path(), out, limit);
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            arrays::copy_column(role, &array, &mut input, limit, out)
+            arrays::copy_column(role, &array, &mut input, limit, &file)?
         }
-    }
+    };
+    Ok((written, Reading::default()))
 }
 
 fn header(format: Format, input: &mut Input) -> Result<Array, ImportError> {

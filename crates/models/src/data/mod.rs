@@ -59,12 +59,21 @@ impl Written {
     }
 }
 
+/// How a file was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// Of an archive: the arrays that became columns, and those that did not.
+    pub taken: Vec<String>,
+    pub unused: Vec<String>,
+}
+
 /// The outcome of one import.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Imported {
     pub rows: u64,
     /// Of the rows first, then what was found beside them.
     pub columns: Vec<Column>,
+    pub reading: Reading,
 }
 
 impl From<Written> for Imported {
@@ -72,6 +81,7 @@ impl From<Written> for Imported {
         Self {
             rows: rows.count,
             columns: vec![rows.column],
+            reading: Reading::default(),
         }
     }
 }
@@ -95,6 +105,10 @@ impl SplitFiles {
             folder: folder.to_owned(),
             split: split.to_owned(),
         }
+    }
+
+    pub fn split(&self) -> &str {
+        &self.split
     }
 
     /// Of the column of a role: little-endian, `[rows, *row shape]`.

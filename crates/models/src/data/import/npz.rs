@@ -1,17 +1,18 @@
-//! NPZ: which of the arrays in a ZIP file is the column of which role.
+//! NPZ: the columns among the arrays of a ZIP file.
 //!
 //! The ZIP format itself is read by `archive`, the arrays by `npy` and
-//! `arrays`.
+//! `arrays`; `names` says which of them is which column.
 
 use std::fs::File;
 use std::path::Path;
 
 use super::super::npy;
 use super::super::{
-    Column, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, invalid,
+    Column, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles, Written, invalid,
 };
 use super::archive::{self, Member};
 use super::arrays::{Array, copy_column, copy_rows};
+use super::names;
 use super::shape::refuse_channels_last;
 use super::source::Input;
 
@@ -21,116 +22,126 @@ pub(super) fn import_rows(
     out: &SplitFiles,
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
-    let mut file = File::open(path)?;
-    let mut arrays = arrays(&mut file)?;
-    let names = Role::Rows.definition().arrays;
-    let at = position(&arrays, names)
-        .or((arrays.len() == 1).then_some(0))
-        .ok_or_else(|| unknown(&arrays, Role::Rows))?;
-    let member = arrays.remove(at);
-    let (array, mut input) = open(&file, &member, options.max_bytes)?;
+    let mut archive = Archive::open(path)?;
+    let rows_at = archive.find(Role::Rows, out.split(), false)?;
+    let rows_at = rows_at.ok_or_else(|| archive.unknown(Role::Rows, out.split()))?;
+    let mut others = Vec::new();
+    for role in Role::beside_rows() {
+        let at = archive.find(role, out.split(), false)?;
+        others.extend(at.filter(|at| *at != rows_at).map(|at| (role, at)));
+    }
+    let (array, mut input) = archive.array(rows_at, options.max_bytes)?;
     refuse_channels_last(&array.dims)?;
     let written = copy_rows(&array, &mut input, options, &out.path(Role::Rows))?;
     let mut imported = Imported::from(written);
-    for role in Role::beside_rows() {
-        if let Some(at) = position(&arrays, role.definition().arrays) {
-            let (limit, out) = (options.max_bytes, out.path(role));
-            let column = beside(role, &file, &arrays[at], imported.rows, limit, &out)?;
-            imported.columns.push(column);
-        }
+    for (role, at) in others {
+        let (limit, out) = (options.max_bytes, out.path(role));
+        let column = archive.beside(role, at, imported.rows, limit, &out)?;
+        imported.columns.push(column);
     }
+    imported.reading = archive.reading();
     Ok(imported)
-}
-
-/// Imports what goes with so many rows.
-fn beside(
-    role: Role,
-    file: &File,
-    member: &Member,
-    rows: u64,
-    limit: u64,
-    out: &Path,
-) -> Result<Column, ImportError> {
-    let (array, mut input) = open(file, member, limit)?;
-    let found = copy_column(role, &array, &mut input, limit, out)?;
-    if found.count == rows {
-        return Ok(found.column);
-    }
-    Err(invalid(format!(
-        "the archive has {rows} rows but {} {} (in {:?})",
-        found.count,
-        role.name(),
-        member.name
-    )))
 }
 
 /// Imports the column of one role alone.
 pub(super) fn import_column(
     role: Role,
     path: &Path,
-    out: &Path,
+    out: &SplitFiles,
     limit: u64,
-) -> Result<Written, ImportError> {
-    let mut file = File::open(path)?;
-    let arrays = arrays(&mut file)?;
-    let definition = role.definition();
-    let at = position(&arrays, definition.arrays)
-        .or_else(|| position(&arrays, definition.alone))
-        .or((arrays.len() == 1).then_some(0))
-        .ok_or_else(|| unknown(&arrays, role))?;
-    let (array, mut input) = open(&file, &arrays[at], limit)?;
-    copy_column(role, &array, &mut input, limit, out)
+) -> Result<(Written, Reading), ImportError> {
+    let mut archive = Archive::open(path)?;
+    let at = archive.find(role, out.split(), true)?;
+    let at = at.ok_or_else(|| archive.unknown(role, out.split()))?;
+    let (array, mut input) = archive.array(at, limit)?;
+    let written = copy_column(role, &array, &mut input, limit, &out.path(role))?;
+    Ok((written, archive.reading()))
 }
 
-/// The members that are arrays.
-fn arrays(file: &mut File) -> Result<Vec<Member>, ImportError> {
-    let mut members = archive::members(file)?;
-    members.retain(|member| short_name(member).is_some());
-    if members.is_empty() {
-        return Err(ImportError::Unsupported(
-            "this is a ZIP file, but no NPZ: it has no .npy member".to_owned(),
-        ));
+/// The arrays of a file, and which of them were taken.
+struct Archive {
+    file: File,
+    arrays: Vec<Member>,
+    taken: Vec<usize>,
+}
+
+impl Archive {
+    fn open(path: &Path) -> Result<Self, ImportError> {
+        let mut file = File::open(path)?;
+        let mut arrays = archive::members(&mut file)?;
+        arrays.retain(|member| member.name.ends_with(".npy"));
+        if arrays.is_empty() {
+            return Err(ImportError::Unsupported(
+                "this is a ZIP file, but no NPZ: it has no .npy member".to_owned(),
+            ));
+        }
+        Ok(Self {
+            file,
+            arrays,
+            taken: Vec::new(),
+        })
     }
-    Ok(members)
+
+    fn names(&self) -> Vec<&str> {
+        self.arrays.iter().map(short_name).collect()
+    }
+
+    fn find(&self, role: Role, split: &str, alone: bool) -> Result<Option<usize>, ImportError> {
+        names::find(role, split, &self.names(), alone)
+    }
+
+    fn unknown(&self, role: Role, split: &str) -> ImportError {
+        names::unknown(role, split, &self.names())
+    }
+
+    /// Takes the array at this place.
+    fn array(&mut self, at: usize, limit: u64) -> Result<(Array, Input), ImportError> {
+        self.taken.push(at);
+        let mut input = archive::open(&self.file, &self.arrays[at], limit)?;
+        let npy::Header { layout, dims } = npy::read_header(input.reader.as_mut())?;
+        Ok((Array { layout, dims }, input))
+    }
+
+    /// Imports what goes with so many rows.
+    fn beside(
+        &mut self,
+        role: Role,
+        at: usize,
+        rows: u64,
+        limit: u64,
+        out: &Path,
+    ) -> Result<Column, ImportError> {
+        let (array, mut input) = self.array(at, limit)?;
+        let found = copy_column(role, &array, &mut input, limit, out)?;
+        if found.count == rows {
+            return Ok(found.column);
+        }
+        Err(invalid(format!(
+            "the archive has {rows} rows but {} {} (in {:?})",
+            found.count,
+            role.name(),
+            self.arrays[at].name
+        )))
+    }
+
+    fn reading(&self) -> Reading {
+        let names = self
+            .arrays
+            .iter()
+            .map(|member| short_name(member).to_owned());
+        let (taken, unused) = (0..)
+            .zip(names)
+            .partition::<Vec<_>, _>(|(at, _)| self.taken.contains(at));
+        let names =
+            |arrays: Vec<(usize, String)>| arrays.into_iter().map(|(_, name)| name).collect();
+        Reading {
+            taken: names(taken),
+            unused: names(unused),
+        }
+    }
 }
 
-fn short_name(member: &Member) -> Option<&str> {
-    member.name.strip_suffix(".npy")
-}
-
-/// Where the first of these names that is there stands.
-fn position(arrays: &[Member], names: &[&str]) -> Option<usize> {
-    let is = |m: &Member, name: &str| short_name(m).is_some_and(|s| s.eq_ignore_ascii_case(name));
-    names
-        .iter()
-        .find_map(|name| arrays.iter().position(|m| is(m, name)))
-}
-
-fn unknown(arrays: &[Member], role: Role) -> ImportError {
-    let found: Vec<String> = arrays
-        .iter()
-        .filter_map(short_name)
-        .take(12)
-        .map(|name| name.chars().take(40).collect())
-        .collect();
-    invalid(format!(
-        "the NPZ file has {} arrays and none is known to be the {}; found {}; \
-         name it one of {}, or send one array alone",
-        arrays.len(),
-        role.name(),
-        found.join(", "),
-        role.definition().arrays.join(", ")
-    ))
-}
-
-fn open(file: &File, member: &Member, limit: u64) -> Result<(Array, Input), ImportError> {
-    let mut input = archive::open(file, member, limit)?;
-    let header = npy::read_header(input.reader.as_mut())?;
-    Ok((
-        Array {
-            layout: header.layout,
-            dims: header.dims,
-        },
-        input,
-    ))
+fn short_name(member: &Member) -> &str {
+    let name = member.name.as_str();
+    name.strip_suffix(".npy").unwrap_or(name)
 }

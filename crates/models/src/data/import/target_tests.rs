@@ -49,7 +49,7 @@ fn a_file_of_their_own_in_any_format() {
         as_idx,
         npz(&[("whatever.npy", &as_npy)]),
         npz(&[("x.npy", b"not looked at"), ("targets.npy", &as_npy)]),
-        gzip(&npz(&[("y_test.npy", &as_npy), ("z.npy", b"nor this")])),
+        gzip(&npz(&[("y_train.npy", &as_npy), ("z.npy", b"nor this")])),
         b"price\n1700000000.25\n-2.5\n".to_vec(),
         b"1700000000.25\r\n-2.5".to_vec(),
         b"\n\n1700000000.25\n-2.5\n\n\n".to_vec(),

@@ -70,6 +70,7 @@ impl From<Written> for TargetsInfo {
 pub(super) struct Bench {
     pub dir: tempfile::TempDir,
     pub options: Options,
+    pub split: &'static str,
 }
 
 impl Bench {
@@ -83,6 +84,7 @@ impl Bench {
         Self {
             dir: tempfile::tempdir().unwrap(),
             options,
+            split: "train",
         }
     }
 
@@ -91,7 +93,7 @@ impl Bench {
     }
 
     fn out(&self) -> SplitFiles {
-        SplitFiles::of(self.dir.path(), "rows")
+        SplitFiles::of(self.dir.path(), self.split)
     }
 
     pub(super) fn rows(&self, bytes: &[u8]) -> Result<Found, ImportError> {
@@ -138,7 +140,8 @@ impl Bench {
     fn column(&self, role: Role, bytes: &[u8]) -> Result<Written, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
         let (source, limit) = (self.path("source"), self.options.max_bytes);
-        self.check_left(import_column(role, &source, &self.out(), limit))
+        let imported = import_column(role, &source, &self.out(), limit);
+        self.check_left(imported.map(|(written, _)| written))
     }
 
     /// After an error only the source may be there.
@@ -300,6 +303,18 @@ fn npz_by_name_or_alone() {
         assert_eq!(bench.stored_labels(), [1, 0]);
     }
     assert_eq!(bench.labels(&both).unwrap().count, 2);
+    let other = Bench {
+        split: "test",
+        ..Bench::new()
+    };
+    let of_none = npz(&[("x.npy", &x), ("y_train.npy", b"not read")]);
+    assert!(other.rows(&of_none).unwrap().labels.is_none());
+    assert_eq!(other.values(), [0.0, 1.0]);
+    let refused = other.rows(&both).unwrap_err().to_string();
+    assert!(
+        refused.contains("labels; rows need"),
+        "x_test, not x_train: {refused}"
+    );
     let bench = Bench::new();
     assert!(
         bench
