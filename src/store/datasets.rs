@@ -1,5 +1,7 @@
 //! The tables `datasets` and `dataset_columns`: what was uploaded. The values are files in a folder named by the id.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::Row;
 use sqlx::types::Json;
@@ -8,7 +10,7 @@ use super::columns::{insert, json};
 use super::db::{Conn, DbRow};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
-use crate::data::{Column, Dtype, Role};
+use crate::data::{Column, Dtype, FileForm, Role};
 use crate::document::Warning;
 use crate::nn::model::DataFacts;
 
@@ -25,6 +27,8 @@ pub struct Dataset {
     pub bytes: i64,
     pub created_at: i64,
     pub warnings: Vec<Warning>,
+    /// What the file of each part was taken for.
+    pub files: BTreeMap<String, FileForm>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -104,6 +108,7 @@ impl Store {
             bytes: dataset.bytes,
             created_at: dataset.created_at,
             warnings: Json(&dataset.warnings),
+            files: Json(&dataset.files),
         } "ON CONFLICT (name) DO NOTHING")
         .execute(&mut *tx)
         .await?;
@@ -217,6 +222,7 @@ fn read(rows: &[DbRow]) -> Result<Vec<Dataset>> {
                 bytes: row.try_get("bytes")?,
                 created_at: row.try_get("created_at")?,
                 warnings: json(row, "warnings")?,
+                files: json(row, "files")?,
             }),
         }
     }

@@ -41,6 +41,7 @@ mod serving;
 mod shutdown;
 mod soak;
 mod startup;
+mod tables;
 mod targets;
 mod tidy;
 mod traces;

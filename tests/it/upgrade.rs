@@ -38,6 +38,24 @@ async fn ask(service: &Service, asked: &Value) -> Value {
     service.send(request).await.ok(200)
 }
 
+/// Whether an answer has all that one of version 0.1.0 had; it may have more.
+#[track_caller]
+fn says_all(now: &Value, then: &Value) {
+    match (now, then) {
+        (Value::Object(now), Value::Object(then)) => {
+            for (name, then) in then {
+                says_all(now.get(name).unwrap_or(&Value::Null), then);
+            }
+        }
+        (Value::Array(now), Value::Array(then)) if now.len() == then.len() => {
+            now.iter()
+                .zip(then)
+                .for_each(|(now, then)| says_all(now, then));
+        }
+        _ => assert_eq!(now, then),
+    }
+}
+
 #[tokio::test]
 async fn a_data_directory_of_0_1_0_answers_as_it_did_and_goes_on() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -48,7 +66,7 @@ async fn a_data_directory_of_0_1_0_answers_as_it_did_and_goes_on() {
         let answer = ask(&service, asked).await;
         match asked["method"].as_str() {
             // What is stored is read to the last digit.
-            Some("GET") => assert_eq!(answer, asked["answer"], "{}", asked["path"]),
+            Some("GET") => says_all(&answer, &asked["answer"]),
             // What is computed may differ in that, on another machine.
             _ => {
                 let [now, then] = [&answer, &asked["answer"]].map(|a| a["outputs"].as_array());
@@ -90,6 +108,6 @@ async fn a_data_directory_of_0_1_0_answers_as_it_did_and_goes_on() {
     service.kill();
     service.restart().await;
     let listed = ask(&service, &asked[0]).await;
-    assert_eq!(listed, asked[0]["answer"]);
+    says_all(&listed, &asked[0]["answer"]);
     service.delete("/v1/datasets/tiles").await.expect(204);
 }

@@ -59,6 +59,9 @@ pub struct DatasetUpload {
     label_column: Option<String>,
     /// The CSV column that holds the targets, numbers to regress on; named like `label_column`.
     target_column: Option<String>,
+    /// Whether line 1 of every CSV file is a header: `auto` (the default: it is where a cell is not a number), `yes`
+    /// or `no`.
+    header: Option<String>,
     /// `dense`, the default.
     kind: Option<String>,
 }

@@ -15,7 +15,8 @@ use crate::api::state::{AppState, blocking};
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
 use crate::data::{
-    Column, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles, digits, import,
+    Column, FileForm, Header, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles,
+    digits, import,
 };
 use crate::document::Warning;
 use crate::jobs::dataset_id;
@@ -25,6 +26,7 @@ use crate::store::{Dataset, Split, Splits};
 struct Converted {
     train: Imported,
     test: Option<Imported>,
+    files: BTreeMap<String, FileForm>,
     warnings: Vec<Warning>,
 }
 
@@ -35,6 +37,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     let options = ImportOptions {
         shape: received.shape.as_deref().map(parse_shape).transpose()?,
         columns: received.columns.clone(),
+        header: received.header,
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
@@ -54,6 +57,7 @@ pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Data
     let converted = Converted {
         train: info.train,
         test: Some(info.test),
+        files: BTreeMap::new(),
         warnings: Vec::new(),
     };
     finish(app, wanted.name.clone(), folder, converted).await
@@ -76,7 +80,11 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
         true => Some(convert_split(received, "test", options, &mut readings)?),
         false => None,
     };
+    require_tables(options, &readings)?;
     let mut warnings = warnings::of_arrays(&readings);
+    for reading in readings.values_mut() {
+        warnings.append(&mut reading.warnings);
+    }
     if let Some(test) = &test {
         require_same_columns(&train, test)?;
         let same = warnings::of_same_rows(received.folder.path()).map_err(Problem::internal)?;
@@ -85,9 +93,11 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
     for path in received.files.values() {
         fs::remove_file(path).map_err(Problem::internal)?;
     }
+    let files = readings.into_iter();
     Ok(Converted {
         train,
         test,
+        files: files.map(|(part, reading)| (part, reading.form)).collect(),
         warnings,
     })
 }
@@ -111,15 +121,27 @@ fn convert_split(
             let detail = format!("the part '{split}' holds {} already", role.name());
             return Err(Problem::field(format!("/{part}"), detail));
         }
-        let (written, reading) = import::import_column(role, source, &out, options.max_bytes)
-            .map_err(|e| problem(e, &part))?;
-        let column = written.one_a_row(imported.rows);
+        let (written, reading) =
+            import::import_column(role, source, &out, options).map_err(|e| problem(e, &part))?;
+        let column = written.one_a_row(imported.rows, &reading.form);
         imported
             .columns
             .push(column.map_err(|e| problem(e, &part))?);
         readings.insert(part, reading);
     }
     Ok(imported)
+}
+
+/// What is said of CSV files is said of one at least.
+fn require_tables(options: &ImportOptions, readings: &Readings) -> Result<()> {
+    let any = readings
+        .values()
+        .any(|reading| reading.form.header.is_some());
+    if any || options.header == Header::Auto {
+        return Ok(());
+    }
+    let rule = "no file of this upload is a CSV file, and only those have a header line";
+    Err(Problem::field("/header", rule))
 }
 
 fn require_same_columns(train: &Imported, test: &Imported) -> Result<()> {
@@ -187,6 +209,7 @@ fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u
     let Converted {
         train,
         test,
+        files,
         warnings,
     } = converted;
     let split = |s: &Imported| Split {
@@ -214,6 +237,7 @@ fn row(id: String, name: String, converted: &Converted, sha256: String, bytes: u
         bytes: signed(bytes),
         created_at: now_ms(),
         warnings: warnings.clone(),
+        files: files.clone(),
     }
 }
 

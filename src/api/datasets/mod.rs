@@ -17,7 +17,7 @@ use super::problem::{Problem, Result};
 use super::responses::rfc3339;
 use super::state::{AppState, blocking};
 use crate::data::split::Split;
-use crate::data::{Column, Role, SplitFiles};
+use crate::data::{Column, FileForm, Role, SplitFiles};
 use crate::document::Warning;
 use crate::store;
 
@@ -41,6 +41,8 @@ pub struct DatasetResponse {
     /// Least and greatest target over all splits, if there are targets.
     pub target_range: Option<[f64; 2]>,
     pub splits: BTreeMap<String, DatasetSplit>,
+    /// What the file of each part was taken for.
+    pub files: BTreeMap<String, DatasetFile>,
     /// Of the canonical files.
     pub sha256: String,
     pub bytes: i64,
@@ -57,6 +59,22 @@ pub struct DatasetSplit {
     /// Targets of each row, numbers to regress on: 0 or 1.
     #[schema(minimum = 0, maximum = 1)]
     pub targets: i64,
+}
+
+/// A file of an upload.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DatasetFile {
+    /// `csv`, `idx`, `npy` or `npz`.
+    pub format: String,
+    /// CSV: whether line 1 was read as a header.
+    pub header: Option<bool>,
+}
+
+impl From<FileForm> for DatasetFile {
+    fn from(form: FileForm) -> Self {
+        let FileForm { format, header } = form;
+        Self { format, header }
+    }
 }
 
 impl From<store::Dataset> for DatasetResponse {
@@ -78,6 +96,11 @@ impl From<store::Dataset> for DatasetResponse {
             classes: column(Role::Labels).and_then(|labels| labels.classes),
             target_range: column(Role::Targets).and_then(|targets| targets.range),
             splits,
+            files: d
+                .files
+                .into_iter()
+                .map(|(part, form)| (part, form.into()))
+                .collect(),
             id: d.id,
             name: d.name,
             kind: d.kind,

@@ -18,7 +18,7 @@ use tokio::io::AsyncWriteExt;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::INCOMING;
-use crate::data::Role;
+use crate::data::{Header, Role};
 use crate::jobs::check_name;
 
 const SPLITS: [&str; 2] = ["train", "test"];
@@ -70,6 +70,7 @@ pub struct Received {
     pub name: String,
     pub files: BTreeMap<String, PathBuf>,
     pub shape: Option<String>,
+    pub header: Header,
     /// The column of a CSV file that each role is in, where one was named.
     pub columns: BTreeMap<Role, String>,
 }
@@ -81,7 +82,7 @@ fn file_parts() -> Vec<String> {
 }
 
 fn text_parts() -> Vec<&'static str> {
-    let mut parts = vec!["name", "shape"];
+    let mut parts = vec!["name", "shape", "header"];
     parts.extend(Role::beside_rows().map(Role::field));
     parts.push("kind");
     parts
@@ -131,6 +132,9 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         name,
         files,
         shape: texts.remove("shape"),
+        header: texts
+            .remove("header")
+            .map_or(Ok(Header::Auto), |text| read_header(&text))?,
         columns: Role::beside_rows()
             .filter_map(|role| Some((role, texts.remove(role.field())?)))
             .collect(),
@@ -171,11 +175,25 @@ async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
                 Err(error) => Err(error.into()),
             }
         }
+        "header" => read_header(text).map(drop),
         "kind" if text != "dense" => Err(Problem::field(
             "/kind",
             format!("must be 'dense', got '{text}'"),
         )),
         _ => Ok(()),
+    }
+}
+
+/// The part `header`.
+fn read_header(text: &str) -> Result<Header> {
+    match text {
+        "auto" => Ok(Header::Auto),
+        "yes" => Ok(Header::Yes),
+        "no" => Ok(Header::No),
+        other => {
+            let rule = format!("must be 'auto', 'yes' or 'no', got '{other}'");
+            Err(Problem::field("/header", rule))
+        }
     }
 }
 

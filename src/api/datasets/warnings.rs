@@ -74,6 +74,7 @@ mod tests {
         Reading {
             taken: owned(taken),
             unused: owned(unused),
+            ..Reading::default()
         }
     }
 

@@ -13,11 +13,13 @@ mod queue;
 mod scale;
 mod webhooks;
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, json};
 use tempfile::TempDir;
 
 use super::{CheckpointReport, Dataset, NewVersion, Split, Splits, Store};
-use crate::data::{Column, Dtype, Role};
+use crate::data::{Column, Dtype, FileForm, Role};
 use crate::document::Warning;
 use crate::jobs::{Job, JobPlan, Lease, LeasePolicy, Status, dataset_id};
 
@@ -138,6 +140,13 @@ pub(super) fn dataset(name: &str) -> Dataset {
         sha256: "d0".to_owned(),
         bytes: 100,
         created_at: 1,
+        files: BTreeMap::from([(
+            "train".to_owned(),
+            FileForm {
+                format: "csv".to_owned(),
+                header: Some(true),
+            },
+        )]),
         warnings: vec![Warning::new("unused_array", "/train", "\"w\": left out")],
     }
 }

@@ -3,8 +3,8 @@
 //! The format is told from the content, never from a name. Everything streams
 //! through buffers of fixed size. If anything fails, no output file is left.
 //!
-//! `source` opens and unpacks; `idx`, `npz`, `table` (CSV) and `super::npy`
-//! know the formats; `arrays` and `sink` write what all of them yield.
+//! `source` opens and unpacks; `idx`, `npz`, `table` with `lines` (CSV) and
+//! `super::npy` know the formats; `arrays` and `sink` write what all of them yield.
 
 #![expect(
     clippy::disallowed_methods,
@@ -16,6 +16,7 @@ mod arrays;
 mod column;
 pub mod element;
 mod idx;
+mod lines;
 mod names;
 mod npz;
 mod shape;
@@ -24,6 +25,8 @@ mod sniff;
 pub(crate) mod source;
 mod table;
 
+#[cfg(test)]
+mod csv_tests;
 #[cfg(test)]
 mod hostile_tests;
 #[cfg(test)]
@@ -63,9 +66,9 @@ pub fn import_column(
     role: Role,
     source: &Path,
     out: &SplitFiles,
-    limit: u64,
+    options: &ImportOptions,
 ) -> Result<(Written, Reading), ImportError> {
-    let result = one_column(role, source, out, limit);
+    let result = one_column(role, source, out, options);
     if result.is_err() {
         remove(&out.path(role));
     }
@@ -88,7 +91,11 @@ fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Import
             let mut input = source.input;
             let array = header(format, &mut input)?;
             let out = out.path(Role::Rows);
-            Ok(arrays::copy_rows(&array, &mut input, options, &out)?.into())
+            let written = arrays::copy_rows(&array, &mut input, options, &out)?;
+            Ok(Imported {
+                reading: format.form().into(),
+                ..written.into()
+            })
         }
     }
 }
@@ -97,24 +104,25 @@ fn one_column(
     role: Role,
     path: &Path,
     out: &SplitFiles,
-    limit: u64,
+    options: &ImportOptions,
 ) -> Result<(Written, Reading), ImportError> {
+    let limit = options.max_bytes;
     let source = Source::open(path, limit)?;
     let format = sniff(&source.head)?;
     let file = out.path(role);
-    let written = match format {
-        Format::Csv => table::import_column(role, source.input, &file, limit)?,
+    match format {
+        Format::Csv => table::import_column(role, source.input, &file, options),
         Format::Npz => {
             let spool = Spool::of(source, path, &file)?;
-            return npz::import_column(role, spool.path(), out, limit);
+            npz::import_column(role, spool.path(), out, limit)
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            arrays::copy_column(role, &array, &mut input, limit, &file)?
+            let written = arrays::copy_column(role, &array, &mut input, limit, &file)?;
+            Ok((written, format.form().into()))
         }
-    };
-    Ok((written, Reading::default()))
+    }
 }
 
 fn header(format: Format, input: &mut Input) -> Result<Array, ImportError> {

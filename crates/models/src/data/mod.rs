@@ -26,6 +26,10 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::{Deserialize, Serialize};
+
+use crate::document::Warning;
+
 /// What the client may choose about an import.
 #[derive(Clone, Debug)]
 pub struct ImportOptions {
@@ -33,8 +37,20 @@ pub struct ImportOptions {
     pub shape: Option<Vec<usize>>,
     /// CSV only: the column of a role, by name or index.
     pub columns: BTreeMap<Role, String>,
+    /// CSV only: whether line 1 is a header.
+    pub header: Header,
     /// Bounds the bytes read after decompression, and the bytes written.
     pub max_bytes: u64,
+}
+
+/// Whether the first line of a CSV file names the columns.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Header {
+    /// It does where that can be told from its cells.
+    #[default]
+    Auto,
+    Yes,
+    No,
 }
 
 /// A column as one import wrote it.
@@ -47,24 +63,62 @@ pub struct Written {
 
 impl Written {
     /// The column, if each of so many rows has its value.
-    pub fn one_a_row(self, rows: u64) -> Result<Column, ImportError> {
+    pub fn one_a_row(self, rows: u64, form: &FileForm) -> Result<Column, ImportError> {
         if self.count == rows {
             return Ok(self.column);
         }
         let name = self.column.role.name();
+        let hint = match form.header {
+            Some(false) if self.count == rows.saturating_add(1) => {
+                "; if line 1 is a header, send the part 'header' with 'yes'"
+            }
+            Some(true) if self.count.saturating_add(1) == rows => {
+                "; if line 1 is no header, send the part 'header' with 'no'"
+            }
+            _ => "",
+        };
         Err(invalid(format!(
-            "has {} {name} for {rows} rows",
+            "has {} {name} for {rows} rows{hint}",
             self.count
         )))
+    }
+}
+
+/// What a file was taken for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FileForm {
+    /// `csv`, `idx`, `npy` or `npz`.
+    pub format: String,
+    /// CSV only: whether line 1 was read as a header.
+    pub header: Option<bool>,
+}
+
+impl FileForm {
+    pub(crate) fn of(format: &str) -> Self {
+        Self {
+            format: format.to_owned(),
+            header: None,
+        }
     }
 }
 
 /// How a file was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
+    pub form: FileForm,
+    pub warnings: Vec<Warning>,
     /// Of an archive: the arrays that became columns, and those that did not.
     pub taken: Vec<String>,
     pub unused: Vec<String>,
+}
+
+impl From<FileForm> for Reading {
+    fn from(form: FileForm) -> Self {
+        Self {
+            form,
+            ..Self::default()
+        }
+    }
 }
 
 /// The outcome of one import.

@@ -108,8 +108,8 @@ fn find_column(
                 )
             }
             None => format!(
-                "there is no column {wanted}; the file has no header line, so use an index \
-                 from 0 to {}, or -1 for the last column",
+                "there is no column {wanted}; line 1 was not read as a header (the part 'header' \
+                 with 'yes' makes it one), so use an index from 0 to {}, or -1 for the last column",
                 columns.saturating_sub(1)
             ),
         };
@@ -126,6 +126,7 @@ pub(super) fn quoted(cell: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::Header;
     use super::*;
 
     fn label_column(
@@ -145,6 +146,7 @@ mod tests {
             let options = ImportOptions {
                 shape: None,
                 columns: named.map(|(role, c)| (role, c.to_owned())).collect(),
+                header: Header::Auto,
                 max_bytes: 0,
             };
             Columns::find(&options, Some(&names).filter(|_| count == 4), count)

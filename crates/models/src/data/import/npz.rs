@@ -14,6 +14,7 @@ use super::archive::{self, Member};
 use super::arrays::{Array, copy_column, copy_rows};
 use super::names;
 use super::shape::refuse_channels_last;
+use super::sniff::Format;
 use super::source::Input;
 
 /// Imports the rows, and what the archive has beside them.
@@ -137,6 +138,7 @@ impl Archive {
         Reading {
             taken: names(taken),
             unused: names(unused),
+            ..Format::Npz.form().into()
         }
     }
 }

@@ -106,12 +106,14 @@ fn product(shape: &[usize]) -> Option<usize> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use super::super::super::Header;
     use super::*;
 
     fn wish(shape: &[usize]) -> ImportOptions {
         ImportOptions {
             shape: Some(shape.to_vec()),
             columns: BTreeMap::new(),
+            header: Header::Auto,
             max_bytes: 0,
         }
     }

@@ -3,7 +3,7 @@
 //! Formats that are not read but known by sight are named in the refusal:
 //! "this is Parquet" helps more than "not recognised".
 
-use super::super::{ImportError, invalid, npy};
+use super::super::{FileForm, ImportError, invalid, npy};
 use super::idx;
 
 /// The formats that are read.
@@ -13,6 +13,17 @@ pub(super) enum Format {
     Npy,
     Npz,
     Csv,
+}
+
+impl Format {
+    pub(super) fn form(self) -> FileForm {
+        FileForm::of(match self {
+            Self::Idx => "idx",
+            Self::Npy => "npy",
+            Self::Npz => "npz",
+            Self::Csv => "csv",
+        })
+    }
 }
 
 const READ: &str = "the formats read are IDX, NPY, NPZ and CSV, each also gzipped";

@@ -8,7 +8,9 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::super::reader::ColumnFile;
-use super::super::{Dtype, ImportError, ImportOptions, Role, SplitFiles, Written, npy};
+use super::super::{
+    Dtype, Header, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, npy,
+};
 use super::{import_column, import_rows};
 
 /// What a form says beside its files.
@@ -16,6 +18,7 @@ pub(super) struct Options {
     pub shape: Option<Vec<usize>>,
     pub label_column: Option<String>,
     pub target_column: Option<String>,
+    pub header: Header,
     pub max_bytes: u64,
 }
 
@@ -79,6 +82,7 @@ impl Bench {
             shape: None,
             label_column: None,
             target_column: None,
+            header: Header::Auto,
             max_bytes: 10_000_000,
         };
         Self {
@@ -96,20 +100,28 @@ impl Bench {
         SplitFiles::of(self.dir.path(), self.split)
     }
 
-    pub(super) fn rows(&self, bytes: &[u8]) -> Result<Found, ImportError> {
-        fs::write(self.path("source"), bytes).unwrap();
-        let source = self.path("source");
+    fn import_options(&self) -> ImportOptions {
         let named = [
             (Role::Labels, &self.options.label_column),
             (Role::Targets, &self.options.target_column),
         ];
         let named = named.into_iter();
-        let options = ImportOptions {
+        ImportOptions {
             shape: self.options.shape.clone(),
             columns: named.filter_map(|(r, c)| Some((r, c.clone()?))).collect(),
+            header: self.options.header,
             max_bytes: self.options.max_bytes,
-        };
-        let imported = self.check_left(import_rows(&source, &self.out(), &options))?;
+        }
+    }
+
+    pub(super) fn imported(&self, bytes: &[u8]) -> Result<Imported, ImportError> {
+        fs::write(self.path("source"), bytes).unwrap();
+        let source = self.path("source");
+        self.check_left(import_rows(&source, &self.out(), &self.import_options()))
+    }
+
+    pub(super) fn rows(&self, bytes: &[u8]) -> Result<Found, ImportError> {
+        let imported = self.imported(bytes)?;
         let (count, rows) = (imported.rows, imported.column(Role::Rows).unwrap());
         let written = |role| {
             let column = imported.column(role)?.clone();
@@ -139,8 +151,8 @@ impl Bench {
 
     fn column(&self, role: Role, bytes: &[u8]) -> Result<Written, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
-        let (source, limit) = (self.path("source"), self.options.max_bytes);
-        let imported = import_column(role, &source, &self.out(), limit);
+        let source = self.path("source");
+        let imported = import_column(role, &source, &self.out(), &self.import_options());
         self.check_left(imported.map(|(written, _)| written))
     }
 

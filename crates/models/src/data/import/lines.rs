@@ -1,0 +1,211 @@
+//! The lines of a CSV file, one record at a time.
+//!
+//! No record may grow past a bound, so the memory does not depend on the file. Whether line 1 is a header is
+//! settled here; what the cells mean is not known.
+
+use std::cell::Cell;
+use std::io::{self, BufReader, Cursor, Read};
+use std::rc::Rc;
+
+use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
+
+use super::super::{FileForm, Header, ImportError, ImportOptions, invalid};
+use super::column::quoted;
+use super::source::{Fault, Input, fill, read_error};
+
+/// The longest line that is read: some 800,000 values of 20 characters.
+const MAX_RECORD: usize = 16 << 20;
+
+/// An open CSV file, at one of its records.
+pub(super) struct Lines {
+    reader: csv::Reader<Guard>,
+    spent: Rc<Cell<usize>>,
+    pub columns: usize,
+    pub header: Option<ByteRecord>,
+    /// The first record, read in advance, is data.
+    pending: bool,
+    pub record: ByteRecord,
+    /// A blank line between the record before and the current one.
+    pub blank: Option<u64>,
+}
+
+impl Lines {
+    pub(super) fn open(mut input: Input, options: &ImportOptions) -> Result<Self, ImportError> {
+        let mut start = [0u8; 3];
+        let got = fill(input.reader.as_mut(), &mut start)?;
+        let start = start.get(..got).unwrap_or_default();
+        let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
+        let mut whole = Cursor::new(start.to_vec()).chain(input.reader);
+        let (delimiter, first) = first_line(&mut whole)?;
+        let spent = Rc::new(Cell::new(0));
+        // With a line end after the last line too, `line` has no odd case.
+        let inner: Box<dyn Read> =
+            Box::new(Cursor::new(first).chain(whole).chain(Cursor::new(b"\n")));
+        let guard = Guard {
+            inner: BufReader::new(inner),
+            spent: Rc::clone(&spent),
+        };
+        let reader = ReaderBuilder::new()
+            .has_headers(false)
+            .flexible(true)
+            .delimiter(delimiter)
+            .terminator(Terminator::Any(b'\n'))
+            .from_reader(guard);
+        let mut lines = Self {
+            reader,
+            spent,
+            columns: 0,
+            header: None,
+            pending: false,
+            record: ByteRecord::new(),
+            blank: None,
+        };
+        if !lines.read()? {
+            return Err(invalid("the CSV file is empty"));
+        }
+        lines.columns = lines.record.len();
+        let is_header = match options.header {
+            Header::Yes => true,
+            Header::No => false,
+            Header::Auto => lines.record.iter().any(|cell| number(cell).is_none()),
+        };
+        if is_header {
+            lines.header = Some(std::mem::take(&mut lines.record));
+            if !lines.read()? {
+                return Err(invalid("the CSV file has a header line and no rows"));
+            }
+        }
+        lines.pending = true;
+        Ok(lines)
+    }
+
+    pub(super) fn form(&self) -> FileForm {
+        FileForm {
+            header: Some(self.header.is_some()),
+            ..FileForm::of("csv")
+        }
+    }
+
+    /// Reads a record, past any blank lines. A line ends at its LF: the CR
+    /// before it, if any, stays in the last cell, where it counts as space.
+    fn read(&mut self) -> Result<bool, ImportError> {
+        let before = self.line();
+        loop {
+            self.spent.set(0);
+            let more = self.reader.read_byte_record(&mut self.record);
+            let more = more.map_err(|error| match error.into_kind() {
+                ErrorKind::Io(error) => read_error(error),
+                other => invalid(format!("the CSV file is malformed: {other:?}")),
+            })?;
+            let blank = self.record.as_slice().trim_ascii().is_empty() && self.record.len() == 1;
+            if !more || !blank {
+                let skipped = before > 0 && self.line() > before + 1;
+                self.blank = skipped.then_some(before + 1);
+                return Ok(more);
+            }
+        }
+    }
+
+    /// Moves to the next record, which has as many cells as the first.
+    pub(super) fn next(&mut self) -> Result<bool, ImportError> {
+        if !std::mem::take(&mut self.pending) && !self.read()? {
+            return Ok(false);
+        }
+        if self.record.len() == self.columns {
+            return Ok(true);
+        }
+        Err(invalid(format!(
+            "line {} has {} cells, but the first line has {}",
+            self.line(),
+            self.record.len(),
+            self.columns
+        )))
+    }
+
+    /// The line on which the current record ends, from 1.
+    fn line(&self) -> u64 {
+        self.reader.position().line().saturating_sub(1)
+    }
+
+    /// A cell as a number.
+    pub(super) fn number(&self, column: usize) -> Result<f64, ImportError> {
+        let cell = self.record.get(column).unwrap_or_default();
+        number(cell).ok_or_else(|| {
+            if cell.trim_ascii().is_empty() {
+                return self.broken(column, "the cell is empty; every cell must be a number");
+            }
+            self.broken(column, &format!("{} is not a number", quoted(cell)))
+        })
+    }
+
+    /// A complaint about one cell of the current record.
+    pub(super) fn broken(&self, column: usize, what: &str) -> ImportError {
+        let name = self.header.as_ref().and_then(|names| names.get(column));
+        let name = name
+            .map(|name| format!(" ({})", quoted(name)))
+            .unwrap_or_default();
+        invalid(format!(
+            "line {}, column {column} (from 0){name}: {what}",
+            self.line()
+        ))
+    }
+}
+
+fn number(cell: &[u8]) -> Option<f64> {
+    std::str::from_utf8(cell.trim_ascii()).ok()?.parse().ok()
+}
+
+/// Whether line 1, which was taken for a row, counts its columns, as writers of tables without names do.
+pub(super) fn counts_columns(record: &ByteRecord) -> bool {
+    let first = record.get(0).and_then(number);
+    let mut cells = (0..).zip(record.iter());
+    record.len() >= 3
+        && first.is_some_and(|first| {
+            cells.all(|(at, cell)| number(cell) == Some(first + f64::from(at)))
+        })
+}
+
+/// Reads up to the first line's end and tells the delimiter it uses; returns
+/// the bytes read, which belong to the stream still.
+fn first_line(reader: &mut dyn Read) -> Result<(u8, Vec<u8>), ImportError> {
+    let mut seen = Vec::new();
+    let mut block = [0u8; 4096];
+    while seen.len() <= MAX_RECORD {
+        let got = fill(reader, &mut block)?;
+        let block = block.get(..got).unwrap_or_default();
+        seen.extend_from_slice(block);
+        if got == 0 || block.contains(&b'\n') {
+            break;
+        }
+    }
+    // Blank lines before the first are skipped, as the parser does.
+    let line = seen
+        .trim_ascii_start()
+        .split(|&b| b == b'\n')
+        .next()
+        .unwrap_or_default();
+    let delimiter = [b',', b';', b'\t']
+        .into_iter()
+        .find(|d| line.contains(d))
+        .unwrap_or(b',');
+    Ok((delimiter, seen))
+}
+
+/// Stops a record that grows past the bound: counts the bytes handed to the
+/// parser since the record began.
+struct Guard {
+    inner: BufReader<Box<dyn Read>>,
+    spent: Rc<Cell<usize>>,
+}
+
+impl Read for Guard {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.spent.get() > MAX_RECORD {
+            let what = format!("a line of the CSV file is longer than {MAX_RECORD} bytes");
+            return Err(Fault::Damaged(what).into());
+        }
+        let got = self.inner.read(buffer)?;
+        self.spent.set(self.spent.get().saturating_add(got));
+        Ok(got)
+    }
+}

@@ -1,0 +1,76 @@
+//! CSV files as people have them: headers of numbers, other separators, labels in words.
+
+use reqwest::Method;
+use reqwest::multipart::Form;
+use serde_json::json;
+
+use crate::fixtures::{file, form, idx};
+use crate::reply::Reply;
+use crate::service::Service;
+
+async fn upload(service: &Service, form: Form) -> Reply {
+    let request = service.request(Method::POST, "/v1/datasets");
+    service.send(request.multipart(form)).await
+}
+
+fn table(name: &str, text: &str) -> Form {
+    form(name, &[("train", text.as_bytes().to_vec())])
+}
+
+#[tokio::test]
+async fn a_header_of_numbers_is_one_if_the_client_says_so() {
+    let service = Service::start(&[]).await;
+    let text = "0,1,2,3\n0.5,0.25,0.75,1\n0.5,0.25,0.75,0\n0.5,0.25,0.75,1\n";
+    let guessed = upload(&service, table("guessed", text)).await.ok(201);
+    assert_eq!(guessed["splits"]["train"]["rows"], 4);
+    assert_eq!(guessed["files"]["train"]["header"], false);
+    assert_eq!(guessed["warnings"][0]["code"], "doubtful_header");
+    let other = text.replace("0.75", "0.5").into_bytes();
+    let said = file(table("said", text), "test", other);
+    let said = said.text("header", "yes").text("label_column", "3");
+    let said = file(said, "train_targets", b"7\n1\n2\n3\n".to_vec());
+    let said = upload(&service, said).await.ok(201);
+    assert_eq!(said["splits"]["train"]["rows"], 3);
+    assert_eq!(said["splits"]["test"]["rows"], 3);
+    assert_eq!(
+        (&said["range"], &said["classes"]),
+        (&json!([0.25, 0.75]), &json!(2))
+    );
+    assert_eq!(said["target_range"], json!([1.0, 3.0]));
+    for part in ["train", "test", "train_targets"] {
+        assert_eq!(said["files"][part]["header"], true, "{said}");
+    }
+    assert_eq!(said["warnings"], json!([]));
+    let again = service.get("/v1/datasets/said").await.ok(200);
+    assert_eq!(again, said);
+
+    let years = "2020,2021,2022\n1,0,3\n4,1,6\n";
+    let named = table("years", years)
+        .text("header", "yes")
+        .text("label_column", "2021");
+    upload(&service, named).await.ok(201);
+    let found = service.get("/v1/datasets/years/rows").await.ok(200);
+    assert_eq!(
+        (&found["rows"], &found["labels"]),
+        (&json!([[1.0, 3.0], [4.0, 6.0]]), &json!([0, 1]))
+    );
+
+    let odd = table("odd", text).text("header", "maybe");
+    upload(&service, odd).await.invalid("/header");
+    let pixels = || form("pixels", &[("train", idx(&[2, 2, 2], &[1; 8]))]);
+    let refused = upload(&service, pixels().text("header", "yes")).await;
+    refused.invalid("/header");
+    let plain = upload(&service, pixels().text("header", "auto"))
+        .await
+        .ok(201);
+    assert_eq!(
+        plain["files"],
+        json!({"train": {"format": "idx", "header": null}})
+    );
+    let one_more = file(
+        table("more", "1,2\n3,4\n"),
+        "train_labels",
+        b"0\n0\n1\n".to_vec(),
+    );
+    upload(&service, one_more).await.says("'header' with 'yes'");
+}
