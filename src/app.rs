@@ -185,6 +185,8 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let grace = options.shutdown_seconds.saturating_sub(2).max(1);
     let supervisor = supervisor(&options.common, &store, &layout, grace);
     let draining = supervisor.draining.clone();
+    let (watch, health) = store.watch();
+    tokio::spawn(watch.run());
     tokio::spawn(keep_house(
         store.clone(),
         artifacts.clone(),
@@ -202,6 +204,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         engine: start_engine(options, &artifacts, machine)?,
         resolver: Resolver::new(store.clone()),
         store: store.clone(),
+        health,
         artifacts,
         layout,
         limits: Limits {

@@ -31,6 +31,7 @@ pub enum Code {
     QueueFull,
     Unloaded,
     ShuttingDown,
+    StorageUnavailable,
     DeadlinePassed,
     BodyTooSlow,
     Internal,
@@ -56,6 +57,7 @@ impl Code {
             Self::Internal => (500, "The service failed"),
             Self::Unloaded => (503, "The model is not loaded"),
             Self::ShuttingDown => (503, "The service is shutting down"),
+            Self::StorageUnavailable => (503, "The data directory cannot be written to"),
             Self::DeadlinePassed => (504, "There was no answer in time"),
         }
     }

@@ -21,11 +21,11 @@ pub async fn livez() -> &'static str {
 }
 
 /// Requests are welcome
-// Requests are welcome: the database answers and no shutdown is under way.
+// Requests are welcome: the database takes writes and no shutdown is under way.
 #[utoipa::path(get, path = "/readyz", operation_id = "readyz",
     responses(
         (status = 200, description = "They are", body = String, content_type = "text/plain"),
-        (status = 503, description = "Shutting down, or the database does not answer"),
+        (status = 503, description = "Shutting down, or the database takes no writes"),
     ))]
 pub async fn readyz(app: AppState) -> Result<&'static str> {
     if *app.draining.borrow() {
@@ -33,13 +33,11 @@ pub async fn readyz(app: AppState) -> Result<&'static str> {
             Problem::new(Code::ShuttingDown, "the service is shutting down").retry_after(5),
         );
     }
-    match app.store.job_counts().await {
-        Ok(_) => Ok("ok\n"),
-        Err(error) => Err(Problem::new(
-            Code::ShuttingDown,
-            format!("the database does not answer: {error}"),
-        )
-        .retry_after(5)),
+    if app.health.takes_writes() {
+        Ok("ok\n")
+    } else {
+        let detail = "the database takes no writes; the server's log has the reason";
+        Err(Problem::new(Code::StorageUnavailable, detail).retry_after(5))
     }
 }
 

@@ -15,7 +15,7 @@ use crate::artifacts::Artifacts;
 use crate::inference::Engine;
 use crate::layout::Layout;
 use crate::machine::MachineInfo;
-use crate::store::Store;
+use crate::store::{Health, Store};
 use crate::webhooks::Reach;
 
 /// Bounds on what clients send.
@@ -55,6 +55,8 @@ impl FromRequestParts<Self> for AppState {
 
 pub struct Shared {
     pub store: Store,
+    /// Whether the store takes writes.
+    pub health: Health,
     pub artifacts: Artifacts,
     pub layout: Layout,
     pub engine: Engine,

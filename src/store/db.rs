@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use sqlx::Connection;
 use sqlx::sqlite::{
     SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
 };
@@ -52,9 +53,7 @@ impl Store {
             .synchronous(SqliteSynchronous::Full);
         let writer = connect(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
         migrate(&writer).await?;
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS)
-            .connect_lazy_with(options.pragma("query_only", "on"));
+        let readers = pool_of(READERS).connect_lazy_with(options.pragma("query_only", "on"));
         Ok(Self { readers, writer })
     }
 
@@ -87,13 +86,29 @@ impl Store {
     }
 }
 
+/// A pool that takes no connection back which still counts as within a transaction: it is closed, and the
+/// next is opened anew.
+///
+/// When the disk is full or fails, or memory runs out, `SQLite` rolls the transaction back by itself. The
+/// rollback of sqlx then fails, for there is nothing to roll back; sqlx counts the transaction as open for
+/// ever, and refuses every `BEGIN IMMEDIATE` on that connection from then on.
+fn pool_of(connections: u32) -> SqlitePoolOptions {
+    let options = SqlitePoolOptions::new().max_connections(connections);
+    options.after_release(|connection, _| {
+        Box::pin(async move {
+            // A transaction that is dropped only asks for its rollback: the ping is answered behind it.
+            connection.ping().await?;
+            Ok(!connection.is_in_transaction())
+        })
+    })
+}
+
 /// Turning a new file to WAL needs it alone for a moment, and for that `SQLite` does not wait as its busy
 /// timeout has it wait for a write.
 async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool> {
     let until = Instant::now() + BUSY;
     loop {
-        let pool = SqlitePoolOptions::new().max_connections(1);
-        match pool.connect_with(options.clone()).await {
+        match pool_of(1).connect_with(options.clone()).await {
             Err(error) if is_busy(&error) && Instant::now() < until => sleep(RETRY).await,
             connected => return Ok(connected?),
         }

@@ -59,11 +59,11 @@ pub async fn live() -> Json<ServerLive> {
 }
 
 /// Requests are welcome
-// Requests are welcome: the database answers and no shutdown is under way.
+// Requests are welcome: the database takes writes and no shutdown is under way.
 #[utoipa::path(get, path = "/v2/health/ready", operation_id = "v2_server_ready",
     responses(
         (status = 200, description = "They are", body = ServerReady),
-        (status = 503, description = "Shutting down, or the database does not answer"),
+        (status = 503, description = "Shutting down, or the database takes no writes"),
     ))]
 pub async fn ready(app: AppState) -> Result<Json<ServerReady>> {
     service::readyz(app).await?;

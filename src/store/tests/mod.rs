@@ -4,6 +4,7 @@ mod checkpoints;
 mod datasets;
 mod ends;
 mod events;
+mod health;
 mod imports;
 mod leases;
 mod metrics;
