@@ -88,7 +88,9 @@ fn stand_back(nice: i32) {
 pub fn work(options: &Work) -> Result<(), Error> {
     telemetry::start(&options.common)?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
-    std::fs::create_dir_all(&layout.root)?;
+    if options.owner.is_none() {
+        std::fs::create_dir_all(&layout.root)?;
+    }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
@@ -122,8 +124,11 @@ pub fn work(options: &Work) -> Result<(), Error> {
 
 /// `grace_seconds` are those that a worker has to leave at a shutdown.
 fn supervisor(common: &Common, store: &Store, layout: &Layout, grace_seconds: u64) -> Supervisor {
+    let (watch, health) = store.watch();
+    tokio::spawn(watch.run());
     Supervisor {
         store: store.clone(),
+        health,
         layout: layout.clone(),
         policy: policy(common),
         queued: Arc::new(Notify::new()),
@@ -185,8 +190,6 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let grace = options.shutdown_seconds.saturating_sub(2).max(1);
     let supervisor = supervisor(&options.common, &store, &layout, grace);
     let draining = supervisor.draining.clone();
-    let (watch, health) = store.watch();
-    tokio::spawn(watch.run());
     tokio::spawn(keep_house(
         store.clone(),
         artifacts.clone(),
@@ -204,7 +207,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         engine: start_engine(options, &artifacts, machine)?,
         resolver: Resolver::new(store.clone()),
         store: store.clone(),
-        health,
+        health: supervisor.health.clone(),
         artifacts,
         layout,
         limits: Limits {

@@ -96,6 +96,9 @@ pub struct ProblemBody<'a> {
     errors: &'a [FieldError],
 }
 
+const MISPLACED: &str = "the data directory was removed or replaced under the service, which takes no writes until \
+    its own is back in its place";
+
 /// Bytes of a detail: room for many fields.
 const MOST_DETAIL: usize = 8000;
 
@@ -170,6 +173,13 @@ impl Problem {
         )
     }
 
+    /// The database cannot be reached now, and may be again.
+    fn unavailable(reason: impl Display) -> Self {
+        tracing::error!(request_id = %request_id(), %reason, "request failed");
+        let detail = "the database cannot be opened; the server's log has the reason";
+        Self::new(Code::StorageUnavailable, detail).retry_after(5)
+    }
+
     pub fn with_allow(mut self, allow: Option<HeaderValue>) -> Self {
         self.allow = allow;
         self
@@ -219,6 +229,8 @@ impl From<StoreError> for Problem {
             StoreError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text),
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, text),
             StoreError::Transition(_) => Self::new(Code::IllegalTransition, text),
+            StoreError::Misplaced => Self::new(Code::StorageUnavailable, MISPLACED),
+            StoreError::Unavailable(_) => Self::unavailable(text),
             StoreError::LeaseLost
             | StoreError::Database(_)
             | StoreError::Migration(_)

@@ -1,7 +1,9 @@
 //! The database: its types under names that the rest of the store uses, how it is opened, and the two ways
 //! into it, many readers and one writer. What is `SQLite`'s own stands here and in `migrations/`.
 
-use std::path::Path;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sqlx::Connection;
@@ -10,7 +12,8 @@ use sqlx::sqlite::{
 };
 use tokio::time::sleep;
 
-use super::Result;
+use super::error::{self, code_of};
+use super::{Result, StoreError};
 
 pub(super) use sqlx::sqlite::{
     Sqlite as Db, SqliteArgumentsBuffer as Arguments, SqliteConnection as Conn, SqliteRow as DbRow,
@@ -35,6 +38,22 @@ pub struct Store {
     /// One connection: `SQLite` admits one writer anyway, and this queue is fair where its busy
     /// timeout is not.
     writer: SqlitePool,
+    opened: Arc<Opened>,
+}
+
+/// The file as it was when it was opened.
+#[derive(Debug)]
+struct Opened {
+    path: PathBuf,
+    file: Option<FileId>,
+}
+
+/// Device and inode. Of a file that was removed the number is not given away while it is open.
+type FileId = (u64, u64);
+
+fn file_id(path: &Path) -> Option<FileId> {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
 }
 
 impl Store {
@@ -45,16 +64,46 @@ impl Store {
     /// since files are deleted once no row names them, a row could come back whose weights do not.
     /// The price is one sync a commit, which is why workers report in batches.
     pub async fn open(path: &Path) -> Result<Self> {
+        Self::open_with(path, true).await
+    }
+
+    /// Opens the file as a worker of a running service does: one that is not there was removed, and a new
+    /// one in its place would be nobody's.
+    pub async fn open_existing(path: &Path) -> Result<Self> {
+        Self::open_with(path, false).await
+    }
+
+    async fn open_with(path: &Path, create: bool) -> Result<Self> {
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .create_if_missing(true)
             .foreign_keys(true)
             .busy_timeout(BUSY)
             .synchronous(SqliteSynchronous::Full);
-        let writer = connect(options.clone().journal_mode(SqliteJournalMode::Wal)).await?;
+        let writing = options.clone().journal_mode(SqliteJournalMode::Wal);
+        let writer = connect(writing.clone().create_if_missing(create)).await?;
+        // Connections are opened anew now and then. None makes a new file where the old one is gone.
+        writer.set_connect_options(writing);
         migrate(&writer).await?;
         let readers = pool_of(READERS).connect_lazy_with(options.pragma("query_only", "on"));
-        Ok(Self { readers, writer })
+        let opened = Arc::new(Opened {
+            path: path.to_owned(),
+            file: file_id(path),
+        });
+        Ok(Self {
+            readers,
+            writer,
+            opened,
+        })
+    }
+
+    /// Refuses a file that was removed, or replaced by another: what is written to it is gone with the last
+    /// process that has it open, and no restart would find it. One `stat`; a commit costs a sync.
+    pub fn require_in_place(&self) -> Result<()> {
+        if self.opened.file.is_some() && self.opened.file == file_id(&self.opened.path) {
+            Ok(())
+        } else {
+            Err(StoreError::Misplaced)
+        }
     }
 
     /// Waits for what is under way, and closes the file. The last to close it folds the write-ahead
@@ -64,14 +113,20 @@ impl Store {
         self.writer.close().await;
     }
 
+    /// Where it was opened.
+    pub(super) fn path(&self) -> &Path {
+        &self.opened.path
+    }
+
     /// For single reading statements.
     pub(super) fn reader(&self) -> &SqlitePool {
         &self.readers
     }
 
     /// For single writing statements.
-    pub(super) fn writer(&self) -> &SqlitePool {
-        &self.writer
+    pub(super) fn writer(&self) -> Result<&SqlitePool> {
+        self.require_in_place()?;
+        Ok(&self.writer)
     }
 
     /// Several reads of one moment.
@@ -82,7 +137,7 @@ impl Store {
     /// Takes the write lock now: a deferred transaction that reads first and writes later fails at
     /// once, whatever the busy timeout, if another process wrote in between.
     pub(super) async fn write(&self) -> Result<Transaction> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+        Ok(self.writer()?.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
@@ -109,17 +164,12 @@ async fn connect(options: SqliteConnectOptions) -> Result<SqlitePool> {
     let until = Instant::now() + BUSY;
     loop {
         match pool_of(1).connect_with(options.clone()).await {
-            Err(error) if is_busy(&error) && Instant::now() < until => sleep(RETRY).await,
+            Err(error) if code_of(&error) == Some(error::BUSY) && Instant::now() < until => {
+                sleep(RETRY).await
+            }
             connected => return Ok(connected?),
         }
     }
-}
-
-/// `SQLITE_BUSY`, whatever its extended form.
-fn is_busy(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.and_then(|code| code.parse::<u32>().ok())
-        .is_some_and(|code| code & 0xff == 5)
 }
 
 /// Under the write lock, since a service and its workers may open a new file at the same moment.

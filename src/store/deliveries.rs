@@ -174,7 +174,7 @@ impl Store {
             .bind(&webhook)
             .bind(before)
             .bind(i64::from(keep))
-            .execute(self.writer())
+            .execute(self.writer()?)
             .await?;
             dropped += gone.rows_affected();
         }

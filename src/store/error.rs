@@ -24,6 +24,10 @@ pub enum StoreError {
     /// more.
     #[error("the lease on the job is lost")]
     LeaseLost,
+    #[error("the database file was removed or replaced since it was opened")]
+    Misplaced,
+    #[error("the database cannot be opened: {0}")]
+    Unavailable(#[source] sqlx::Error),
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
@@ -39,9 +43,22 @@ impl From<sqlx::Error> for StoreError {
             sqlx::Error::ColumnDecode { index, source } => {
                 Self::Corrupt(format!("{}: {source}", index.trim_matches('"')))
             }
-            error => Self::Database(error),
+            error => match code_of(&error) {
+                Some(CANNOT_OPEN) => Self::Unavailable(error),
+                _ => Self::Database(error),
+            },
         }
     }
+}
+
+/// `SQLITE_BUSY`, `SQLITE_CANTOPEN`.
+pub(super) const BUSY: u32 = 5;
+const CANNOT_OPEN: u32 = 14;
+
+/// The database's own code, whatever its extended form.
+pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {
+    let code = error.as_database_error()?.code()?;
+    Some(code.parse::<u32>().ok()? & 0xff)
 }
 
 impl StoreError {

@@ -59,7 +59,10 @@ impl Watch {
             let tried = self.store.try_write().await;
             let (before, writes) = (self.seen.borrow().writes, tried.is_ok());
             match tried {
-                Err(error) if before => tracing::error!(%error, "the database takes no writes"),
+                Err(error) if before => {
+                    let file = self.store.path().display();
+                    tracing::error!(%error, %file, "the database takes no writes");
+                }
                 Ok(()) if !before => tracing::info!("the database takes writes again"),
                 _ => {}
             }

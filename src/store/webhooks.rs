@@ -37,7 +37,7 @@ impl Store {
         .bind(webhook.created_at)
         .bind(webhook.disabled_at)
         .bind(most)
-        .execute(self.writer())
+        .execute(self.writer()?)
         .await?;
         match inserted.rows_affected() {
             1 => Ok(()),
@@ -68,7 +68,7 @@ impl Store {
     pub async fn delete_webhook(&self, id: &str) -> Result<()> {
         let deleted = sqlx::query("DELETE FROM webhooks WHERE id = $1")
             .bind(id)
-            .execute(self.writer())
+            .execute(self.writer()?)
             .await?;
         match deleted.rows_affected() {
             1 => Ok(()),

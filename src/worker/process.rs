@@ -49,7 +49,11 @@ pub async fn run_one(
         tokio::spawn(obey_parent(signal.clone()));
     }
     tokio::spawn(release_on_signal(signal.clone()));
-    let store = Store::open(&layout.database()).await?;
+    let database = layout.database();
+    let store = match supervised {
+        true => Store::open_existing(&database).await?,
+        false => Store::open(&database).await?,
+    };
     let artifacts = Artifacts::open(layout.artifacts())?;
     let Some((job, lease)) = store.claim(owner, policy, now_ms()).await? else {
         return Ok(false);

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::clock::now_ms;
 use crate::jobs::{LeasePolicy, Status};
 use crate::layout::Layout;
-use crate::store::Store;
+use crate::store::{Health, Store};
 
 /// How often the queue is looked at when nobody knocks: for jobs whose worker's lease ran out.
 const POLL: Duration = Duration::from_millis(500);
@@ -37,6 +37,8 @@ const THIS_PROGRAM: &str = "/proc/self/exe";
 #[derive(Clone)]
 pub struct Supervisor {
     pub store: Store,
+    /// Without writes no worker could claim a job.
+    pub health: Health,
     pub layout: Layout,
     pub policy: LeasePolicy,
     /// Knocked when a job was queued.
@@ -55,6 +57,10 @@ impl Supervisor {
     /// Runs worker processes, one at a time, until draining.
     pub async fn run(mut self) {
         while !*self.draining.borrow() {
+            if !self.health.takes_writes() {
+                self.wait().await;
+                continue;
+            }
             match self
                 .store
                 .is_anything_claimable(self.policy, now_ms())

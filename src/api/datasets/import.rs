@@ -51,7 +51,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
 
 pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Dataset> {
     let Builtin::Digits = wanted.builtin;
-    let folder = Incoming::create(&app.layout.datasets()).map_err(Problem::internal)?;
+    let folder = Incoming::create(app, &app.layout.datasets())?;
     let written = blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
     let (folder, info) = written.await?.map_err(Problem::internal)?;
     let converted = Converted {

@@ -32,9 +32,11 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    pub fn create(beside: &Path) -> std::io::Result<Self> {
+    pub fn create(app: &AppState, beside: &Path) -> Result<Self> {
+        // Else all of it would be received in vain, in a folder where the data directory was.
+        app.store.require_in_place()?;
         let path = beside.join(format!("{INCOMING}{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path)?;
+        std::fs::create_dir_all(&path).map_err(Problem::internal)?;
         Ok(Self { path, kept: false })
     }
 
@@ -89,7 +91,7 @@ fn text_parts() -> Vec<&'static str> {
 }
 
 pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
-    let folder = Incoming::create(&app.layout.datasets()).map_err(Problem::internal)?;
+    let folder = Incoming::create(app, &app.layout.datasets())?;
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     let (file_parts, text_parts) = (file_parts(), text_parts());

@@ -61,7 +61,7 @@ impl Store {
         .bind(&lease.job_id)
         .bind(&lease.owner)
         .bind(lease.token)
-        .fetch_optional(self.writer())
+        .fetch_optional(self.writer()?)
         .await?;
         let (status, stop) = held.ok_or(StoreError::LeaseLost)?;
         Ok(status.directive(stop))

@@ -13,7 +13,7 @@ use crate::store::StoreError;
 async fn a_full_disk_breaks_one_transaction_and_not_the_next() {
     let f = Fixture::new().await;
     sqlx::query("PRAGMA max_page_count = 1")
-        .execute(f.store.writer())
+        .execute(f.store.writer().expect("in place"))
         .await
         .expect("as large as it is, at least");
     let mut plan = f.new_job("large");

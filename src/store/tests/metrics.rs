@@ -147,7 +147,7 @@ async fn a_million_points_are_thinned_by_looks_into_an_index() {
                 SELECT $1, k.column1, i, i / 100, i * 0.5, i FROM n, (VALUES ('a'), ('b'), ('c'), ('d')) k";
     sqlx::query(fill)
         .bind(&job.id)
-        .execute(f.store.writer())
+        .execute(f.store.writer().expect("in place"))
         .await
         .expect("fills");
     let sql = thinned(&job.id, None, 1000);

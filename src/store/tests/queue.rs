@@ -215,7 +215,9 @@ async fn what_cannot_be_read_is_named_by_its_column() {
     let f = Fixture::new().await;
     let job = f.queued("a").await;
     let spoil = async |sql: &'static str| {
-        let spoilt = sqlx::query(sql).execute(f.store.writer()).await;
+        let spoilt = sqlx::query(sql)
+            .execute(f.store.writer().expect("in place"))
+            .await;
         spoilt.expect("spoils");
     };
     spoil("UPDATE events SET kind = 'rumour'").await;

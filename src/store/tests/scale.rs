@@ -28,7 +28,7 @@ async fn fill(f: &Fixture) {
     let filled = sqlx::query(insert)
         .bind(MANY)
         .bind(&f.dataset.id)
-        .execute(f.store.writer())
+        .execute(f.store.writer().expect("in place"))
         .await;
     assert_eq!(filled.expect("fills").rows_affected(), 100_000);
 }

@@ -24,7 +24,7 @@ pub enum Parts {
 
 pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVersion> {
     let beside = app.layout.artifacts();
-    let folder = Incoming::create(&beside).map_err(Problem::internal)?;
+    let folder = Incoming::create(app, &beside)?;
     let mut room = app.limits.upload_bytes;
     let [mut bundle, mut weights, mut manifest] = [const { None::<PathBuf> }; 3];
     let mut name = None;
