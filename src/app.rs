@@ -5,6 +5,8 @@
     reason = "the tasks that live as long as the process, and the lock file"
 )]
 
+mod house;
+
 use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
@@ -17,11 +19,11 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
+use self::house::{House, sweep};
 use crate::api;
 use crate::api::models::resolve::Resolver;
 use crate::api::state::{AppState, Limits, Shared};
-use crate::artifacts::Artifacts;
-use crate::clock::now_ms;
+use crate::artifacts::{Artifacts, Reserve};
 use crate::config::{Common, Serve, Work};
 use crate::inference::{Bounds, Engine, EngineConfig};
 use crate::jobs::LeasePolicy;
@@ -190,17 +192,19 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let grace = options.shutdown_seconds.saturating_sub(2).max(1);
     let supervisor = supervisor(&options.common, &store, &layout, grace);
     let draining = supervisor.draining.clone();
-    tokio::spawn(keep_house(
-        store.clone(),
-        artifacts.clone(),
-        options.keep_events,
-        options.keep_jobs,
-    ));
+    let reserve = Reserve::of(&layout.root);
+    let house = House {
+        store: store.clone(),
+        artifacts: artifacts.clone(),
+        reserve: reserve.clone(),
+        keep_events: options.keep_events,
+        keep_jobs: options.keep_jobs,
+    };
+    tokio::spawn(house.keep());
     let mut workers = JoinSet::new();
     for _ in 0..options.workers {
         workers.spawn(supervisor.clone().run());
     }
-    let reach = reach(options);
     let machine = MachineInfo::detect();
     let metrics = telemetry::metrics()?;
     let state = AppState::new(Shared {
@@ -209,6 +213,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         store: store.clone(),
         health: supervisor.health.clone(),
         artifacts,
+        reserve,
         layout,
         limits: Limits {
             upload_bytes: options.max_upload_mib << 20,
@@ -217,20 +222,12 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
             queued_jobs: i64::from(options.max_queued_jobs),
         },
         machine,
-        webhook_reach: reach,
+        webhook_reach: reach(options),
         queued: supervisor.queued,
         draining: draining.clone(),
         metrics,
     });
-    let sender = webhooks::Sender {
-        store: store.clone(),
-        client: webhooks::Client::new(reach, webhooks::Times::default())?,
-        backoff: Backoff {
-            every: options.webhook_backoff_ms.map(Duration::from_millis),
-        },
-        draining: draining.clone(),
-    };
-    workers.spawn(sender.run());
+    workers.spawn(sender(options, &store, draining.clone())?.run());
     let router = api::router(state);
     // The one line on standard output: scripts wait for it.
     writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
@@ -271,67 +268,27 @@ async fn finish_within(
     Ok(())
 }
 
+fn sender(
+    options: &Serve,
+    store: &Store,
+    draining: watch::Receiver<bool>,
+) -> Result<webhooks::Sender, Error> {
+    Ok(webhooks::Sender {
+        store: store.clone(),
+        client: webhooks::Client::new(reach(options), webhooks::Times::default())?,
+        backoff: Backoff {
+            every: options.webhook_backoff_ms.map(Duration::from_millis),
+        },
+        draining,
+    })
+}
+
 fn reach(options: &Serve) -> Reach {
     if options.webhook_allow_private {
         Reach::Anywhere
     } else {
         Reach::Public
     }
-}
-
-/// Drops old events, deliveries and jobs now and then, for as long as the service runs.
-async fn keep_house(store: Store, artifacts: Artifacts, keep_events: u32, keep_jobs: u32) {
-    const EVERY: Duration = Duration::from_secs(10);
-    const DELIVERIES_EVERY: Duration = Duration::from_secs(600);
-    const KEEP_DELIVERIES_MS: i64 = 7 * 24 * 60 * 60 * 1000;
-    const KEEP_DELIVERIES: u32 = 2000;
-    let mut since = now_ms();
-    let mut deliveries = tokio::time::interval(DELIVERIES_EVERY);
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(EVERY) => {}
-            _ = deliveries.tick() => {
-                let before = now_ms() - KEEP_DELIVERIES_MS;
-                if let Err(error) = store.prune_deliveries(before, KEEP_DELIVERIES).await {
-                    tracing::warn!(%error, "old deliveries could not be dropped");
-                }
-                continue;
-            }
-        }
-        let now = now_ms();
-        match store.prune_events(keep_events, since).await {
-            Ok(_) => since = now,
-            Err(error) => tracing::warn!(%error, "old events could not be dropped"),
-        }
-        if keep_jobs == 0 {
-            continue;
-        }
-        match store.prune_jobs(keep_jobs).await {
-            Ok(orphans) => artifacts.remove(&orphans),
-            Err(error) => tracing::warn!(%error, "old jobs could not be dropped"),
-        }
-    }
-}
-
-/// Removes what an earlier life left half done: unfinished uploads and files that no row names.
-async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<(), Error> {
-    let known: std::collections::HashSet<String> = store.dataset_ids().await?.into_iter().collect();
-    for entry in std::fs::read_dir(layout.datasets())? {
-        let entry = entry?;
-        if !entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| known.contains(name))
-        {
-            tracing::info!(path = %entry.path().display(), "removing what no data set names");
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    let removed = artifacts.sweep(&store.all_artifacts().await?)?;
-    if removed > 0 {
-        tracing::info!(removed, "artifacts that nothing names were removed");
-    }
-    Ok(())
 }
 
 fn start_engine(

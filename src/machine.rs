@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::Path;
 
+use crate::artifacts::room;
+
 /// The processors that a job can ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct MachineInfo {
@@ -44,7 +46,7 @@ pub struct Capacity {
 pub fn capacity(data_dir: &Path) -> Capacity {
     Capacity {
         memory: memory(),
-        disk: free_disk(data_dir),
+        disk: room::free(data_dir),
     }
 }
 
@@ -71,11 +73,6 @@ fn total_of(meminfo: &str) -> Option<u64> {
     let line = meminfo.lines().find_map(|l| l.strip_prefix("MemTotal:"))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
     Some(kib * 1024)
-}
-
-fn free_disk(folder: &Path) -> Option<u64> {
-    let about = rustix::fs::statvfs(folder).ok()?;
-    Some(about.f_bavail.saturating_mul(about.f_frsize))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use http_body::{Frame, SizeHint};
 
-use super::problem::{Code, Problem};
+use super::problem::{Code, Problem, tell_room};
 use super::state::AppState;
 use super::telemetry::{Arrival, with_request_id};
 use crate::panics::panic_text;
@@ -30,7 +30,7 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
             .catch_unwind()
             .await
             .unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
-        let response = as_problem(response);
+        let response = tell_room(as_problem(response), &app.layout.root);
         if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
         }

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 use std::fmt::Display;
+use std::io;
+use std::path::Path;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -9,6 +11,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::telemetry::request_id;
+use crate::artifacts::{WantOfRoom, room};
 use crate::document::{FieldError, shortened};
 use crate::inference::CallError;
 use crate::store::StoreError;
@@ -33,6 +36,7 @@ pub enum Code {
     ShuttingDown,
     StorageUnavailable,
     DeadlinePassed,
+    StorageFull,
     BodyTooSlow,
     Internal,
 }
@@ -59,6 +63,7 @@ impl Code {
             Self::ShuttingDown => (503, "The service is shutting down"),
             Self::StorageUnavailable => (503, "The data directory cannot be written to"),
             Self::DeadlinePassed => (504, "There was no answer in time"),
+            Self::StorageFull => (507, "The disk is full"),
         }
     }
 }
@@ -173,6 +178,20 @@ impl Problem {
         )
     }
 
+    /// A file could not be written or read.
+    pub fn file(error: io::Error) -> Self {
+        if error.is_full() {
+            Self::storage_full()
+        } else {
+            Self::internal(error)
+        }
+    }
+
+    /// How much is free is added where the answer leaves.
+    pub fn storage_full() -> Self {
+        Self::new(Code::StorageFull, "the disk is full")
+    }
+
     /// The database cannot be reached now, and may be again.
     fn unavailable(reason: impl Display) -> Self {
         tracing::error!(request_id = %request_id(), %reason, "request failed");
@@ -209,6 +228,9 @@ impl IntoResponse for Problem {
         let mut response = (media_type, json).into_response();
         *response.status_mut() =
             StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        if self.code == Code::StorageFull {
+            response.extensions_mut().insert(Full);
+        }
         if let Some(seconds) = self.retry_after {
             let headers = response.headers_mut();
             headers.insert(header::RETRY_AFTER, seconds.into());
@@ -218,6 +240,26 @@ impl IntoResponse for Problem {
         }
         response
     }
+}
+
+/// The mark of a response that a full disk caused.
+#[derive(Clone, Copy)]
+struct Full;
+
+/// The response, with what is free if a full disk caused it.
+pub fn tell_room(mut response: Response, data_dir: &Path) -> Response {
+    if response.extensions_mut().remove::<Full>().is_none() {
+        return response;
+    }
+    let free = room::free(data_dir).unwrap_or_default();
+    let detail = format!(
+        "the disk is full: {free} bytes are free where the data directory is, of which {} are left for the database; \
+         delete data sets, models or versions, or make room by other means",
+        room::LEFT_FREE
+    );
+    let mut told = Problem::new(Code::StorageFull, detail).into_response();
+    told.extensions_mut().remove::<Full>();
+    told
 }
 
 impl From<StoreError> for Problem {
@@ -230,6 +272,7 @@ impl From<StoreError> for Problem {
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, text),
             StoreError::Transition(_) => Self::new(Code::IllegalTransition, text),
             StoreError::Misplaced => Self::new(Code::StorageUnavailable, MISPLACED),
+            StoreError::Full(_) => Self::storage_full(),
             StoreError::Unavailable(_) => Self::unavailable(text),
             StoreError::LeaseLost
             | StoreError::Database(_)

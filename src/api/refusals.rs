@@ -14,7 +14,7 @@ type Refusal = (&'static str, &'static str, fn(&Operation) -> bool);
 
 /// What operations have in common. The first row that applies speaks for its status.
 #[rustfmt::skip]
-const COMMON: [Refusal; 25] = [
+const COMMON: [Refusal; 27] = [
     ("400", "Not JSON, or not the bytes that it speaks of", |o| o.is_v2_inference()),
     ("400", "Not JSON", |o| o.reads("application/json")),
     ("404", "There is no such version or verb", |o| o.is_v2_inference() && o.under("/versions/")),
@@ -39,8 +39,10 @@ const COMMON: [Refusal; 25] = [
     ("429", "The queue is full", |o| o.queues_a_job()),
     ("429", "Too many requests wait", |o| o.is_inference()),
     ("503", "The service is shutting down", |o| o.is_v2_inference()),
+    ("503", "The data directory is not in its place", |o| o.stores()),
     ("504", "The timeout passed", |o| o.is_v2_inference()),
     ("504", "The deadline passed", |o| o.is_verb()),
+    ("507", "The disk is full", |o| o.stores()),
 ];
 
 /// Rows of [`COMMON`] that are true of an operation and yet not in its document, which has been without
@@ -104,6 +106,15 @@ impl Operation<'_> {
     /// `GET /v2/models/{model}` and what is below, but for statistics: these count verbs together.
     fn describes_a_verb(&self) -> bool {
         self.method == "get" && self.under("/v2/models/{model}") && !self.under("/stats")
+    }
+
+    /// Whether something is written down. What asks a model, or moves it into memory or out, writes nothing.
+    fn stores(&self) -> bool {
+        let residence = ["/load", "/unload"].map(|end| self.path.ends_with(end));
+        self.under("/v1/")
+            && ["post", "put", "delete"].contains(&self.method)
+            && !self.is_inference()
+            && residence == [false, false]
     }
 
     fn queues_a_job(&self) -> bool {
@@ -185,6 +196,8 @@ mod tests {
             ("413", "Larger than this server reads"),
             ("415", "Not sent as JSON"),
             ("422", "Its own"),
+            ("503", "The data directory is not in its place"),
+            ("507", "The disk is full"),
         ];
         let wanted = wanted.map(|(status, text)| (status.to_owned(), text.to_owned()));
         assert_eq!(found, wanted);
@@ -213,7 +226,8 @@ mod tests {
             ),
             ("get", "/v1/jobs", None),
         ] {
-            let found = descriptions(method, path, about.clone());
+            let mut found = descriptions(method, path, about.clone());
+            found.retain(|(status, _)| status == "404");
             let wanted: Vec<_> = wanted
                 .map(|text| ("404".to_owned(), text.to_owned()))
                 .into_iter()

@@ -11,7 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::models::resolve::Resolver;
 use super::problem::{Problem, Result};
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, Reserve};
 use crate::inference::Engine;
 use crate::layout::Layout;
 use crate::machine::MachineInfo;
@@ -58,6 +58,8 @@ pub struct Shared {
     /// Whether the store takes writes.
     pub health: Health,
     pub artifacts: Artifacts,
+    /// Room for what makes room.
+    pub reserve: Reserve,
     pub layout: Layout,
     pub engine: Engine,
     pub resolver: Resolver,

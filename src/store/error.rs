@@ -2,6 +2,7 @@
 
 use thiserror::Error;
 
+use crate::artifacts::WantOfRoom;
 use crate::jobs::TransitionError;
 
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
@@ -26,6 +27,8 @@ pub enum StoreError {
     LeaseLost,
     #[error("the database file was removed or replaced since it was opened")]
     Misplaced,
+    #[error("there is no room left for the database: {0}")]
+    Full(#[source] sqlx::Error),
     #[error("the database cannot be opened: {0}")]
     Unavailable(#[source] sqlx::Error),
     #[error("the database failed: {0}")]
@@ -44,6 +47,8 @@ impl From<sqlx::Error> for StoreError {
                 Self::Corrupt(format!("{}: {source}", index.trim_matches('"')))
             }
             error => match code_of(&error) {
+                Some(FULL) => Self::Full(error),
+                Some(IO) if extended_code_of(&error) == Some(NO_ROOM_TO_SHARE) => Self::Full(error),
                 Some(CANNOT_OPEN) => Self::Unavailable(error),
                 _ => Self::Database(error),
             },
@@ -51,14 +56,27 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// `SQLITE_BUSY`, `SQLITE_CANTOPEN`.
+/// `SQLITE_BUSY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`.
 pub(super) const BUSY: u32 = 5;
+const IO: u32 = 10;
+const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
+/// `SQLITE_IOERR_SHMSIZE`: the file that readers and writers share could not grow.
+const NO_ROOM_TO_SHARE: u32 = 4874;
 
 /// The database's own code, whatever its extended form.
 pub(super) fn code_of(error: &sqlx::Error) -> Option<u32> {
-    let code = error.as_database_error()?.code()?;
-    Some(code.parse::<u32>().ok()? & 0xff)
+    Some(extended_code_of(error)? & 0xff)
+}
+
+fn extended_code_of(error: &sqlx::Error) -> Option<u32> {
+    error.as_database_error()?.code()?.parse().ok()
+}
+
+impl WantOfRoom for StoreError {
+    fn is_full(&self) -> bool {
+        matches!(self, Self::Full(_))
+    }
 }
 
 impl StoreError {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
 use crate::artifacts::files::Stored;
-use crate::artifacts::{Artifacts, weights};
+use crate::artifacts::{Artifacts, Reserve, WantOfRoom, weights};
 use crate::clock::now_ms;
 use crate::jobs::Lease;
 use crate::nn::Tensors;
@@ -25,6 +25,16 @@ pub enum CheckpointError {
     Cursor(#[from] serde_json::Error),
 }
 
+impl WantOfRoom for CheckpointError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => error.is_full(),
+            Self::Disk(error) => error.is_full(),
+            Self::Encode(_) | Self::Cursor(_) => false,
+        }
+    }
+}
+
 /// The note inside a checkpoint file.
 #[derive(Serialize, Deserialize)]
 struct Note {
@@ -34,6 +44,7 @@ struct Note {
 pub struct Checkpoints {
     pub store: Store,
     pub artifacts: Artifacts,
+    pub reserve: Reserve,
     pub lease: Lease,
     pub keep: u32,
     pub runtime: Handle,
@@ -41,6 +52,8 @@ pub struct Checkpoints {
 
 impl Checkpoints {
     pub fn write(&self, snapshot: &Snapshot<'_>) -> Result<(), CheckpointError> {
+        // No file where the data directory was.
+        self.store.require_in_place()?;
         let cursor = snapshot.cursor.clone();
         let bytes = weights::encode(&snapshot.state, &Note { cursor })?;
         let Stored { sha256, bytes } = self.artifacts.put(&bytes)?;

@@ -9,5 +9,6 @@ pub mod observer;
 pub mod preview;
 pub mod process;
 pub mod promotion;
+mod room;
 pub mod supervisor;
 pub mod training;

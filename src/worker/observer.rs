@@ -8,6 +8,8 @@ use serde_json::{Map, json};
 
 use super::checkpoint::{CheckpointError, Checkpoints};
 use super::preview::Preview;
+use super::room::{AGAIN, once_there_is_room};
+use crate::artifacts::WantOfRoom;
 use crate::clock::now_ms;
 use crate::jobs::JobProgress;
 use crate::nn::Tensors;
@@ -19,6 +21,8 @@ use crate::verbs::Model;
 
 /// SQLite has one writer: a progress row costs more than many steps.
 const REPORT_EVERY: Duration = Duration::from_millis(500);
+/// The phase of a job that cannot write what it has learnt.
+const WAITS: &str = "waiting for room on the disk";
 /// Epochs longer than this also report means from inside the epoch.
 const WINDOW: Duration = Duration::from_secs(3);
 
@@ -29,6 +33,8 @@ pub struct JobObserver {
     /// The run as a span, where spans are sent.
     pub trace: Option<traces::JobSpan>,
     signal: StopSignal,
+    /// What the run is at, as it was told last.
+    phase: Option<String>,
     throughput: Throughput,
     reported: Instant,
     window: Window,
@@ -97,6 +103,7 @@ impl JobObserver {
             preview: None,
             trace: None,
             signal,
+            phase: None,
             throughput: Throughput {
                 forecast: Forecast::default(),
                 started: None,
@@ -117,13 +124,39 @@ impl JobObserver {
             store,
             lease,
             runtime,
+            reserve,
             ..
         } = &self.checkpoints;
-        match runtime.block_on(store.report(lease, report, now_ms())) {
+        let write = || store.report(lease, report, now_ms());
+        match runtime.block_on(reserve.spend(write)) {
             Ok(directive) => self.signal.raise(directive),
             Err(StoreError::LeaseLost) => self.signal.raise(Directive::Lost),
             Err(error) => tracing::warn!(%error, "a progress report was not written"),
         }
+    }
+
+    /// Does what needs the disk, and tells of the wait if it is full; `None` if the worker is to leave first.
+    pub fn once_there_is_room<T, E: WantOfRoom>(
+        &self,
+        work: impl FnMut() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        let tell = |waits| {
+            let (phase, message) = match waits {
+                true => (
+                    Some(WAITS.to_owned()),
+                    "the disk is full: the job waits for room",
+                ),
+                false => (self.phase.clone(), "there is room again: the job goes on"),
+            };
+            tracing::warn!(job = self.checkpoints.lease.job_id, "{message}");
+            let data = json!({ "level": "warn", "message": message });
+            self.report(&JobReport {
+                phase,
+                events: vec![NewEvent::new(EventKind::Log, data, now_ms())],
+                ..JobReport::default()
+            });
+        };
+        once_there_is_room(&self.signal, tell, work)
     }
 
     /// The text of an error, which may be that the lease is lost.
@@ -195,6 +228,7 @@ impl Observer for JobObserver {
     }
 
     fn phase(&mut self, name: &str) {
+        self.phase = Some(name.to_owned());
         self.report(&JobReport {
             phase: Some(name.to_owned()),
             ..JobReport::default()
@@ -259,8 +293,13 @@ impl Observer for JobObserver {
     }
 
     fn checkpoint(&mut self, snapshot: Snapshot<'_>) -> Result<(), Halt> {
-        let written = self.checkpoints.write(&snapshot);
-        written.map_err(|e| Halt::Observer(self.noted(e)))
+        let began = Instant::now();
+        let written = self.once_there_is_room(|| self.checkpoints.write(&snapshot));
+        if began.elapsed() > AGAIN {
+            // Not what a step takes.
+            self.throughput.accounted = Instant::now();
+        }
+        written.map(drop).map_err(|e| Halt::Observer(self.noted(e)))
     }
 
     fn recall_best(&mut self) -> Result<Option<Tensors>, Halt> {

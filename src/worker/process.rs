@@ -11,13 +11,14 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::runtime::Handle;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep};
 
 use super::checkpoint::Checkpoints;
 use super::evaluation;
 use super::observer::JobObserver;
+use super::room::AGAIN;
 use super::training::{self, Ended, TrainingError};
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, Reserve, WantOfRoom};
 use crate::clock::now_ms;
 use crate::jobs::{Job, JobError, Lease, LeasePolicy, Task};
 use crate::layout::Layout;
@@ -55,7 +56,7 @@ pub async fn run_one(
         false => Store::open(&database).await?,
     };
     let artifacts = Artifacts::open(layout.artifacts())?;
-    let Some((job, lease)) = store.claim(owner, policy, now_ms()).await? else {
+    let Some((job, lease)) = once_claimed(&store, owner, policy, &signal).await? else {
         return Ok(false);
     };
     tracing::info!(
@@ -67,6 +68,7 @@ pub async fn run_one(
     signal.raise(job.status.directive(job.stop));
     let heart = tokio::spawn(keep_lease(
         store.clone(),
+        Reserve::of(&layout.root),
         lease.clone(),
         policy,
         signal.clone(),
@@ -80,9 +82,29 @@ pub async fn run_one(
         signal.clone(),
     )
     .await;
+    // The lease is kept until the end is written: on a full disk that may take its time.
+    let closed = once_closed(&store, &job, &lease, &ended, &signal).await;
     heart.abort();
-    close(&store, &job, &lease, ended, &signal).await?;
-    Ok(true)
+    closed.map(|()| true)
+}
+
+/// Claims a job, once there is room to write that down: a process that ended for want of it would be followed
+/// by the next.
+async fn once_claimed(
+    store: &Store,
+    owner: &str,
+    policy: LeasePolicy,
+    signal: &StopSignal,
+) -> Result<Option<(Job, Lease)>, StoreError> {
+    loop {
+        match store.claim(owner, policy, now_ms()).await {
+            Err(error) if error.is_full() && signal.directive() == Directive::Continue => {
+                tracing::warn!(%error, "no job can be claimed");
+                sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
 }
 
 async fn obey_parent(signal: StopSignal) {
@@ -104,7 +126,13 @@ async fn release_on_signal(signal: StopSignal) {
 }
 
 /// Extends the lease, and learns from it what the client wants.
-async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, signal: StopSignal) {
+async fn keep_lease(
+    store: Store,
+    reserve: Reserve,
+    lease: Lease,
+    policy: LeasePolicy,
+    signal: StopSignal,
+) {
     let mut beat = interval(HEARTBEAT);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut held_until = Instant::now() + lease_time(policy);
@@ -116,6 +144,11 @@ async fn keep_lease(store: Store, lease: Lease, policy: LeasePolicy, signal: Sto
                 signal.raise(directive);
             }
             Err(StoreError::LeaseLost) => return signal.raise(Directive::Lost),
+            // Nobody can take the job either, for that is a write too.
+            Err(error) if error.is_full() => {
+                tracing::warn!(%error, "heartbeat failed");
+                reserve.give_back();
+            }
             Err(error) if Instant::now() < held_until => tracing::warn!(%error, "heartbeat failed"),
             Err(_) => return signal.raise(Directive::Lost),
         }
@@ -140,6 +173,7 @@ async fn run_in_thread(
     let checkpoints = Checkpoints {
         store: store.clone(),
         artifacts,
+        reserve: Reserve::of(&layout.root),
         lease,
         keep: keep.and_then(|k| u32::try_from(k).ok()).unwrap_or(1),
         runtime: Handle::current(),
@@ -180,12 +214,31 @@ fn internal(detail: String) -> JobError {
     JobError::new("internal", detail)
 }
 
+/// Closes the job, again and again while the disk is full.
+async fn once_closed(
+    store: &Store,
+    job: &Job,
+    lease: &Lease,
+    ended: &Result<Ended, JobError>,
+    signal: &StopSignal,
+) -> Result<(), WorkerError> {
+    loop {
+        match close(store, job, lease, ended, signal).await {
+            Err(WorkerError::Store(error)) if error.is_full() => {
+                tracing::warn!(%error, job = job.id, "how the job ended is not written yet");
+                sleep(AGAIN).await;
+            }
+            done => return done,
+        }
+    }
+}
+
 /// The last write: what became of the job.
 async fn close(
     store: &Store,
     job: &Job,
     lease: &Lease,
-    ended: Result<Ended, JobError>,
+    ended: &Result<Ended, JobError>,
     signal: &StopSignal,
 ) -> Result<(), WorkerError> {
     if signal.directive() == Directive::Lost {
@@ -198,13 +251,13 @@ async fn close(
     let now = now_ms();
     match ended {
         Ok(Ended::Trained(version, notes)) => {
-            let published = store.succeed(lease, &version, &notes, now).await;
+            let published = store.succeed(lease, version, notes, now).await;
             unless_canceled(store, lease, published.map(drop)).await?;
         }
         Ok(Ended::Evaluated(figures)) => {
             let evaluation = evaluation::of(job).map_err(|e| StoreError::Corrupt(e.to_string()))?;
             let version = (evaluation.model.as_str(), evaluation.version);
-            let recorded = store.finish_evaluation(lease, version, &figures, now).await;
+            let recorded = store.finish_evaluation(lease, version, figures, now).await;
             unless_canceled(store, lease, recorded).await?;
         }
         Ok(Ended::Canceled) => store.finish_cancel(lease, now).await?,
@@ -218,7 +271,7 @@ async fn close(
                 detail = error.detail,
                 "job failed"
             );
-            store.fail(lease, &error, now).await?;
+            store.fail(lease, error, now).await?;
         }
     }
     Ok(())

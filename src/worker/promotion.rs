@@ -4,7 +4,7 @@
 use tch::Device;
 
 use super::checkpoint::read_checkpoint;
-use super::training::publish;
+use super::training::{TrainingError, publish};
 use crate::artifacts::Artifacts;
 use crate::families::Family;
 use crate::jobs::Job;
@@ -18,7 +18,7 @@ pub enum PromotionError {
     #[error("{0}")]
     Unreadable(String),
     #[error("the version could not be written: {0}")]
-    Unwritable(String),
+    Unwritable(TrainingError),
 }
 
 pub fn version_of(
@@ -46,6 +46,5 @@ pub fn version_of(
         .iter()
         .filter_map(|(name, value)| Some((name.clone(), value.as_f64()?)))
         .collect();
-    publish(job, facts, learner.as_ref(), metrics, artifacts)
-        .map_err(|e| PromotionError::Unwritable(e.to_string()))
+    publish(job, facts, learner.as_ref(), metrics, artifacts).map_err(PromotionError::Unwritable)
 }

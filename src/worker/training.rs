@@ -8,7 +8,7 @@ use tch::Device;
 use super::checkpoint::{CheckpointError, read_weights};
 use super::observer::JobObserver;
 use super::preview::Preview;
-use crate::artifacts::{Artifacts, weights};
+use crate::artifacts::{Artifacts, WantOfRoom, weights};
 use crate::clock::now_ms;
 use crate::data::SplitFiles;
 use crate::data::split::Split;
@@ -47,6 +47,8 @@ pub enum TrainingError {
     Halted(#[from] Halt),
     #[error("the weights cannot be stored: {0}")]
     Weights(#[from] weights::WeightsError),
+    #[error("the weights cannot be stored: {0}")]
+    Storage(#[source] io::Error),
 }
 
 impl TrainingError {
@@ -60,9 +62,10 @@ impl TrainingError {
             Self::Evaluation(_) => "unsuited",
             Self::Model(_) => "model_unreadable",
             Self::Source(_) => "source_unreadable",
-            Self::Checkpoint(_) | Self::Weights(_) | Self::Halted(Halt::Observer(_)) => {
-                "storage_failed"
-            }
+            Self::Checkpoint(_)
+            | Self::Weights(_)
+            | Self::Storage(_)
+            | Self::Halted(Halt::Observer(_)) => "storage_failed",
             _ => "internal",
         }
     }
@@ -74,6 +77,16 @@ impl TrainingError {
                 i64::try_from(*step).ok()
             }
             _ => None,
+        }
+    }
+}
+
+impl WantOfRoom for TrainingError {
+    fn is_full(&self) -> bool {
+        match self {
+            Self::Checkpoint(error) => error.is_full(),
+            Self::Storage(error) => error.is_full(),
+            _ => false,
         }
     }
 }
@@ -135,7 +148,9 @@ pub fn run(
     };
     let build = || (family.learner)(&job.plan.model, &training, &facts, device);
     let mut learner = build()?;
-    let cursor = go_on(learner.as_mut(), observer)?;
+    let Some(cursor) = observer.once_there_is_room(|| go_on(learner.as_mut(), observer))? else {
+        return Ok(Ended::Released);
+    };
     let source = match &job.plan.init_from {
         Some(value) if cursor == Cursor::default() => Some(source(value, observer)?),
         _ => None,
@@ -168,8 +183,7 @@ pub fn run(
         start_from,
     };
     let outcome = fit(run, observer)?;
-    let artifacts = &observer.checkpoints.artifacts;
-    ended(job, &facts, learner.as_ref(), outcome, artifacts)
+    ended(job, &facts, learner.as_ref(), outcome, observer)
 }
 
 /// Publishes the weights of a run that came to its end.
@@ -178,7 +192,7 @@ fn ended(
     facts: &DataFacts,
     learner: &dyn Learner,
     outcome: Outcome,
-    artifacts: &Artifacts,
+    observer: &JobObserver,
 ) -> Result<Ended, TrainingError> {
     match outcome {
         Outcome::Canceled => Ok(Ended::Canceled),
@@ -188,7 +202,12 @@ fn ended(
             stopped,
             adopted,
         } => {
-            let version = publish(job, facts, learner, metrics, artifacts)?;
+            let artifacts = &observer.checkpoints.artifacts;
+            let publish = || publish(job, facts, learner, metrics.clone(), artifacts);
+            // The last checkpoint is there: whoever takes the job up ends where this run did.
+            let Some(version) = observer.once_there_is_room(publish)? else {
+                return Ok(Ended::Released);
+            };
             let mut notes = notes(job, &adopted, learner);
             if stopped {
                 notes.insert("stopped".to_owned(), true.into());
@@ -261,7 +280,9 @@ pub(super) fn publish(
     let tensors = model.tensors();
     // Nothing here of job or time: the same training gives the same file.
     let note = json!({"kind": job.plan.kind, "spec": job.plan.model, "data": facts});
-    let stored = artifacts.put(&weights::encode(&tensors, &note)?)?;
+    let stored = artifacts
+        .put(&weights::encode(&tensors, &note)?)
+        .map_err(TrainingError::Storage)?;
     let metrics: serde_json::Map<String, Value> =
         metrics.into_iter().map(|(k, v)| (k, v.into())).collect();
     let manifest = json!({
@@ -275,7 +296,9 @@ pub(super) fn publish(
         "job": job.id,
         "created_at": now_ms(),
     });
-    artifacts.put_manifest(&stored.sha256, &manifest)?;
+    artifacts
+        .put_manifest(&stored.sha256, &manifest)
+        .map_err(TrainingError::Storage)?;
     Ok(NewVersion {
         spec: job.plan.model.clone(),
         input_shape: facts.shape().to_vec(),

@@ -53,7 +53,7 @@ pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Data
     let Builtin::Digits = wanted.builtin;
     let folder = Incoming::create(app, &app.layout.datasets())?;
     let written = blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
-    let (folder, info) = written.await?.map_err(Problem::internal)?;
+    let (folder, info) = written.await?.map_err(|e| problem(e, "builtin"))?;
     let converted = Converted {
         train: info.train,
         test: Some(info.test),
@@ -177,7 +177,7 @@ fn problem(error: ImportError, part: &str) -> Problem {
         }
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
         ImportError::Option { field, detail } => Problem::field(format!("/{field}"), detail),
-        ImportError::Io(error) => Problem::internal(error),
+        ImportError::Io(error) => Problem::file(error),
     }
 }
 
@@ -196,7 +196,7 @@ async fn finish(
         folder.keep_as(&named)?;
         Ok::<_, io::Error>(digest)
     });
-    let (sha256, bytes) = digest.await?.map_err(Problem::internal)?;
+    let (sha256, bytes) = digest.await?.map_err(Problem::file)?;
     let dataset = row(id, name, &converted, sha256, bytes);
     if let Err(error) = app.store.insert_dataset(&dataset).await {
         let _ = tokio::fs::remove_dir_all(&target).await;

@@ -35,7 +35,8 @@ pub async fn get(app: AppState, Path(dataset): Path<String>) -> Result<Json<Data
         (status = 409, description = "A job uses it"),
     ))]
 pub async fn delete(app: AppState, Path(dataset): Path<String>) -> Result<StatusCode> {
-    let dataset = app.store.delete_dataset(&dataset).await?;
+    let delete = || app.store.delete_dataset(&dataset);
+    let dataset = app.reserve.spend(delete).await?;
     // The row is gone; files that stay behind are swept at the next start.
     tokio::fs::remove_dir_all(app.layout.dataset(&dataset.id))
         .await

@@ -18,12 +18,15 @@ use tokio::io::AsyncWriteExt;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::INCOMING;
+use crate::artifacts::room;
 use crate::data::{Header, Role};
 use crate::jobs::check_name;
 
 const SPLITS: [&str; 2] = ["train", "test"];
 
 const TEXT_BYTES: usize = 4096;
+/// Bytes of an upload between two looks at what is free on the disk.
+const LOOK_EVERY: u64 = 1 << 20;
 
 /// A folder that is removed when it is dropped, unless it was given a name that a row names.
 pub struct Incoming {
@@ -36,7 +39,7 @@ impl Incoming {
         // Else all of it would be received in vain, in a folder where the data directory was.
         app.store.require_in_place()?;
         let path = beside.join(format!("{INCOMING}{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir_all(&path).map_err(Problem::internal)?;
+        std::fs::create_dir_all(&path).map_err(Problem::file)?;
         Ok(Self { path, kept: false })
     }
 
@@ -207,7 +210,9 @@ pub(in crate::api) async fn save(
     limit: u64,
     pointer: &str,
 ) -> Result<u64> {
-    let mut file = File::create(path).await.map_err(Problem::internal)?;
+    let mut file = File::create(path).await.map_err(Problem::file)?;
+    let folder = path.parent().unwrap_or(path);
+    let mut until_asked = 0;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         room = room.checked_sub(chunk.len() as u64).ok_or_else(|| {
             Problem::new(
@@ -218,9 +223,14 @@ pub(in crate::api) async fn save(
                 ),
             )
         })?;
-        file.write_all(&chunk).await.map_err(Problem::internal)?;
+        if chunk.len() as u64 > until_asked {
+            room::require(folder, LOOK_EVERY).map_err(Problem::file)?;
+            until_asked = LOOK_EVERY;
+        }
+        until_asked = until_asked.saturating_sub(chunk.len() as u64);
+        file.write_all(&chunk).await.map_err(Problem::file)?;
     }
-    file.flush().await.map_err(Problem::internal)?;
+    file.flush().await.map_err(Problem::file)?;
     Ok(room)
 }
 

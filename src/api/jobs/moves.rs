@@ -18,7 +18,8 @@ use crate::clock::now_ms;
         (status = 409, description = "It has ended"),
     ))]
 pub async fn cancel(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
-    let job = app.store.cancel(&job, now_ms()).await?;
+    let cancel = || app.store.cancel(&job, now_ms());
+    let job = app.reserve.spend(cancel).await?;
     Ok(Json(present(&app, job).await?))
 }
 
@@ -32,7 +33,8 @@ pub async fn cancel(app: AppState, Path(job): Path<String>) -> Result<Json<JobRe
         (status = 409, description = "It is paused, is being canceled, or has ended"),
     ))]
 pub async fn pause(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
-    let job = app.store.pause(&job, now_ms()).await?;
+    let pause = || app.store.pause(&job, now_ms());
+    let job = app.reserve.spend(pause).await?;
     Ok(Json(present(&app, job).await?))
 }
 
@@ -47,7 +49,8 @@ pub async fn pause(app: AppState, Path(job): Path<String>) -> Result<Json<JobRes
         (status = 409, description = "It is not paused"),
     ))]
 pub async fn resume(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
-    let job = app.store.resume(&job, now_ms()).await?;
+    let resume = || app.store.resume(&job, now_ms());
+    let job = app.reserve.spend(resume).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))
 }
@@ -62,7 +65,8 @@ pub async fn resume(app: AppState, Path(job): Path<String>) -> Result<Json<JobRe
         (status = 409, description = "It has ended, is being canceled, has nothing trained yet, or is an evaluation"),
     ))]
 pub async fn stop(app: AppState, Path(job): Path<String>) -> Result<Json<JobResponse>> {
-    let job = app.store.stop(&job, now_ms()).await?;
+    let stop = || app.store.stop(&job, now_ms());
+    let job = app.reserve.spend(stop).await?;
     app.queued.notify_one();
     Ok(Json(present(&app, job).await?))
 }

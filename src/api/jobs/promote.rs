@@ -8,7 +8,7 @@ use super::checkpoints::find;
 use crate::api::models::{ModelVersionResponse, published};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
-use crate::artifacts::Artifacts;
+use crate::artifacts::{Artifacts, WantOfRoom};
 use crate::clock::now_ms;
 use crate::worker::promotion::{self, PromotionError};
 
@@ -40,6 +40,7 @@ pub async fn promote(
             let detail = format!("the checkpoint cannot be read: {reason}");
             Problem::new(Code::Conflict, detail)
         }
+        PromotionError::Unwritable(error) if error.is_full() => Problem::storage_full(),
         error => Problem::internal(error),
     })?;
     let (name, number) = app.store.promote(&job.id, &new, now_ms()).await?;

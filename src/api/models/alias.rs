@@ -109,6 +109,7 @@ pub async fn delete(
     app: AppState,
     Path((model, alias)): Path<(String, String)>,
 ) -> Result<StatusCode> {
-    app.store.delete_alias(&model, &alias, now_ms()).await?;
+    let delete = || app.store.delete_alias(&model, &alias, now_ms());
+    app.reserve.spend(delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }

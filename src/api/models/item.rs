@@ -38,7 +38,8 @@ pub async fn get(app: AppState, Path(model): Path<String>) -> Result<Json<ModelR
 #[utoipa::path(delete, path = "/v1/models/{model}", operation_id = "delete_model",
     responses((status = 204, description = "Deleted")))]
 pub async fn delete(app: AppState, Path(model): Path<String>) -> Result<StatusCode> {
-    let orphans = app.store.delete_model(&model).await?;
+    let delete = || app.store.delete_model(&model);
+    let orphans = app.reserve.spend(delete).await?;
     app.artifacts.remove(&orphans);
     for loaded in app.engine.loaded() {
         if loaded.name == model {

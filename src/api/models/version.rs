@@ -35,7 +35,8 @@ pub async fn delete(
     Path((model, version)): Path<(String, String)>,
 ) -> Result<StatusCode> {
     let version = number_in_path("version", &version)?;
-    let orphans = app.store.delete_model_version(&model, version).await?;
+    let delete = || app.store.delete_model_version(&model, version);
+    let orphans = app.reserve.spend(delete).await?;
     app.artifacts.remove(&orphans);
     app.engine.unload(&model, version).await;
     Ok(StatusCode::NO_CONTENT)

@@ -35,6 +35,7 @@ pub async fn get(app: AppState, Path(webhook): Path<String>) -> Result<Json<Webh
 #[utoipa::path(delete, path = "/v1/webhooks/{webhook}", operation_id = "delete_webhook",
     responses((status = 204, description = "Deleted")))]
 pub async fn delete(app: AppState, Path(webhook): Path<String>) -> Result<StatusCode> {
-    app.store.delete_webhook(&webhook).await?;
+    let delete = || app.store.delete_webhook(&webhook);
+    app.reserve.spend(delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -19,10 +19,7 @@ async fn a_full_disk_breaks_one_transaction_and_not_the_next() {
     let mut plan = f.new_job("large");
     plan.metadata = json!({ "long": "x".repeat(1 << 20) });
     let refused = f.store.insert_job(&plan, None, None, ROOM, 1).await;
-    assert!(
-        matches!(refused, Err(StoreError::Database(_))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
     // The limit was the connection's own: a new one has none.
     let taken = f.store.insert_job(&plan, None, None, ROOM, 1).await;
     assert_eq!(taken.expect("taken").job.plan.name, "large");

@@ -14,6 +14,8 @@ use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 
+use super::room;
+
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
     #[error("artifact {sha256} cannot be read: {source}")]
@@ -169,6 +171,7 @@ fn is_old(path: &Path) -> bool {
 pub fn write_whole(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
+    room::require(folder, bytes.len() as u64)?;
     let temporary = folder.join(format!(".{}.tmp", uuid::Uuid::new_v4()));
     let written = (|| {
         let mut file = File::create(&temporary)?;

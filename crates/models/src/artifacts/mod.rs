@@ -4,6 +4,8 @@
 pub mod bundle;
 pub mod files;
 pub mod inspect;
+pub mod room;
 pub mod weights;
 
 pub use files::{ArtifactError, Artifacts};
+pub use room::{Reserve, WantOfRoom};

@@ -109,7 +109,7 @@ fn unpacking(error: ImportError) -> Problem {
     let text = error.to_string();
     match error {
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("bundle: {text}")),
-        ImportError::Io(error) => Problem::internal(error),
+        ImportError::Io(error) => Problem::file(error),
         ImportError::Invalid(_) | ImportError::Unsupported(_) | ImportError::Option { .. } => {
             Problem::field("/bundle", text)
         }
@@ -161,14 +161,12 @@ fn manifest_beside(checked: &Checked, tried: &Trial) -> Value {
 
 /// The file gets its lasting name before the row that names it.
 fn keep(artifacts: &Artifacts, weights: &Path, sha256: &str, manifest: &Value) -> Result<()> {
-    artifacts
-        .adopt(weights, sha256)
-        .map_err(Problem::internal)?;
+    artifacts.adopt(weights, sha256).map_err(Problem::file)?;
     // That of the run which made the same weights here says more.
     if !artifacts.has_manifest(sha256) {
         artifacts
             .put_manifest(sha256, manifest)
-            .map_err(Problem::internal)?;
+            .map_err(Problem::file)?;
     }
     Ok(())
 }
