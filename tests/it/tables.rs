@@ -65,7 +65,7 @@ async fn a_header_of_numbers_is_one_if_the_client_says_so() {
         .ok(201);
     assert_eq!(
         plain["files"],
-        json!({"train": {"format": "idx", "header": null}})
+        json!({"train": {"format": "idx", "header": null, "delimiter": null}})
     );
     let one_more = file(
         table("more", "1,2\n3,4\n"),
@@ -73,4 +73,36 @@ async fn a_header_of_numbers_is_one_if_the_client_says_so() {
         b"0\n0\n1\n".to_vec(),
     );
     upload(&service, one_more).await.says("'header' with 'yes'");
+}
+
+#[tokio::test]
+async fn what_separates_cells_is_told_from_all_lines_or_by_the_client() {
+    let service = Service::start(&[]).await;
+    let decimal = upload(&service, table("decimal", "1,5;2,5\n3,5;4,5\n"))
+        .await
+        .ok(201);
+    let told = json!({"format": "csv", "header": false, "delimiter": ";"});
+    assert_eq!(decimal["files"]["train"], told);
+    let found = service.get("/v1/datasets/decimal/rows").await.ok(200);
+    assert_eq!(found["rows"], json!([[1.5, 2.5], [3.5, 4.5]]));
+    let semicolons = "\"height, cm\";\"weight, kg\"\n170;60\n180;80\n";
+    let added = upload(&service, table("semi", semicolons)).await.ok(201);
+    assert_eq!(added["range"], json!([60.0, 180.0]));
+    let named = table("named", "1|2,5\n3|4\n").text("delimiter", "|");
+    let named = upload(&service, named).await.ok(201);
+    assert_eq!(
+        (&named["range"], &named["files"]["train"]["delimiter"]),
+        (&json!([1.0, 4.0]), &json!("|"))
+    );
+    let tabs = table("tabs", "1\t2\n").text("delimiter", "\\t");
+    upload(&service, tabs).await.ok(201);
+    for wrong in ["", "5", ";;", ".", "\"", "\u{a7}", "comma"] {
+        let asked = table("wrong", "1,2\n").text("delimiter", wrong);
+        upload(&service, asked).await.invalid("/delimiter");
+    }
+    let pixels = form("pixels", &[("train", idx(&[2, 2, 2], &[1; 8]))]);
+    let pixels = pixels.text("delimiter", ";").text("header", "no");
+    let refused = upload(&service, pixels).await;
+    refused.invalid("/header");
+    refused.invalid("/delimiter");
 }

@@ -62,6 +62,9 @@ pub struct DatasetUpload {
     /// Whether line 1 of every CSV file is a header: `auto` (the default: it is where a cell is not a number), `yes`
     /// or `no`.
     header: Option<String>,
+    /// What separates the cells of every CSV file: `auto` (the default: `,`, `;` or tab, as the first lines tell) or
+    /// the character (`\\t` for a tab).
+    delimiter: Option<String>,
     /// `dense`, the default.
     kind: Option<String>,
 }

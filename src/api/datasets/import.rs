@@ -18,7 +18,7 @@ use crate::data::{
     Column, FileForm, Header, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles,
     digits, import,
 };
-use crate::document::Warning;
+use crate::document::{FieldError, Warning};
 use crate::jobs::dataset_id;
 use crate::store::{Dataset, Split, Splits};
 
@@ -38,6 +38,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
         shape: received.shape.as_deref().map(parse_shape).transpose()?,
         columns: received.columns.clone(),
         header: received.header,
+        delimiter: received.delimiter,
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
@@ -134,14 +135,27 @@ fn convert_split(
 
 /// What is said of CSV files is said of one at least.
 fn require_tables(options: &ImportOptions, readings: &Readings) -> Result<()> {
-    let any = readings
+    if readings
         .values()
-        .any(|reading| reading.form.header.is_some());
-    if any || options.header == Header::Auto {
+        .any(|reading| reading.form.header.is_some())
+    {
         return Ok(());
     }
-    let rule = "no file of this upload is a CSV file, and only those have a header line";
-    Err(Problem::field("/header", rule))
+    let said = [
+        (options.header != Header::Auto, "/header", "a header line"),
+        (options.delimiter.is_some(), "/delimiter", "a delimiter"),
+    ];
+    let broken = said
+        .into_iter()
+        .filter(|(said, ..)| *said)
+        .map(|(_, pointer, what)| {
+            let rule = format!("no file of this upload is a CSV file, and only those have {what}");
+            FieldError::new(pointer, rule)
+        });
+    match broken.collect::<Vec<_>>() {
+        broken if broken.is_empty() => Ok(()),
+        broken => Err(Problem::fields(broken)),
+    }
 }
 
 fn require_same_columns(train: &Imported, test: &Imported) -> Result<()> {

@@ -68,12 +68,23 @@ pub struct DatasetFile {
     pub format: String,
     /// CSV: whether line 1 was read as a header.
     pub header: Option<bool>,
+    /// CSV: what separates its cells.
+    #[schema(example = ",")]
+    pub delimiter: Option<char>,
 }
 
 impl From<FileForm> for DatasetFile {
     fn from(form: FileForm) -> Self {
-        let FileForm { format, header } = form;
-        Self { format, header }
+        let FileForm {
+            format,
+            header,
+            delimiter,
+        } = form;
+        Self {
+            format,
+            header,
+            delimiter,
+        }
     }
 }
 

@@ -76,6 +76,7 @@ pub struct Received {
     pub files: BTreeMap<String, PathBuf>,
     pub shape: Option<String>,
     pub header: Header,
+    pub delimiter: Option<u8>,
     /// The column of a CSV file that each role is in, where one was named.
     pub columns: BTreeMap<Role, String>,
 }
@@ -87,7 +88,7 @@ fn file_parts() -> Vec<String> {
 }
 
 fn text_parts() -> Vec<&'static str> {
-    let mut parts = vec!["name", "shape", "header"];
+    let mut parts = vec!["name", "shape", "header", "delimiter"];
     parts.extend(Role::beside_rows().map(Role::field));
     parts.push("kind");
     parts
@@ -137,6 +138,9 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
         name,
         files,
         shape: texts.remove("shape"),
+        delimiter: texts
+            .remove("delimiter")
+            .map_or(Ok(None), |text| read_delimiter(&text))?,
         header: texts
             .remove("header")
             .map_or(Ok(Header::Auto), |text| read_header(&text))?,
@@ -181,6 +185,7 @@ async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
             }
         }
         "header" => read_header(text).map(drop),
+        "delimiter" => read_delimiter(text).map(drop),
         "kind" if text != "dense" => Err(Problem::field(
             "/kind",
             format!("must be 'dense', got '{text}'"),
@@ -198,6 +203,28 @@ fn read_header(text: &str) -> Result<Header> {
         other => {
             let rule = format!("must be 'auto', 'yes' or 'no', got '{other}'");
             Err(Problem::field("/header", rule))
+        }
+    }
+}
+
+/// The part `delimiter`: none where it is to be found.
+fn read_delimiter(text: &str) -> Result<Option<u8>> {
+    match text.as_bytes() {
+        b"auto" => Ok(None),
+        b"\\t" => Ok(Some(b'\t')),
+        // What numbers are written with, quotes and line ends separate nothing.
+        [one]
+            if one.is_ascii() && !one.is_ascii_alphanumeric() && !b"+-.\"\r\n\0".contains(one) =>
+        {
+            Ok(Some(*one))
+        }
+        _ => {
+            let rule = "must be 'auto' or one ASCII character that is no letter, digit, sign, point, quote or line \
+                        end ('\\t' is a tab)";
+            Err(Problem::field(
+                "/delimiter",
+                format!("{rule}; got {text:?}"),
+            ))
         }
     }
 }

@@ -146,6 +146,7 @@ pub(super) fn dataset(name: &str) -> Dataset {
             FileForm {
                 format: "csv".to_owned(),
                 header: Some(true),
+                delimiter: Some(','),
             },
         )]),
         warnings: vec![Warning::new("unused_array", "/train", "\"w\": left out")],

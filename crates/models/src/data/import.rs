@@ -14,6 +14,7 @@
 pub(crate) mod archive;
 mod arrays;
 mod column;
+mod delimiter;
 pub mod element;
 mod idx;
 mod lines;

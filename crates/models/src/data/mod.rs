@@ -39,6 +39,8 @@ pub struct ImportOptions {
     pub columns: BTreeMap<Role, String>,
     /// CSV only: whether line 1 is a header.
     pub header: Header,
+    /// CSV only: what separates the cells; none: told from the first lines.
+    pub delimiter: Option<u8>,
     /// Bounds the bytes read after decompression, and the bytes written.
     pub max_bytes: u64,
 }
@@ -91,6 +93,9 @@ pub struct FileForm {
     pub format: String,
     /// CSV only: whether line 1 was read as a header.
     pub header: Option<bool>,
+    /// CSV only: what separates its cells.
+    #[serde(default)]
+    pub delimiter: Option<char>,
 }
 
 impl FileForm {
@@ -98,6 +103,7 @@ impl FileForm {
         Self {
             format: format.to_owned(),
             header: None,
+            delimiter: None,
         }
     }
 }

@@ -147,6 +147,7 @@ mod tests {
                 shape: None,
                 columns: named.map(|(role, c)| (role, c.to_owned())).collect(),
                 header: Header::Auto,
+                delimiter: None,
                 max_bytes: 0,
             };
             Columns::find(&options, Some(&names).filter(|_| count == 4), count)

@@ -77,3 +77,64 @@ fn a_file_of_one_column_has_a_header_too() {
         Some(vec![2])
     );
 }
+
+#[test]
+fn a_comma_in_line_1_decides_nothing() {
+    for (text, values, delimiter) in [
+        (
+            "\"height, cm\";\"weight, kg\"\n170;60\n",
+            vec![170.0, 60.0],
+            ';',
+        ),
+        ("1,5;2,5\n3,5;4,5\n", vec![1.5, 2.5, 3.5, 4.5], ';'),
+        ("1,5\t2,5", vec![1.5, 2.5], '\t'),
+        ("a;b\n1,5;-2,5e1\n", vec![1.5, -25.0], ';'),
+        ("\"a;b\",c\n1,2\n", vec![1.0, 2.0], ','),
+        ("a;b,c,d\n1,2,3\n", vec![1.0, 2.0, 3.0], ','),
+    ] {
+        let bench = Bench::new();
+        let imported = bench.imported(text.as_bytes()).unwrap();
+        assert_eq!(bench.values(), values, "{text}");
+        assert_eq!(imported.reading.form.delimiter, Some(delimiter), "{text}");
+    }
+}
+
+#[test]
+fn the_client_names_the_delimiter() {
+    let mut bench = Bench::new();
+    for (delimiter, text) in [
+        (b'|', "1|2,5\n"),
+        (b' ', "1 2,5\n"),
+        (b';', "1;2,5\n"),
+        (b'\t', "1\t2,5"),
+    ] {
+        bench.options.delimiter = Some(delimiter);
+        bench.imported(text.as_bytes()).unwrap();
+        assert_eq!(bench.values(), [1.0, 2.5], "{text}");
+    }
+    bench.options.delimiter = Some(b';');
+    assert_eq!(bench.targets(b"1,5\n2,5\n").unwrap().max, 2.5);
+    let refused = Bench::new().targets(b"1,5\n2,5\n").unwrap_err();
+    let refused = refused.to_string();
+    assert!(refused.contains("decimal commas"), "{refused}");
+}
+
+#[test]
+fn decimal_points_and_commas_are_not_mixed() {
+    for (text, said) in [
+        (
+            "1.5;2\n1,234;2\n",
+            "line 2, column 0 (from 0): the number has a decimal comma, but line 1",
+        ),
+        (
+            "a;b\n1,5;2\n3;1.234\n",
+            "line 3, column 1 (from 0) (\"b\"): the number has a decimal point",
+        ),
+        ("1;2\n1.234,5;2\n", "\"1.234,5\" is not a number"),
+        ("1;2\n1,234,567;2\n", "\"1,234,567\" is not a number"),
+    ] {
+        let refused = Bench::new().rows(text.as_bytes()).unwrap_err().to_string();
+        assert!(refused.contains(said), "{refused}");
+    }
+    assert!(Bench::new().rows(b"1.5,2\n3,4.5\n").is_ok());
+}

@@ -1,7 +1,7 @@
 //! The lines of a CSV file, one record at a time.
 //!
 //! No record may grow past a bound, so the memory does not depend on the file. Whether line 1 is a header is
-//! settled here; what the cells mean is not known.
+//! settled here, and how numbers are written; what the cells mean is not known.
 
 use std::cell::Cell;
 use std::io::{self, BufReader, Cursor, Read};
@@ -11,6 +11,7 @@ use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
 use super::super::{FileForm, Header, ImportError, ImportOptions, invalid};
 use super::column::quoted;
+use super::delimiter;
 use super::source::{Fault, Input, fill, read_error};
 
 /// The longest line that is read: some 800,000 values of 20 characters.
@@ -20,6 +21,9 @@ const MAX_RECORD: usize = 16 << 20;
 pub(super) struct Lines {
     reader: csv::Reader<Guard>,
     spent: Rc<Cell<usize>>,
+    delimiter: u8,
+    /// Of the first number with a decimal point or comma: which of them, and its line.
+    mark: Option<(u8, u64)>,
     pub columns: usize,
     pub header: Option<ByteRecord>,
     /// The first record, read in advance, is data.
@@ -36,11 +40,13 @@ impl Lines {
         let start = start.get(..got).unwrap_or_default();
         let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         let mut whole = Cursor::new(start.to_vec()).chain(input.reader);
-        let (delimiter, first) = first_line(&mut whole)?;
+        let (head, ended) = head(&mut whole)?;
+        let named = options.delimiter;
+        let delimiter = named.unwrap_or_else(|| delimiter::found(&head, ended));
         let spent = Rc::new(Cell::new(0));
         // With a line end after the last line too, `line` has no odd case.
         let inner: Box<dyn Read> =
-            Box::new(Cursor::new(first).chain(whole).chain(Cursor::new(b"\n")));
+            Box::new(Cursor::new(head).chain(whole).chain(Cursor::new(b"\n")));
         let guard = Guard {
             inner: BufReader::new(inner),
             spent: Rc::clone(&spent),
@@ -54,6 +60,8 @@ impl Lines {
         let mut lines = Self {
             reader,
             spent,
+            delimiter,
+            mark: None,
             columns: 0,
             header: None,
             pending: false,
@@ -67,7 +75,10 @@ impl Lines {
         let is_header = match options.header {
             Header::Yes => true,
             Header::No => false,
-            Header::Auto => lines.record.iter().any(|cell| number(cell).is_none()),
+            Header::Auto => lines
+                .record
+                .iter()
+                .any(|cell| lines.read_number(cell).is_none()),
         };
         if is_header {
             lines.header = Some(std::mem::take(&mut lines.record));
@@ -82,6 +93,7 @@ impl Lines {
     pub(super) fn form(&self) -> FileForm {
         FileForm {
             header: Some(self.header.is_some()),
+            delimiter: Some(self.delimiter.into()),
             ..FileForm::of("csv")
         }
     }
@@ -127,15 +139,43 @@ impl Lines {
         self.reader.position().line().saturating_sub(1)
     }
 
+    fn read_number(&self, cell: &[u8]) -> Option<f64> {
+        delimiter::number(cell, self.delimiter != b',')
+    }
+
     /// A cell as a number.
-    pub(super) fn number(&self, column: usize) -> Result<f64, ImportError> {
+    pub(super) fn number(&mut self, column: usize) -> Result<f64, ImportError> {
         let cell = self.record.get(column).unwrap_or_default();
-        number(cell).ok_or_else(|| {
+        let Some(number) = self.read_number(cell) else {
             if cell.trim_ascii().is_empty() {
-                return self.broken(column, "the cell is empty; every cell must be a number");
+                return Err(self.broken(column, "the cell is empty; every cell must be a number"));
             }
-            self.broken(column, &format!("{} is not a number", quoted(cell)))
-        })
+            let what = format!("{} is not a number", quoted(cell));
+            return Err(self.broken(column, &what));
+        };
+        if self.delimiter != b','
+            && let Some(mark) = delimiter::mark(cell)
+        {
+            self.keep_mark(mark, column)?;
+        }
+        Ok(number)
+    }
+
+    /// A file has decimal points or decimal commas: of both, one would stand between thousands.
+    fn keep_mark(&mut self, mark: u8, column: usize) -> Result<(), ImportError> {
+        let line = self.line();
+        let (kept, first) = *self.mark.get_or_insert((mark, line));
+        if kept == mark {
+            return Ok(());
+        }
+        let name = |mark| if mark == b',' { "comma" } else { "point" };
+        let what = format!(
+            "the number has a decimal {}, but line {first} has one with a decimal {}; write all in one way, \
+             without marks between thousands",
+            name(mark),
+            name(kept)
+        );
+        Err(self.broken(column, &what))
     }
 
     /// A complaint about one cell of the current record.
@@ -151,12 +191,9 @@ impl Lines {
     }
 }
 
-fn number(cell: &[u8]) -> Option<f64> {
-    std::str::from_utf8(cell.trim_ascii()).ok()?.parse().ok()
-}
-
 /// Whether line 1, which was taken for a row, counts its columns, as writers of tables without names do.
 pub(super) fn counts_columns(record: &ByteRecord) -> bool {
+    let number = |cell: &[u8]| delimiter::number(cell, false);
     let first = record.get(0).and_then(number);
     let mut cells = (0..).zip(record.iter());
     record.len() >= 3
@@ -165,30 +202,22 @@ pub(super) fn counts_columns(record: &ByteRecord) -> bool {
         })
 }
 
-/// Reads up to the first line's end and tells the delimiter it uses; returns
-/// the bytes read, which belong to the stream still.
-fn first_line(reader: &mut dyn Read) -> Result<(u8, Vec<u8>), ImportError> {
-    let mut seen = Vec::new();
+/// Reads the first line, and more where it is short: what tells the delimiter. The bytes belong to the stream
+/// still; whether they are all of it.
+fn head(reader: &mut dyn Read) -> Result<(Vec<u8>, bool), ImportError> {
+    const ENOUGH: usize = 64 << 10;
+    let (mut seen, mut lines) = (Vec::new(), false);
     let mut block = [0u8; 4096];
-    while seen.len() <= MAX_RECORD {
+    while seen.len() <= MAX_RECORD && !(lines && seen.len() >= ENOUGH) {
         let got = fill(reader, &mut block)?;
-        let block = block.get(..got).unwrap_or_default();
-        seen.extend_from_slice(block);
-        if got == 0 || block.contains(&b'\n') {
-            break;
+        if got == 0 {
+            return Ok((seen, true));
         }
+        let block = block.get(..got).unwrap_or_default();
+        lines |= block.contains(&b'\n');
+        seen.extend_from_slice(block);
     }
-    // Blank lines before the first are skipped, as the parser does.
-    let line = seen
-        .trim_ascii_start()
-        .split(|&b| b == b'\n')
-        .next()
-        .unwrap_or_default();
-    let delimiter = [b',', b';', b'\t']
-        .into_iter()
-        .find(|d| line.contains(d))
-        .unwrap_or(b',');
-    Ok((delimiter, seen))
+    Ok((seen, false))
 }
 
 /// Stops a record that grows past the bound: counts the bytes handed to the

@@ -114,6 +114,7 @@ mod tests {
             shape: Some(shape.to_vec()),
             columns: BTreeMap::new(),
             header: Header::Auto,
+            delimiter: None,
             max_bytes: 0,
         }
     }

@@ -39,11 +39,11 @@ pub(super) fn import_rows(
         row.clear();
         for column in 0..lines.columns {
             if !columns.beside.iter().any(|&(_, at)| at == column) {
-                row.push(value(&lines, column)?);
+                row.push(value(&mut lines, column)?);
             }
         }
         for (role, at, sink) in &mut beside {
-            sink.push(of_role(&lines, *role, *at)?)?;
+            sink.push(of_role(&mut lines, *role, *at)?)?;
         }
         rows.push_f32(&row)?;
     }
@@ -63,12 +63,12 @@ fn sink(role: Role, out: &Path, limit: u64) -> Result<ColumnSink, ImportError> {
     ColumnSink::create(out, role, dtype, limit)
 }
 
-fn value(lines: &Lines, column: usize) -> Result<f32, ImportError> {
+fn value(lines: &mut Lines, column: usize) -> Result<f32, ImportError> {
     finite_f32(lines.number(column)?).map_err(|what| lines.broken(column, &what))
 }
 
 /// A cell as the value of a role.
-fn of_role(lines: &Lines, role: Role, column: usize) -> Result<f64, ImportError> {
+fn of_role(lines: &mut Lines, role: Role, column: usize) -> Result<f64, ImportError> {
     checked(role, lines.number(column)?).map_err(|what| lines.broken(column, &what))
 }
 
@@ -93,7 +93,8 @@ pub(super) fn import_column(
     let definition = role.definition();
     if lines.columns != 1 {
         return Err(invalid(format!(
-            "a CSV file of {} has one column; this one has {}",
+            "a CSV file of {} has one column; this one has {} (where its commas are decimal commas, \
+             send the part 'delimiter' with ';')",
             definition.name, lines.columns
         )));
     }
@@ -106,7 +107,7 @@ pub(super) fn import_column(
                 definition.one
             )));
         }
-        sink.push(of_role(&lines, role, 0)?)?;
+        sink.push(of_role(&mut lines, role, 0)?)?;
     }
     Ok((sink.finish(&[])?, lines.form().into()))
 }

@@ -19,6 +19,7 @@ pub(super) struct Options {
     pub label_column: Option<String>,
     pub target_column: Option<String>,
     pub header: Header,
+    pub delimiter: Option<u8>,
     pub max_bytes: u64,
 }
 
@@ -83,6 +84,7 @@ impl Bench {
             label_column: None,
             target_column: None,
             header: Header::Auto,
+            delimiter: None,
             max_bytes: 10_000_000,
         };
         Self {
@@ -110,6 +112,7 @@ impl Bench {
             shape: self.options.shape.clone(),
             columns: named.filter_map(|(r, c)| Some((r, c.clone()?))).collect(),
             header: self.options.header,
+            delimiter: self.options.delimiter,
             max_bytes: self.options.max_bytes,
         }
     }
