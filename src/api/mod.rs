@@ -5,6 +5,7 @@ pub mod document;
 pub mod edge;
 pub mod evaluations;
 pub mod extract;
+pub mod form;
 pub mod jobs;
 pub mod models;
 pub mod problem;

@@ -24,6 +24,7 @@ mod formats;
 mod freezing;
 mod full_disk;
 mod hostile_bundles;
+mod hostile_forms;
 mod hostile_imports;
 mod hostile_requests;
 mod hostile_targets;

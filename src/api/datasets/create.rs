@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use super::{DatasetResponse, import, upload};
 use crate::api::extract::{content_type, is_json, parse_json};
+use crate::api::form::Form;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::responses::made;
 use crate::api::state::AppState;
@@ -84,7 +85,7 @@ pub struct DatasetUpload {
 pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let dataset = match content_type(request.headers()).as_deref() {
         Some("multipart/form-data") => {
-            let form = upload::read_form(&app, request).await?;
+            let form = Form::of(&app, request).await?;
             let received = upload::receive(&app, form).await?;
             import::add(&app, received).await?
         }

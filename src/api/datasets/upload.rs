@@ -9,12 +9,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use axum::extract::multipart::{Field, MultipartError};
-use axum::extract::{FromRequest, Multipart, Request};
-use axum::http::StatusCode;
+use axum::extract::multipart::Field;
 use tokio::fs::File;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWriteExt, BufWriter};
 
+use crate::api::form::{Form, broken};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::files::INCOMING;
@@ -27,6 +26,8 @@ const SPLITS: [&str; 2] = ["train", "test"];
 const TEXT_BYTES: usize = 4096;
 /// Bytes of an upload between two looks at what is free on the disk.
 const LOOK_EVERY: u64 = 1 << 20;
+/// Bytes that go to disk at once: each time costs a change of threads.
+const BLOCK: usize = 256 << 10;
 
 /// A folder that is removed when it is dropped, unless it was given a name that a row names.
 pub struct Incoming {
@@ -94,13 +95,13 @@ fn text_parts() -> Vec<&'static str> {
     parts
 }
 
-pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
+pub async fn receive(app: &AppState, mut form: Form) -> Result<Received> {
     let folder = Incoming::create(app, &app.layout.datasets())?;
     let mut texts: BTreeMap<String, String> = BTreeMap::new();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     let (file_parts, text_parts) = (file_parts(), text_parts());
     let mut room = app.limits.upload_bytes;
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+    while let Some(field) = form.next().await? {
         let part = part_name(&field)?;
         let pointer = format!("/{part}");
         if texts.contains_key(&part) || files.contains_key(&part) {
@@ -148,12 +149,6 @@ pub async fn receive(app: &AppState, mut form: Multipart) -> Result<Received> {
             .filter_map(|role| Some((role, texts.remove(role.field())?)))
             .collect(),
     })
-}
-
-/// The form in the body of a request.
-pub(in crate::api) async fn read_form(app: &AppState, request: Request) -> Result<Multipart> {
-    let form = Multipart::from_request(request, app).await;
-    form.map_err(|e| Problem::new(Code::Malformed, e.body_text()))
 }
 
 pub(in crate::api) fn part_name(field: &Field<'_>) -> Result<String> {
@@ -237,7 +232,8 @@ pub(in crate::api) async fn save(
     limit: u64,
     pointer: &str,
 ) -> Result<u64> {
-    let mut file = File::create(path).await.map_err(Problem::file)?;
+    let file = File::create(path).await.map_err(Problem::file)?;
+    let mut file = BufWriter::with_capacity(BLOCK, file);
     let folder = path.parent().unwrap_or(path);
     let mut until_asked = 0;
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
@@ -273,17 +269,4 @@ pub(in crate::api) async fn read_text(mut field: Field<'_>, pointer: &str) -> Re
         }
     }
     String::from_utf8(bytes).map_err(|_| Problem::field(pointer, "must be text in UTF-8"))
-}
-
-#[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
-pub(in crate::api) fn broken(error: MultipartError) -> Problem {
-    let code = if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        Code::TooLarge
-    } else {
-        Code::Malformed
-    };
-    Problem::new(
-        code,
-        format!("the form cannot be read: {}", error.body_text()),
-    )
 }

@@ -8,8 +8,8 @@ use axum::response::Response;
 use utoipa::ToSchema;
 
 use super::{ModelVersionResponse, published};
-use crate::api::datasets::upload::read_form;
 use crate::api::extract::content_type;
+use crate::api::form::Form;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 
@@ -50,7 +50,7 @@ pub async fn import(app: AppState, request: Request) -> Result<Response> {
         let detail = "send a bundle, or weights and manifest, as multipart/form-data";
         return Err(Problem::new(Code::UnsupportedMediaType, detail));
     }
-    let form = read_form(&app, request).await?;
+    let form = Form::of(&app, request).await?;
     let received = upload::receive(&app, form).await?;
     let version = take_in::publish(&app, received).await?;
     published(&app, version)

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use axum::extract::Multipart;
-
-use crate::api::datasets::upload::{Incoming, broken, no_part, part_name, read_text, save, twice};
+use crate::api::datasets::upload::{Incoming, no_part, part_name, read_text, save, twice};
+use crate::api::form::Form;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::artifacts::bundle::MOST_MANIFEST;
@@ -22,13 +21,13 @@ pub enum Parts {
     Apart { weights: PathBuf, manifest: PathBuf },
 }
 
-pub async fn receive(app: &AppState, mut form: Multipart) -> Result<ReceivedVersion> {
+pub async fn receive(app: &AppState, mut form: Form) -> Result<ReceivedVersion> {
     let beside = app.layout.artifacts();
     let folder = Incoming::create(app, &beside)?;
     let mut room = app.limits.upload_bytes;
     let [mut bundle, mut weights, mut manifest] = [const { None::<PathBuf> }; 3];
     let mut name = None;
-    while let Some(field) = form.next_field().await.map_err(broken)? {
+    while let Some(field) = form.next().await? {
         let part = part_name(&field)?;
         let pointer = format!("/{part}");
         let file = match part.as_str() {
