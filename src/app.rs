@@ -215,12 +215,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         artifacts,
         reserve,
         layout,
-        limits: Limits {
-            upload_bytes: options.max_upload_mib << 20,
-            unpacked_bytes: options.max_unpacked_mib << 20,
-            body_bytes: (options.max_body_mib as usize) << 20,
-            queued_jobs: i64::from(options.max_queued_jobs),
-        },
+        limits: limits(options),
         machine,
         webhook_reach: reach(options),
         queued: supervisor.queued,
@@ -281,6 +276,16 @@ fn sender(
         },
         draining,
     })
+}
+
+fn limits(options: &Serve) -> Limits {
+    Limits {
+        upload_bytes: options.max_upload_mib << 20,
+        unpacked_bytes: options.max_unpacked_mib << 20,
+        body_bytes: (options.max_body_mib as usize) << 20,
+        answer_bytes: options.max_answer_mib << 20,
+        queued_jobs: i64::from(options.max_queued_jobs),
+    }
 }
 
 fn reach(options: &Serve) -> Reach {

@@ -116,6 +116,10 @@ pub struct Serve {
     #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
+    /// Largest answer of numbers: of a model, or rows of a data set, in MiB. A number has 4 bytes; as JSON, 13.
+    #[arg(long, env = "LATENTD_MAX_ANSWER_MIB", default_value_t = 256,
+        value_parser = clap::value_parser!(u64).range(1..=65_536))]
+    pub max_answer_mib: u64,
     /// Let webhooks point to this machine and to private networks.
     #[arg(long, env = "LATENTD_WEBHOOK_ALLOW_PRIVATE", value_parser = clap::builder::BoolishValueParser::new())]
     pub webhook_allow_private: bool,

@@ -24,6 +24,7 @@ pub struct Limits {
     pub upload_bytes: u64,
     pub unpacked_bytes: u64,
     pub body_bytes: usize,
+    pub answer_bytes: u64,
     pub queued_jobs: i64,
 }
 

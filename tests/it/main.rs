@@ -23,6 +23,7 @@ mod fixtures;
 mod formats;
 mod freezing;
 mod full_disk;
+mod hostile_answers;
 mod hostile_bundles;
 mod hostile_forms;
 mod hostile_imports;

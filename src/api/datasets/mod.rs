@@ -142,6 +142,13 @@ pub fn find_split<'a>(
     found.ok_or_else(|| Problem::field(pointer, rule()))
 }
 
+/// How many of the rows that are asked for there are.
+pub fn rows_there(dataset: &store::Dataset, split: &str, offset: u64, limit: u64) -> u64 {
+    let rows = dataset.splits.get(split).map_or(0, |split| split.rows);
+    let rows = u64::try_from(rows).unwrap_or(0);
+    limit.min(rows.saturating_sub(offset))
+}
+
 /// Reads rows of a split; `pointer` says which field of the request asked.
 pub async fn read_rows(
     app: &AppState,

@@ -6,10 +6,11 @@ use axum::response::IntoResponse;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
-use super::read_rows;
+use super::{read_rows, rows_there};
 use crate::api::extract::{Query, require_within};
 use crate::api::models::Binary;
 use crate::api::models::render::{grid, scale_of};
+use crate::api::models::size::{self, require_rows};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
@@ -47,6 +48,9 @@ pub async fn preview(
 ) -> Result<impl IntoResponse> {
     require_within("n", u64::from(query.n), 1024)?;
     let dataset = app.store.dataset(&dataset).await?;
+    let bytes = size::FLOAT.saturating_mul(size::size(dataset.shape()));
+    let there = rows_there(&dataset, &query.split, 0, query.n.into());
+    require_rows(app.limits.answer_bytes, there, bytes, "/n")?;
     let slice = read_rows(&app, &dataset, &query.split, 0, u64::from(query.n), "/").await?;
     let scale = scale_of(dataset.range());
     let png = grid(slice.values, dataset.shape(), None, scale).await?;

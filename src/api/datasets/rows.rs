@@ -7,10 +7,11 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::read_rows;
+use super::{read_rows, rows_there};
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::models::Binary;
 use crate::api::models::request::dims;
+use crate::api::models::size::{self, require_rows};
 use crate::api::problem::Result;
 use crate::api::responses::page_limit;
 use crate::api::state::AppState;
@@ -72,6 +73,9 @@ pub async fn rows(
     let form = negotiate(&headers, &[Form::Json, Form::Npy])?;
     let limit = page_limit(query.limit, 1000)?;
     let dataset = app.store.dataset(&dataset).await?;
+    let bytes = size::number(form).saturating_mul(size::size(dataset.shape()));
+    let there = rows_there(&dataset, &query.split, query.offset, limit.into());
+    require_rows(app.limits.answer_bytes, there, bytes, "/limit")?;
     let slice = read_rows(
         &app,
         &dataset,

@@ -15,6 +15,7 @@ pub mod residence;
 pub mod resolve;
 pub mod rows;
 pub mod scan;
+pub mod size;
 pub mod stream;
 pub mod verbs;
 pub mod version;

@@ -30,6 +30,8 @@ pub struct Resolved {
     pub range: [f64; 2],
     /// What is special about its verbs.
     pub signature: Signature,
+    /// Numbers that a row leaves in the model while it is trained.
+    pub working: u64,
 }
 
 struct Known {
@@ -63,9 +65,11 @@ impl Resolver {
         let version = self.find(reference).await?;
         let range = version.data.get("range").cloned().unwrap_or_default();
         let source = Arc::new(source(version.clone())?);
+        let working = Family::working_a_row(&source.kind, &source.spec, &source.facts);
         let resolved = Arc::new(Resolved {
             range: serde_json::from_value(range).unwrap_or([0.0, 1.0]),
             signature: Family::signature_of(&source.kind, &source.spec, &source.facts),
+            working: u64::try_from(working).unwrap_or(u64::MAX),
             source,
             version,
         });

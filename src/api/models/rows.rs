@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::api::datasets::read_rows;
+use crate::api::datasets::{read_rows, rows_there};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::inference::Input;
@@ -40,6 +40,11 @@ impl RowsRef {
     pub async fn dataset(&self, app: &AppState) -> Result<Dataset> {
         let found = app.store.dataset(&self.dataset).await;
         found.map_err(|e| Problem::from(e).at("/rows/dataset"))
+    }
+
+    /// How many of them there are.
+    pub fn count(&self, dataset: &Dataset) -> u64 {
+        rows_there(dataset, &self.split, self.offset, self.limit)
     }
 
     pub async fn read(&self, app: &AppState, dataset: &Dataset) -> Result<Input> {

@@ -20,9 +20,6 @@ use crate::inference::{Reply, RequestOptions};
 use crate::store::Dataset;
 use crate::verbs::Operation;
 
-/// Rows computed at once.
-const CHUNK: u64 = 256;
-
 /// A verb on many rows.
 pub struct Streamed {
     pub found: Arc<Resolved>,
@@ -30,6 +27,7 @@ pub struct Streamed {
     pub request_options: RequestOptions,
     pub rows: RowsRef,
     pub dataset: Dataset,
+    pub rows_at_once: u64,
 }
 
 pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Response> {
@@ -118,7 +116,7 @@ impl Chunks {
     async fn compute(&mut self) -> Result<Reply> {
         let rows = RowsRef {
             offset: self.next,
-            limit: CHUNK.min(self.end - self.next),
+            limit: self.streamed.rows_at_once.min(self.end - self.next),
             ..self.streamed.rows.clone()
         };
         let input = rows.read(&self.app, &self.streamed.dataset).await?;

@@ -12,6 +12,7 @@ use utoipa_axum::router::UtoipaMethodRouter;
 
 use super::request::{self, VerbRequest};
 use super::resolve::Resolved;
+use super::size::{self, Wanted};
 use super::stream::{self, Streamed};
 use super::{answer, operations};
 use crate::api::extract::{Form, negotiate};
@@ -59,13 +60,18 @@ async fn handle(
         request_options,
     } = request::read(&app, request, shape_of_row(&found.version, verb), arrival).await?;
     let operation = operation_of(verb, options)?;
+    let wanted = Wanted::of(&app, &found, verb, size::number(form)).from(rows.is_some());
     let input = match rows {
         None if form == Form::JsonLines => {
             let text = "application/x-ndjson is how the rows of a data set are answered (rows); \
                 ask for application/json";
             return Err(Problem::new(Code::NotAcceptable, text));
         }
-        None => input,
+        None => {
+            let given = input.as_ref().map_or(0, |input| input.rows as u64);
+            wanted.require_fit(&operation, given)?;
+            input
+        }
         // Boxed, here and in what is called from here, is what few requests come to: a future is moved as a whole on
         // its way through the router, for every request.
         Some(rows) => {
@@ -75,7 +81,8 @@ async fn handle(
                 // A stream asks for its rows one batch at a time, each at the queue.
                 drop(permit);
                 let streamed = Streamed {
-                    found,
+                    rows_at_once: wanted.rows_of_chunk(&operation),
+                    found: Arc::clone(&found),
                     operation,
                     request_options,
                     rows,
@@ -83,10 +90,12 @@ async fn handle(
                 };
                 return Box::pin(stream::answer(app, streamed, form)).await;
             }
+            wanted.require_fit(&operation, rows.count(&dataset))?;
             Some(rows.read(&app, &dataset).await?)
         }
     };
     let reply = compute(&app, &found, operation, input, request_options, &permit).await?;
+    wanted.require_written(&reply)?;
     answer::write(&found, reply, form).await
 }
 

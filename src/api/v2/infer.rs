@@ -17,6 +17,7 @@ use crate::api::extract::body_in_time;
 use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
 use crate::api::models::request::RequestOptionsHeaders;
+use crate::api::models::size::{FLOAT, IN_JSON, Wanted};
 use crate::api::models::verbs::{MOST_AT_ONCE, compute, operation_of};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
@@ -64,9 +65,14 @@ pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<
     };
     let operation = operation_of(verb, settings.options).map_err(within)?;
     let request_options = settings.request_options;
+    let outputs = asked.outputs.unwrap_or_default();
+    let binary = response::are_binary(&outputs, settings.binary);
+    let size = Wanted::of(&app, &found, verb, if binary { FLOAT } else { IN_JSON });
+    let given_rows = input.as_ref().map_or(0, |input| input.rows as u64);
+    size.require_fit(&operation, given_rows).map_err(within)?;
     let reply = compute(&app, &found, operation, input, request_options, &permit);
     let reply = reply.await.map_err(within)?;
-    let wanted = asked.outputs.unwrap_or_default();
+    size.require_written(&reply).map_err(within)?;
     let mut response = response::write(&InferenceResponse {
         model_name: &named.shown,
         model_version: found.version.version.to_string(),
@@ -75,7 +81,7 @@ pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<
             seed: reply.seed,
             metric: reply.metric,
         },
-        outputs: response::outputs(&reply, &wanted, settings.binary)?,
+        outputs: response::outputs(&reply, &outputs, settings.binary)?,
     })?;
     tell_timing(&mut response, reply.timing);
     Ok(response)

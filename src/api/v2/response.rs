@@ -157,6 +157,15 @@ pub fn outputs<'a>(
     Ok(chosen)
 }
 
+/// Whether all of an answer comes as bytes.
+pub fn are_binary(wanted: &[InferenceRequestedOutput], usually: bool) -> bool {
+    let said = |output: &InferenceRequestedOutput| output.parameters.as_ref()?.binary_data;
+    match wanted {
+        [] => usually,
+        wanted => wanted.iter().all(|output| said(output).unwrap_or(usually)),
+    }
+}
+
 const TWO_SIDES: &str = "is for outputs of floats with one number for each class";
 
 /// A tensor of a reply.

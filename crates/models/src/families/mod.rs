@@ -48,6 +48,15 @@ impl Family {
         signature.unwrap_or_default()
     }
 
+    /// Numbers that a row leaves in a training step of a stored model, which is at least what it takes to answer;
+    /// 0 where its spec does not fit this program.
+    pub fn working_a_row(kind: &str, spec: &Value, data: &DataFacts) -> u128 {
+        let of = |rows| Self::find(kind).and_then(|family| (family.working)(spec, data, rows).ok());
+        // What does not grow with the rows is no matter here.
+        let (one, two) = (of(1).unwrap_or(0), of(2).unwrap_or(0));
+        two.saturating_sub(one)
+    }
+
     /// The family of this `kind`.
     pub fn find(kind: &str) -> Option<&'static Self> {
         FAMILIES.iter().find(|family| family.kind == kind)

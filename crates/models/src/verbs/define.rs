@@ -77,6 +77,11 @@ pub trait Options: OfOneVerb + Any + Debug + Send + Sync {
         true
     }
 
+    /// Whether the answer is a layer's activity, whose width the registry does not know.
+    fn answers_a_layer(&self) -> bool {
+        false
+    }
+
     /// Rows that go through the model: those given, or those asked for.
     fn rows(&self, given: usize, _labels: Option<&[i64]>) -> usize {
         given

@@ -58,6 +58,10 @@ impl Options for EncodeOptions {
     fn seed(&self) -> Option<Option<u64>> {
         self.sample.then_some(self.seed)
     }
+
+    fn answers_a_layer(&self) -> bool {
+        self.layer.is_some()
+    }
 }
 
 impl Define for EncodeOptions {
