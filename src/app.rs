@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 
 use self::house::{House, sweep};
 use crate::api;
+use crate::api::held::Allowance;
 use crate::api::models::resolve::Resolver;
 use crate::api::state::{AppState, Limits, Shared};
 use crate::artifacts::{Artifacts, Reserve};
@@ -35,6 +36,9 @@ use crate::traces;
 use crate::webhooks::{self, Backoff, Reach};
 use crate::worker::process;
 use crate::worker::supervisor::{Supervisor, termination};
+
+/// Bodies of the greatest size that are held at once.
+const ALL_BODIES: usize = 16;
 
 /// What ends the process before its time, as one line for people.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -216,6 +220,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         reserve,
         layout,
         limits: limits(options),
+        bodies: Allowance::new(ALL_BODIES.saturating_mul(options.max_body_mib as usize) << 20),
         machine,
         webhook_reach: reach(options),
         queued: supervisor.queued,

@@ -16,6 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use http_body::{Frame, SizeHint};
 
+use super::pace::Paced;
 use super::problem::{Code, Problem, tell_room};
 use super::state::AppState;
 use super::telemetry::{Arrival, with_request_id};
@@ -90,16 +91,17 @@ const LONGEST: Duration = Duration::from_secs(5);
 struct Unread(Option<Shared>);
 
 impl Unread {
-    /// The request, and a second hold on its body.
+    /// The request, its body held to the least rate, and a second hold on it.
     fn keep(request: Request) -> (Request, Self) {
-        // Who waits for `100 Continue` sends nothing once it is refused.
-        if request.body().is_end_stream() || request.headers().contains_key(header::EXPECT) {
+        if request.body().is_end_stream() {
             return (request, Self(None));
         }
         let (parts, body) = request.into_parts();
-        let shared = Shared(Arc::new(Mutex::new(body)));
+        let shared = Shared(Arc::new(Mutex::new(Paced::of(body))));
         let body = Body::new(Shared(Arc::clone(&shared.0)));
-        (Request::from_parts(parts, body), Self(Some(shared)))
+        // Who waits for `100 Continue` sends nothing once it is refused.
+        let unread = (!parts.headers.contains_key(header::EXPECT)).then_some(shared);
+        (Request::from_parts(parts, body), Self(unread))
     }
 
     async fn discard(self) {
@@ -120,10 +122,10 @@ impl Unread {
 }
 
 /// A body that reads on where another reader of the same left off.
-struct Shared(Arc<Mutex<Body>>);
+struct Shared(Arc<Mutex<Paced>>);
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Body> {
+    fn lock(&self) -> MutexGuard<'_, Paced> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

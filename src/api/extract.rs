@@ -1,61 +1,25 @@
 //! Extractors whose refusals are problems: JSON bodies, query strings, what the client accepts.
 
-use std::time::Duration;
-
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, header};
 use serde::de::DeserializeOwned;
 
+use super::body;
 use super::problem::{Code, Problem, Result};
+use super::state::AppState;
 use crate::document::{self, FieldError};
 
 /// A JSON body; also answers to `application/*+json`.
 pub struct Json<T>(pub T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<AppState> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
+    async fn from_request(request: Request, app: &AppState) -> Result<Self> {
         require_json(request.headers())?;
-        let bytes = body(request, state).await?;
-        Ok(Self(parse_json(&bytes)?))
+        Ok(Self(parse_json(&body::document(app, request).await?)?))
     }
-}
-
-/// The whole body, within the size limit.
-pub async fn body<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    Bytes::from_request(request, state)
-        .await
-        .map_err(|rejection: BytesRejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                Problem::new(
-                    Code::TooLarge,
-                    "the body is larger than this server reads (see --max-body-mib)",
-                )
-            } else {
-                Problem::new(Code::Malformed, rejection.body_text())
-            }
-        })
-}
-
-/// How long the body of a request may take that counts as in flight meanwhile.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// [`body`] of a request that others wait for.
-pub async fn body_in_time<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes> {
-    // Boxed, as what calls it is moved as a whole, several times for each request.
-    Box::pin(in_time(PATIENCE, body(request, state))).await
-}
-
-async fn in_time(patience: Duration, body: impl Future<Output = Result<Bytes>>) -> Result<Bytes> {
-    let late = |_| {
-        let text = format!("the body took longer than {} s", patience.as_secs());
-        Problem::new(Code::BodyTooSlow, text)
-    };
-    tokio::time::timeout(patience, body).await.map_err(late)?
 }
 
 /// The media type of the body, without parameters.
@@ -227,15 +191,6 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(header::ACCEPT, accept.parse().expect("a header"));
         negotiate(&headers, &[Form::Json, Form::Npy, Form::Png]).ok()
-    }
-
-    #[tokio::test]
-    async fn a_body_that_does_not_come_is_not_waited_for() {
-        let never = std::future::pending();
-        let late = in_time(Duration::from_millis(1), never).await;
-        assert!(late.is_err_and(|problem| format!("{problem:?}").contains("BodyTooSlow")));
-        let there = in_time(PATIENCE, async { Ok(Bytes::from_static(b"[]")) }).await;
-        assert!(there.is_ok());
     }
 
     #[test]

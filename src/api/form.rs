@@ -16,12 +16,15 @@ use axum::extract::{FromRequest, Multipart, Request};
 use axum::http::StatusCode;
 use http_body::Frame;
 
+use super::pace::{self, was_too_slow};
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 
 /// Of what stands before the first part, and of the head of each.
 const MOST_HEAD: usize = 16 << 10;
 const PIECE: usize = 16 << 10;
+/// Of all that is no file's content.
+const MOST_BESIDE: u64 = 1 << 20;
 
 /// A form whose parts are read one after the other.
 pub struct Form {
@@ -34,6 +37,15 @@ impl Form {
     pub async fn of(app: &AppState, request: Request) -> Result<Self> {
         let room = Arc::new(Room::default());
         let (parts, body) = request.into_parts();
+        // Before it is asked for: who waits for `100 Continue` need not send it.
+        let most = app.limits.upload_bytes.saturating_add(MOST_BESIDE);
+        if body.size_hint().lower() > most {
+            let detail = format!(
+                "the upload is larger than {} bytes",
+                app.limits.upload_bytes
+            );
+            return Err(Problem::new(Code::TooLarge, detail));
+        }
         let pieces = Body::new(Pieces::of(body, Arc::clone(&room)));
         let form = Multipart::from_request(Request::from_parts(parts, pieces), app).await;
         let parts = form.map_err(|e| Problem::new(Code::Malformed, e.body_text()))?;
@@ -52,6 +64,9 @@ impl Form {
 /// What a form that breaks off, or is none, is refused with.
 #[expect(clippy::needless_pass_by_value, reason = "fits map_err")]
 pub fn broken(error: MultipartError) -> Problem {
+    if was_too_slow(&error) {
+        return Problem::new(Code::BodyTooSlow, pace::TooSlow.to_string());
+    }
     let mut cause: Option<&(dyn Error + 'static)> = Some(&error);
     while let Some(inner) = cause {
         if inner.is::<HeadTooLarge>() {

@@ -1,13 +1,16 @@
 //! The HTTP edge: the only room with axum. A file a resource or an action; its path follows its URL.
 
+pub mod body;
 pub mod datasets;
 pub mod document;
 pub mod edge;
 pub mod evaluations;
 pub mod extract;
 pub mod form;
+pub mod held;
 pub mod jobs;
 pub mod models;
+pub mod pace;
 pub mod problem;
 pub mod refusals;
 pub mod responses;

@@ -25,7 +25,7 @@ const COMMON: [Refusal; 27] = [
     ("404", "There is no such model", |o| o.under("/models/{model}/")),
     ("404", "There is no such webhook", |o| o.under("/webhooks/{webhook}/")),
     ("406", "Not a form this is answered in", |o| o.is_verb()),
-    ("408", "The body took too long to arrive", |o| o.is_inference()),
+    ("408", "The body came too slowly", |o| !o.about["requestBody"].is_null()),
     ("413", "Larger than this server reads", |o| o.reads("application/json")),
     ("415", "Compressed in a way that is not read here", |o| o.is_v2_inference()),
     ("415", "Not a form this is asked in", |o| o.is_verb() && o.reads("image/png")),
@@ -193,6 +193,7 @@ mod tests {
         let wanted = [
             ("200", "Done"),
             ("400", "Not JSON"),
+            ("408", "The body came too slowly"),
             ("413", "Larger than this server reads"),
             ("415", "Not sent as JSON"),
             ("422", "Its own"),

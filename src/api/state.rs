@@ -9,6 +9,7 @@ use axum::http::request::Parts;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Notify, watch};
 
+use super::held::Allowance;
 use super::models::resolve::Resolver;
 use super::problem::{Problem, Result};
 use crate::artifacts::{Artifacts, Reserve};
@@ -65,6 +66,8 @@ pub struct Shared {
     pub engine: Engine,
     pub resolver: Resolver,
     pub limits: Limits,
+    /// Of bodies that are read or waited for their turn.
+    pub bodies: Allowance,
     pub machine: MachineInfo,
     /// How far webhooks may point.
     pub webhook_reach: Reach,

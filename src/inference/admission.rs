@@ -1,7 +1,8 @@
-//! Admission control: a request gets a permit before its body is read, or is rejected with the seconds to wait.
+//! Admission control: a request gets a permit once its body has arrived, or is rejected with the seconds to wait.
+//! Before the body is read it is only looked whether that would be for nothing: who sends slowly holds no place.
 //!
-//! Everything admitted counts until it is answered. With a thousand connections most of the waiting is outside the
-//! queue: bodies are being read, answers written.
+//! Everything admitted counts until it is answered. With a thousand connections much of the waiting is outside the
+//! queue: bodies are being parsed, answers written.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -70,15 +71,32 @@ impl Admission {
         }
     }
 
+    /// Why a request would be rejected now, if it would. Nothing is counted: its body is still to come.
+    pub fn rejects(&self) -> Option<CallError> {
+        let before = self.in_flight.load(Ordering::Relaxed);
+        let (ahead, ahead_fast) = self.ahead_of(before);
+        let pace = self.pace(Lane::Fast);
+        let full = ahead >= self.limit;
+        // The lock is for those alone who find others waiting.
+        let rejects = full
+            || ahead_fast >= SHORT && self.overload().goes_on(ahead_fast, pace, Instant::now());
+        rejects.then(|| rejection(ahead, pace))
+    }
+
+    /// Of so many in flight: those that wait or are read from, all and the quick ones.
+    fn ahead_of(&self, in_flight: usize) -> (usize, usize) {
+        let [fast, slow] = &self.lanes;
+        let computing = fast.computing.load(Ordering::Relaxed);
+        let ahead = in_flight.saturating_sub(computing + slow.computing.load(Ordering::Relaxed));
+        let slow = self.in_flight_slow.load(Ordering::Relaxed);
+        (ahead, in_flight.saturating_sub(computing + slow))
+    }
+
     /// The bound applies to all requests ahead. Overload control looks only at those that a fast call waits for.
     pub fn enter(self: &Arc<Self>) -> Result<Permit, CallError> {
         let permit = Permit(Arc::clone(self));
         let before = self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let [fast, slow] = &self.lanes;
-        let computing = fast.computing.load(Ordering::Relaxed);
-        let ahead = before.saturating_sub(computing + slow.computing.load(Ordering::Relaxed));
-        let slow = self.in_flight_slow.load(Ordering::Relaxed);
-        let ahead_fast = before.saturating_sub(computing + slow);
+        let (ahead, ahead_fast) = self.ahead_of(before);
         let pace = self.pace(Lane::Fast);
         if ahead < self.limit && self.overload().admits(ahead_fast, pace, Instant::now()) {
             return Ok(permit);
@@ -200,6 +218,17 @@ impl OverloadControl {
         }
     }
 
+    /// Whether one more request is rejected for what was found before it, with as much ahead of it as below. It
+    /// counts as rejected, and as nothing else.
+    fn goes_on(&mut self, ahead: usize, pace: Duration, now: Instant) -> bool {
+        let recent = |at: Instant| now.duration_since(at) < CALM;
+        let goes_on = ahead >= SHORT && pace <= QUICK && self.last_rejection.is_some_and(recent);
+        if goes_on {
+            self.last_rejection = Some(now);
+        }
+        goes_on
+    }
+
     /// Whether one more request is admitted, with `ahead` in flight and calls that take `pace` each.
     fn admits(&mut self, ahead: usize, pace: Duration, now: Instant) -> bool {
         let weight =
@@ -277,6 +306,23 @@ mod tests {
         assert!(arrivals.at(2300, 32), "nobody was rejected for a second");
         assert!(arrivals.at(2301, 200));
         assert!(arrivals.at(2400, 200));
+    }
+
+    #[test]
+    fn who_would_be_rejected_is_told_before_and_counts_as_nothing_else() {
+        let mut arrivals = Arrivals::new();
+        let start = arrivals.1;
+        let ms = |ms| start + Duration::from_millis(ms);
+        assert!(!arrivals.0.goes_on(1000, PACE, ms(0)), "no overload yet");
+        assert!((0..300).any(|ms| !arrivals.at(ms, 100)));
+        assert!(arrivals.0.goes_on(32, PACE, ms(310)));
+        assert!(!arrivals.0.goes_on(31, PACE, ms(310)));
+        assert!(!arrivals.0.goes_on(32, 2 * QUICK, ms(310)));
+        assert!(arrivals.0.goes_on(32, PACE, ms(1300)), "rejections go on");
+        assert!(
+            !arrivals.0.goes_on(32, PACE, ms(2310)),
+            "nobody was rejected for a second"
+        );
     }
 
     #[test]

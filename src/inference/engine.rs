@@ -90,12 +90,23 @@ impl Engine {
         })))
     }
 
-    /// A permit for a request, to be held until it is answered. Asked for before the body is read, which would be
-    /// wasted on a rejected request. A rejection is delayed.
-    pub async fn enter(&self) -> Result<Permit, CallError> {
+    /// Rejects a request whose body would be read for nothing. A rejection is delayed.
+    pub async fn require_room(&self) -> Result<(), CallError> {
+        match self.0.admission.rejects() {
+            None => Ok(()),
+            Some(full) => Err(delayed(full).await),
+        }
+    }
+
+    /// A permit for a request that has arrived, to be held until it is answered; and the request. A rejection is
+    /// delayed, and what arrived is dropped before.
+    pub async fn enter<T>(&self, arrived: T) -> Result<(Permit, T), CallError> {
         match self.0.admission.enter() {
-            Ok(permit) => Ok(permit),
-            Err(full) => Err(delayed(full).await),
+            Ok(permit) => Ok((permit, arrived)),
+            Err(full) => {
+                drop(arrived);
+                Err(delayed(full).await)
+            }
         }
     }
 

@@ -25,6 +25,7 @@ mod freezing;
 mod full_disk;
 mod hostile_answers;
 mod hostile_bundles;
+mod hostile_clients;
 mod hostile_forms;
 mod hostile_imports;
 mod hostile_requests;

@@ -1,6 +1,5 @@
 //! `POST /v1/datasets`.
 
-use axum::body::{Bytes, to_bytes};
 use axum::extract::Request;
 use axum::http::StatusCode;
 use axum::response::Response;
@@ -8,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{DatasetResponse, import, upload};
+use crate::api::body;
 use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::form::Form;
 use crate::api::problem::{Code, Problem, Result};
@@ -90,7 +90,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
             import::add(&app, received).await?
         }
         Some(kind) if is_json(kind) => {
-            let wanted: BuiltinDataset = parse_json(&small_body(request).await?)?;
+            let wanted: BuiltinDataset = parse_json(&body::document(&app, request).await?)?;
             check_name(&wanted.name).map_err(|e| Problem::field("/name", e.to_string()))?;
             import::add_builtin(&app, &wanted).await?
         }
@@ -103,15 +103,4 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
     };
     let path = format!("/v1/datasets/{}", dataset.id);
     made(StatusCode::CREATED, &path, DatasetResponse::from(dataset))
-}
-
-/// The route takes uploads of any size; its JSON form needs a bound of its own.
-async fn small_body(request: Request) -> Result<Bytes> {
-    const LIMIT: usize = 64 << 10;
-    to_bytes(request.into_body(), LIMIT).await.map_err(|_| {
-        Problem::new(
-            Code::TooLarge,
-            format!("the JSON is larger than {LIMIT} bytes"),
-        )
-    })
 }

@@ -7,7 +7,8 @@ use serde::de::DeserializeOwned;
 use sha2::{Digest, Sha256};
 
 use super::present;
-use crate::api::extract::{body, content_type, is_json, parse_json};
+use crate::api::body;
+use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::responses::made;
 use crate::api::state::AppState;
@@ -38,7 +39,7 @@ pub async fn read<T: DeserializeOwned>(app: &AppState, request: Request) -> Resu
             "send the job as application/json",
         ));
     }
-    let bytes = body(request, app).await?;
+    let bytes = body::document(app, request).await?;
     Ok(Wanted {
         request: parse_json(&bytes)?,
         id: None,

@@ -12,11 +12,13 @@ use utoipa::IntoParams;
 use super::body::{Document, Flat};
 use super::rows::RowsRef;
 use super::scan;
-use crate::api::extract::{body_in_time, content_type, is_json, parse_json};
+use crate::api::body::{Whole, whole};
+use crate::api::extract::{content_type, is_json, parse_json};
+use crate::api::held::Held;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::{AppState, blocking};
 use crate::data::{npy, picture, show_dims, tensors};
-use crate::inference::{Input, Priority, RequestOptions};
+use crate::inference::{Input, Permit, Priority, RequestOptions};
 
 /// Values in one request, at most: what a body of the greatest size could hold as f32.
 pub const MOST_VALUES: usize = 64 << 20;
@@ -49,24 +51,29 @@ pub struct VerbRequest {
     /// The verb's own.
     pub options: Map<String, Value>,
     pub request_options: RequestOptions,
+    /// What its body takes counts as held until the request is answered.
+    pub held: Held,
 }
 
-/// Reads a request that came at `arrival`; `shape` is that of one row.
+/// Reads a request that came at `arrival`; `shape` is that of one row. It is admitted once it is there.
 pub async fn read(
     app: &AppState,
     request: Request,
     shape: &[i64],
     arrival: Instant,
-) -> Result<VerbRequest> {
+) -> Result<(Permit, VerbRequest)> {
     let (mut parts, body) = request.into_parts();
     let headers = std::mem::take(&mut parts.headers);
     let options = query_options(&parts.uri)?;
     let media_type = content_type(&headers);
     require_known(&headers, media_type.as_deref())?;
-    let bytes = body_in_time(Request::from_parts(parts, body), app).await?;
+    app.engine.require_room().await?;
+    let whole = whole(app, Request::from_parts(parts, body)).await?;
+    let (permit, Whole { bytes, held }) = app.engine.enter(whole).await?;
     let shape = dims(shape);
     let mut read = VerbRequest {
         options,
+        held,
         ..VerbRequest::default()
     };
     match media_type.as_deref() {
@@ -91,7 +98,7 @@ pub async fn read(
         None => {}
     }
     read.request_options = request_options(&headers, &mut read.options, arrival)?;
-    Ok(read)
+    Ok((permit, read))
 }
 
 impl From<Flat> for Input {

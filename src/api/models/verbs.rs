@@ -52,13 +52,15 @@ async fn handle(
     let form = negotiate(request.headers(), &FORMS)?;
     let found = app.resolver.resolve(&model).await?;
     require_offered(&found.version, verb.name)?;
-    let permit = app.engine.enter().await?;
+    let shape = shape_of_row(&found.version, verb);
+    let (permit, asked) = request::read(&app, request, shape, arrival).await?;
     let VerbRequest {
         input,
         rows,
         options,
         request_options,
-    } = request::read(&app, request, shape_of_row(&found.version, verb), arrival).await?;
+        held: _held,
+    } = asked;
     let operation = operation_of(verb, options)?;
     let wanted = Wanted::of(&app, &found, verb, size::number(form)).from(rows.is_some());
     let input = match rows {

@@ -11,7 +11,8 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::name::Named;
-use crate::api::extract::{body, parse_json};
+use crate::api::body;
+use crate::api::extract::parse_json;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::jobs::{Selector, parse_ref};
@@ -112,7 +113,7 @@ pub async fn unload(app: AppState, named: Named, request: Request) -> Result<Sta
 
 /// A body that may be left out, of whatever media type: clients send none, or bytes.
 async fn read<T: DeserializeOwned + Default>(app: &AppState, request: Request) -> Result<T> {
-    let bytes = body(request, app).await?;
+    let bytes = body::document(app, request).await?;
     if bytes.is_empty() {
         return Ok(T::default());
     }
