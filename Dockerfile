@@ -58,10 +58,10 @@ FROM ${RUNTIME_IMAGE}
 LABEL org.opencontainers.image.title="latentd" \
       org.opencontainers.image.description="Trains and serves latent-variable models over HTTP" \
       org.opencontainers.image.licenses="MIT OR Apache-2.0"
-# A fixed uid, so that the owner of files in a mounted folder can be set beforehand.
-RUN groupadd --gid 10001 latentd \
-    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /data --shell /usr/sbin/nologin latentd \
-    && install -d -o latentd -g latentd -m 0750 /data
+# A fixed uid, so that the owner of files in a mounted folder can be set beforehand. Its group is 0, which may write
+# to /data: platforms that choose a uid of their own run it in that group, and change the uid at an upgrade.
+RUN useradd --uid 10001 --gid 0 --no-create-home --home-dir /data --shell /usr/sbin/nologin latentd \
+    && install -d -o latentd -g root -m 2770 /data
 COPY --from=build /out/latentd /opt/latentd
 # The slim image has none, and webhooks over https are checked against them.
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
@@ -69,8 +69,9 @@ COPY LICENSE-MIT LICENSE-APACHE /opt/latentd/licenses/
 # Starting it once while building shows a missing library here, and not at the first start.
 RUN ln -s /opt/latentd/bin/latentd /usr/local/bin/latentd && latentd --version
 ENV LATENTD_LISTEN=0.0.0.0:8080 \
-    LATENTD_DATA_DIR=/data
-USER 10001:10001
+    LATENTD_DATA_DIR=/data \
+    LATENTD_UMASK=0007
+USER 10001:0
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080

@@ -2,15 +2,14 @@
 
 #![expect(
     clippy::disallowed_methods,
-    reason = "the tasks that live as long as the process, and the lock file"
+    reason = "the tasks that live as long as the process"
 )]
 
 mod house;
+mod start;
 
-use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,8 +93,9 @@ fn stand_back(nice: i32) {
 pub fn work(options: &Work) -> Result<(), Error> {
     telemetry::start(&options.common)?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
+    // A service has prepared it before it starts a worker.
     if options.owner.is_none() {
-        std::fs::create_dir_all(&layout.root)?;
+        start::prepare(&layout, options.common.umask)?;
     }
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
@@ -161,28 +161,13 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     telemetry::start(&options.common)?;
     traces::start()?;
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
-    std::fs::create_dir_all(layout.datasets())?;
-    let _lock = lock(&layout.root)?;
+    start::prepare(&layout, options.common.umask)?;
+    let _lock = start::lock(&layout.root)?;
     let runtime = Runtime::new()?;
     let outcome = runtime.block_on(run_service(options, layout));
     // Whatever still hangs on a slow client is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
-}
-
-/// Two services on one data directory would sweep away each other's uploads.
-fn lock(root: &Path) -> Result<File, Error> {
-    let path = root.join("serve.lock");
-    let file = File::create(&path)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(format!(
-            "another latentd serves the data directory {}",
-            root.display()
-        )
-        .into()),
-        Err(TryLockError::Error(error)) => Err(error.into()),
-    }
 }
 
 async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {

@@ -33,6 +33,10 @@ pub struct Common {
     /// Database, data sets and weights live here.
     #[arg(long, env = "LATENTD_DATA_DIR", default_value = "./latentd-data")]
     pub data_dir: PathBuf,
+    /// The mask of what files and folders let others do, such as 0007; 0077 when left out, or the process's own
+    /// where the data directory may be written to by its group.
+    #[arg(long, env = "LATENTD_UMASK", value_parser = mask)]
+    pub umask: Option<u32>,
     /// Seconds after which a silent worker is taken for dead.
     #[arg(long, env = "LATENTD_LEASE_SECONDS", default_value_t = 10,
         value_parser = clap::value_parser!(i64).range(1..=3600))]
@@ -57,6 +61,12 @@ pub struct Common {
     pub log: String,
     #[arg(long, env = "LATENTD_LOG_FORMAT", default_value = "text")]
     pub log_format: LogFormat,
+}
+
+fn mask(text: &str) -> Result<u32, String> {
+    let mask = u32::from_str_radix(text, 8).ok();
+    mask.filter(|mask| *mask <= 0o777)
+        .ok_or_else(|| "must be an octal number from 0 to 0777".to_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

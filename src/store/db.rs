@@ -78,7 +78,9 @@ impl Store {
             .filename(path)
             .foreign_keys(true)
             .busy_timeout(BUSY)
-            .synchronous(SqliteSynchronous::Full);
+            .synchronous(SqliteSynchronous::Full)
+            // What is deleted is overwritten: secrets of webhooks lie in it.
+            .pragma("secure_delete", "on");
         let writing = options.clone().journal_mode(SqliteJournalMode::Wal);
         let writer = connect(writing.clone().create_if_missing(create)).await?;
         // Connections are opened anew now and then. None makes a new file where the old one is gone.

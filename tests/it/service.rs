@@ -16,6 +16,8 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use crate::process::{signal, workers_of};
 use crate::reply::Reply;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_latentd");
+
 /// Nothing here takes this long on a machine that works.
 pub const PATIENCE: Duration = Duration::from_secs(180);
 
@@ -38,23 +40,30 @@ pub struct Service {
 struct Settings {
     flags: Vec<String>,
     environment: Vec<(String, String)>,
+    /// A command that becomes the binary, its path and arguments behind; none for the binary itself.
+    launcher: Vec<String>,
     data_dir: PathBuf,
 }
 
 impl Service {
     /// A service with nothing in it.
     pub async fn start(flags: &[&str]) -> Self {
-        Self::start_in(1, flags, &[], None).await
+        Self::start_in(1, flags, &[], None, &[]).await
     }
 
     /// A service on a data directory of the caller's.
     pub async fn start_on(flags: &[&str], data_dir: &Path) -> Self {
-        Self::start_in(1, flags, &[], Some(data_dir)).await
+        Self::start_in(1, flags, &[], Some(data_dir), &[]).await
+    }
+
+    /// As `start_on`, by a command that ends in running its last argument.
+    pub async fn start_by(launcher: &[&str], flags: &[&str], data_dir: &Path) -> Self {
+        Self::start_in(1, flags, &[], Some(data_dir), launcher).await
     }
 
     /// As `with_digits`, while no other test trains.
     pub async fn with_digits_alone(flags: &[&str]) -> Self {
-        Self::start_in(ALL_PLACES, flags, &[], None)
+        Self::start_in(ALL_PLACES, flags, &[], None, &[])
             .await
             .given_digits()
             .await
@@ -62,7 +71,7 @@ impl Service {
 
     /// As `with_digits`, with these variables in its environment.
     pub async fn with_digits_in(flags: &[&str], environment: &[(String, String)]) -> Self {
-        Self::start_in(1, flags, environment, None)
+        Self::start_in(1, flags, environment, None, &[])
             .await
             .given_digits()
             .await
@@ -71,7 +80,7 @@ impl Service {
     /// As `with_digits`, on a data directory of the caller's; it counts as part of a test that has
     /// a place.
     pub async fn with_digits_on(flags: &[&str], data_dir: &Path) -> Self {
-        Self::start_in(0, flags, &[], Some(data_dir))
+        Self::start_in(0, flags, &[], Some(data_dir), &[])
             .await
             .given_digits()
             .await
@@ -82,6 +91,7 @@ impl Service {
         flags: &[&str],
         environment: &[(String, String)],
         data_dir: Option<&Path>,
+        launcher: &[&str],
     ) -> Self {
         let places = PLACES
             .acquire_many(places)
@@ -91,6 +101,7 @@ impl Service {
         let settings = Settings {
             flags: flags.iter().map(|&flag| flag.to_owned()).collect(),
             environment: environment.to_vec(),
+            launcher: launcher.iter().map(|&word| word.to_owned()).collect(),
             data_dir: data_dir.map_or_else(|| folder.path().join("data"), Path::to_owned),
         };
         let (child, url) = launch(Arc::clone(&folder), settings.clone()).await;
@@ -324,7 +335,12 @@ async fn launch(folder: Arc<TempDir>, settings: Settings) -> (Child, String) {
 }
 
 fn spawn(settings: &Settings, log: File) -> Child {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_latentd"));
+    let mut words = settings.launcher.iter().map(String::as_str);
+    let mut command = Command::new(words.next().unwrap_or(BINARY));
+    command.args(words);
+    if !settings.launcher.is_empty() {
+        command.arg(BINARY);
+    }
     // Settings of whoever runs the tests must not reach the service.
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("LATENTD_") {

@@ -339,3 +339,23 @@ async fn the_log_is_paged_and_kept_short_but_what_waits_stays() {
     let newest = arrived[7..].iter().rev().cloned();
     assert_eq!(left, newest.chain([waiting]).collect::<Vec<_>>());
 }
+
+/// Who reads the file, or a backup of it, learns no secret that was deleted.
+#[tokio::test]
+async fn a_deleted_secret_is_not_left_in_the_file() {
+    let f = Fixture::new().await;
+    let secret = b"a secret that is like no other..".to_vec();
+    let webhook = Webhook {
+        secret: secret.clone(),
+        ..webhook(&[])
+    };
+    f.store
+        .insert_webhook(&webhook, MOST)
+        .await
+        .expect("inserts");
+    f.store.delete_webhook(&webhook.id).await.expect("deletes");
+    f.store.close().await;
+    let bytes = std::fs::read(f.store.path()).expect("the file");
+    let found = bytes.windows(secret.len()).any(|window| window == secret);
+    assert!(!found);
+}
