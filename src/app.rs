@@ -19,6 +19,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
 use self::house::{House, sweep};
+use self::start::Error;
 use crate::api;
 use crate::api::held::Allowance;
 use crate::api::models::resolve::Resolver;
@@ -38,9 +39,6 @@ use crate::worker::supervisor::{Supervisor, termination};
 
 /// Bodies of the greatest size that are held at once.
 const ALL_BODIES: usize = 16;
-
-/// What ends the process before its time, as one line for people.
-pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// `latentd openapi`.
 pub fn print_openapi() -> Result<(), Error> {

@@ -37,6 +37,7 @@ pub enum Code {
     StorageUnavailable,
     DeadlinePassed,
     StorageFull,
+    Damaged,
     BodyTooSlow,
     Internal,
 }
@@ -59,6 +60,7 @@ impl Code {
             Self::UnsupportedOperation => (422, "The model does not offer this"),
             Self::QueueFull => (429, "The queue is full"),
             Self::Internal => (500, "The service failed"),
+            Self::Damaged => (500, "What is stored is damaged"),
             Self::Unloaded => (503, "The model is not loaded"),
             Self::ShuttingDown => (503, "The service is shutting down"),
             Self::StorageUnavailable => (503, "The data directory cannot be written to"),
@@ -187,6 +189,14 @@ impl Problem {
         }
     }
 
+    /// A file in the data directory is not what was stored there. Only the operator can mend that.
+    pub fn damaged(what: &str, reason: impl Display) -> Self {
+        tracing::error!(request_id = %request_id(), %reason, "request failed");
+        let detail =
+            format!("{what} are damaged or missing on the server's disk; its log says which file");
+        Self::new(Code::Damaged, detail)
+    }
+
     /// How much is free is added where the answer leaves.
     pub fn storage_full() -> Self {
         Self::new(Code::StorageFull, "the disk is full")
@@ -299,6 +309,7 @@ impl From<CallError> for Problem {
             } => Self::new(Code::QueueFull, text).retry_after(retry_after_seconds),
             CallError::Late => Self::new(Code::DeadlinePassed, text),
             CallError::Closed => Self::new(Code::ShuttingDown, text).retry_after(5),
+            CallError::Damaged(_) => Self::damaged("the model's weights", text),
             CallError::Load(_) | CallError::Failed(_) => Self::internal(text),
         }
     }
@@ -316,6 +327,7 @@ mod tests {
             StoreError::Corrupt(reason()).into(),
             CallError::Load(reason()).into(),
             CallError::Failed(reason()).into(),
+            CallError::Damaged(reason()).into(),
         ];
         for problem in problems {
             assert_eq!(problem.code.row().0, 500);

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
-use super::Error;
+use super::start::Error;
 use crate::artifacts::{Artifacts, Reserve};
 use crate::clock::now_ms;
 use crate::layout::Layout;

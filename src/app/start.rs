@@ -14,9 +14,11 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, Mode, access};
 use rustix::process::{geteuid, umask};
 
-use super::Error;
 use crate::artifacts::WantOfRoom;
 use crate::layout::Layout;
+
+/// What ends the process before its time, as one line for people.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// The bits of a mode that let its group write, and those of all others than the owner.
 const GROUP_WRITES: u32 = 0o020;

@@ -119,16 +119,15 @@ impl ModelCache {
                 }
                 self.scheduler.unpark_to_queue(requests);
             }
-            Err(CallError::Load(reason)) => {
+            Err(error) => {
                 self.scheduler.unpark(requests.len());
                 for tx in loads {
-                    let _ = tx.send(Err(CallError::Load(reason.clone())));
+                    let _ = tx.send(Err(error.clone()));
                 }
                 for request in requests {
-                    let _ = request.reply.send(Err(CallError::Load(reason.clone())));
+                    let _ = request.reply.send(Err(error.clone()));
                 }
             }
-            Err(_) => self.scheduler.unpark(requests.len()),
         }
     }
 

@@ -23,7 +23,12 @@ pub fn load(
 ) -> Result<(Box<dyn Model>, usize), CallError> {
     let fail = |e: &dyn std::fmt::Display| CallError::Load(e.to_string());
     let family = Family::find(&source.kind).ok_or_else(|| fail(&"its family is not known"))?;
-    let bytes = artifacts.get(&source.sha256).map_err(|e| fail(&e))?;
+    let bytes = artifacts
+        .get(&source.sha256)
+        .map_err(|error| match error.is_damage() {
+            true => CallError::Damaged(error.to_string()),
+            false => fail(&error),
+        })?;
     let (tensors, _): (Tensors, serde_json::Value) =
         weights::decode(&bytes).map_err(|e| fail(&e))?;
     let model =

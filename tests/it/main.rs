@@ -13,6 +13,7 @@
 
 mod archives;
 mod crash;
+mod damage;
 mod data_dir;
 mod datasets;
 mod evaluations;

@@ -9,6 +9,7 @@ pub mod upload;
 mod warnings;
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -19,7 +20,7 @@ use super::state::{AppState, blocking};
 use crate::data::split::Split;
 use crate::data::{Column, FileForm, Role, SplitFiles};
 use crate::document::Warning;
-use crate::store;
+use crate::store::{self, StoreError};
 
 /// A data set.
 #[derive(Debug, Serialize, ToSchema)]
@@ -178,8 +179,18 @@ pub async fn read_rows(
             targets: opened.pick(Role::Targets, &indices)?,
         })
     };
-    blocking(read).await?.map_err(|e| match e.kind() {
-        std::io::ErrorKind::NotFound => Problem::not_found("the data set was deleted meanwhile"),
-        _ => Problem::internal(e),
-    })
+    match blocking(read).await? {
+        Ok(slice) => Ok(slice),
+        // What the system has no number for was found in the file itself.
+        Err(error) if error.kind() != ErrorKind::NotFound && error.raw_os_error().is_some() => {
+            Err(Problem::internal(error))
+        }
+        Err(error) => match app.store.dataset(&dataset.id).await {
+            Ok(_) => Err(Problem::damaged("files of the data set", error)),
+            Err(StoreError::NotFound(_)) => {
+                Err(Problem::not_found("the data set was deleted meanwhile"))
+            }
+            Err(error) => Err(error.into()),
+        },
+    }
 }

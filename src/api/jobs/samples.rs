@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::api::models::Binary;
+use crate::api::models::{Binary, unreadable};
 use crate::api::problem::{Problem, Result};
 use crate::api::responses::{List, Listed, rfc3339};
 use crate::api::state::{AppState, blocking};
@@ -64,7 +64,10 @@ pub async fn get(app: AppState, Path((job, picture)): Path<(String, String)>) ->
     })?;
     let sample = app.store.sample(&job, epoch).await?;
     let artifacts = app.artifacts.clone();
-    let bytes = blocking(move || artifacts.get(&sample.sha256)).await?;
-    let bytes = bytes.map_err(Problem::internal)?;
+    let digest = sample.sha256.clone();
+    let bytes = match blocking(move || artifacts.get(&digest)).await? {
+        Ok(bytes) => bytes,
+        Err(error) => return Err(unreadable(&app, &sample.sha256, error).await),
+    };
     Ok(([(header::CONTENT_TYPE, "image/png")], bytes).into_response())
 }

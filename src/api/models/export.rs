@@ -1,5 +1,7 @@
 //! `GET /v1/models/{model}/versions/{version}/export`.
 
+use std::fs::File;
+
 use axum::body::{Body, Bytes};
 use axum::extract::Path;
 use axum::http::{HeaderValue, header};
@@ -9,10 +11,11 @@ use futures_util::stream::once;
 use tokio_util::io::ReaderStream;
 
 use super::version::find;
-use super::{Binary, attachment, gone};
+use super::{Binary, attachment, unreadable};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::responses::rfc3339;
 use crate::api::state::{AppState, blocking};
+use crate::artifacts::ArtifactError;
 use crate::artifacts::bundle::{Bundle, Sum};
 use crate::nn::model::DataFacts;
 use crate::spec::Manifest;
@@ -33,7 +36,7 @@ pub async fn export(
 ) -> Result<Response> {
     let found = find(&app, model, &version).await?;
     let name = format!("{}-{}.zip", found.name, found.version);
-    let (file, sum) = opened(&app, &found.sha256).await?;
+    let (file, sum) = weighed(&app, &found.sha256).await?;
     let manifest = serde_json::to_vec_pretty(&manifest(found)?).map_err(Problem::internal)?;
     let Some(Bundle { head, tail }) = Bundle::around(&manifest, &sum) else {
         let detail = "the weights are too large for a bundle; download them from …/content";
@@ -50,17 +53,23 @@ pub async fn export(
 
 /// The weights, and what the archive says of them. They are read through first, so that damage is seen
 /// before anything is sent.
-async fn opened(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> {
+async fn weighed(app: &AppState, sha256: &str) -> Result<(tokio::fs::File, Sum)> {
     let path = app.artifacts.path(sha256);
-    let file = tokio::fs::File::open(&path).await.map_err(gone)?;
-    let sum = blocking(move || Sum::of(&path)).await?.map_err(gone)?;
-    if sum.sha256 == sha256 {
-        Ok((file, sum))
-    } else {
-        Err(Problem::internal(format_args!(
-            "artifact {sha256} is damaged"
-        )))
-    }
+    let read = move || Ok((File::open(&path)?, Sum::of(&path)?));
+    let error = match blocking(read).await? {
+        Ok((file, sum)) if sum.sha256 == sha256 => {
+            return Ok((tokio::fs::File::from_std(file), sum));
+        }
+        Ok((_, sum)) => ArtifactError::Damaged {
+            sha256: sha256.to_owned(),
+            found: sum.sha256,
+        },
+        Err(source) => ArtifactError::Io {
+            sha256: sha256.to_owned(),
+            source,
+        },
+    };
+    Err(unreadable(app, sha256, error).await)
 }
 
 fn manifest(version: ModelVersion) -> Result<Manifest> {

@@ -32,7 +32,8 @@ use utoipa::ToSchema;
 
 use super::problem::{Problem, Result};
 use super::responses::{made, rfc3339};
-use super::state::AppState;
+use super::state::{AppState, blocking};
+use crate::artifacts::ArtifactError;
 use crate::inference::Engine;
 use crate::spec::ModelSpec;
 use crate::store;
@@ -128,8 +129,7 @@ impl ModelResponse {
 
 /// Streams an artifact.
 pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Response> {
-    let opened = tokio::fs::File::open(app.artifacts.path(sha256)).await;
-    let file = opened.map_err(gone)?;
+    let file = opened(app, sha256).await?;
     let bytes = file.metadata().await.map_err(Problem::internal)?.len();
     let mut headers = attachment(name, bytes)?;
     let etag = HeaderValue::from_str(&format!("\"{sha256}\"")).map_err(Problem::internal)?;
@@ -137,11 +137,24 @@ pub async fn download(app: &AppState, sha256: &str, name: &str) -> Result<Respon
     Ok((headers, Body::from_stream(ReaderStream::new(file))).into_response())
 }
 
-/// An artifact cannot be read.
-fn gone(error: std::io::Error) -> Problem {
-    match error.kind() {
-        std::io::ErrorKind::NotFound => Problem::not_found("it was deleted meanwhile"),
-        _ => Problem::internal(error),
+/// The file of an artifact. It is read through first, so that damage is seen before anything is sent.
+async fn opened(app: &AppState, sha256: &str) -> Result<tokio::fs::File> {
+    let (artifacts, digest) = (app.artifacts.clone(), sha256.to_owned());
+    match blocking(move || artifacts.open_checked(&digest)).await? {
+        Ok(file) => Ok(tokio::fs::File::from_std(file)),
+        Err(error) => Err(unreadable(app, sha256, error).await),
+    }
+}
+
+/// Why an artifact cannot be read.
+pub async fn unreadable(app: &AppState, sha256: &str, error: ArtifactError) -> Problem {
+    if !error.is_damage() {
+        return Problem::internal(error);
+    }
+    match app.store.is_artifact_named(sha256).await {
+        Ok(true) => Problem::damaged("the bytes of this file", error),
+        Ok(false) => Problem::not_found("it was deleted meanwhile"),
+        Err(error) => error.into(),
     }
 }
 

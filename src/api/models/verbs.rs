@@ -176,7 +176,7 @@ pub async fn compute(
     let call = operation.on(input);
     let source = Arc::clone(&found.source);
     let reply = app.engine.call(source, call, options, Some(permit)).await;
-    if let Err(CallError::Load(_)) = &reply {
+    if let Err(CallError::Load(_) | CallError::Damaged(_)) = &reply {
         // Deleted while the call waited: there is no such version any more, and nothing has failed.
         let ModelVersion { name, version, .. } = &found.version;
         app.resolver.find(&format!("{name}:{version}")).await?;

@@ -6,9 +6,10 @@ use utoipa::ToSchema;
 
 use super::EXTENSIONS;
 use super::name::Named;
+use crate::api::models::unreadable;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::service;
-use crate::api::state::AppState;
+use crate::api::state::{AppState, blocking};
 use crate::store::ModelVersion;
 
 /// What this server is.
@@ -71,7 +72,8 @@ pub async fn ready(app: AppState) -> Result<Json<ServerReady>> {
 }
 
 /// A model is ready
-// Whether the model is there to be asked. One that is not in memory yet is: it is loaded when it is asked.
+// Whether the model is there to be asked. One that is not in memory yet is, if its weights are sound on disk: it
+// is loaded when it is asked.
 #[utoipa::path(get, path = "/v2/models/{model}/ready", operation_id = "v2_model_ready",
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses(
@@ -85,6 +87,12 @@ pub async fn model_ready(app: AppState, named: Named) -> Result<Json<ModelReady>
     if app.engine.is_manually_unloaded(name, *version) {
         let text = "it was unloaded; it is loaded again when it is asked";
         return Err(Problem::new(Code::Unloaded, text));
+    }
+    if !app.engine.is_loaded(name, *version) {
+        let (artifacts, digest) = (app.artifacts.clone(), found.version.sha256.clone());
+        if let Err(error) = blocking(move || artifacts.check(&digest)).await? {
+            return Err(unreadable(&app, &found.version.sha256, error).await);
+        }
     }
     service::readyz(app).await?;
     Ok(Json(ModelReady {

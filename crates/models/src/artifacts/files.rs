@@ -6,10 +6,12 @@
     reason = "this is where such files are written"
 )]
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -26,6 +28,16 @@ pub enum ArtifactError {
     Content { sha256: String, detail: String },
 }
 
+impl ArtifactError {
+    /// Whether the file is not what was stored, or gone: no retry mends that.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
+            Self::Damaged { .. } | Self::Content { .. } => true,
+        }
+    }
+}
+
 /// A file that was stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Stored {
@@ -36,6 +48,20 @@ pub struct Stored {
 #[derive(Debug, Clone)]
 pub struct Artifacts {
     root: PathBuf,
+    /// Files that `check` found sound, as they were then.
+    sound: Arc<Mutex<HashMap<String, Stamp>>>,
+}
+
+const MOST_STAMPS: usize = 10_000;
+
+/// What changes when a file is written to: inode, length, time of the last change.
+#[derive(Debug, PartialEq, Eq)]
+struct Stamp(u64, u64, i64, i64);
+
+impl Stamp {
+    fn of(about: &fs::Metadata) -> Self {
+        Self(about.ino(), about.len(), about.ctime(), about.ctime_nsec())
+    }
 }
 
 /// Younger files may belong to a row that is about to be written.
@@ -45,7 +71,10 @@ impl Artifacts {
     pub fn open(root: impl Into<PathBuf>) -> io::Result<Self> {
         let root = root.into();
         fs::create_dir_all(&root)?;
-        Ok(Self { root })
+        Ok(Self {
+            root,
+            sound: Arc::default(),
+        })
     }
 
     pub fn path(&self, sha256: &str) -> PathBuf {
@@ -103,6 +132,47 @@ impl Artifacts {
                 found,
             })
         }
+    }
+
+    /// The file of an artifact, at its beginning, once its content was found to have the digest.
+    pub fn open_checked(&self, sha256: &str) -> Result<File, ArtifactError> {
+        let failed = |source| ArtifactError::Io {
+            sha256: sha256.to_owned(),
+            source,
+        };
+        let mut file = File::open(self.path(sha256)).map_err(failed)?;
+        let mut digest = Sha256::new();
+        io::copy(&mut file, &mut digest).map_err(failed)?;
+        let found = hex(&digest.finalize());
+        if found != sha256 {
+            return Err(ArtifactError::Damaged {
+                sha256: sha256.to_owned(),
+                found,
+            });
+        }
+        file.rewind().map_err(failed)?;
+        Ok(file)
+    }
+
+    /// Whether the artifact could be read. A file that was found sound is not read again until something was
+    /// written to it.
+    pub fn check(&self, sha256: &str) -> Result<(), ArtifactError> {
+        let seen = fs::metadata(self.path(sha256))
+            .ok()
+            .map(|about| Stamp::of(&about));
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_some() && sound.get(sha256) == seen.as_ref() {
+            return Ok(());
+        }
+        sound.remove(sha256);
+        drop(sound);
+        self.open_checked(sha256)?;
+        let mut sound = self.sound.lock().unwrap_or_else(PoisonError::into_inner);
+        if sound.len() >= MOST_STAMPS {
+            sound.clear();
+        }
+        sound.extend(seen.map(|stamp| (sha256.to_owned(), stamp)));
+        Ok(())
     }
 
     /// Removes artifacts that no row names any more.
@@ -207,11 +277,18 @@ mod tests {
         let artifacts = Artifacts::open(folder.path())?;
         let stored = artifacts.put(b"weights")?;
         assert_eq!(artifacts.get(&stored.sha256)?, b"weights");
+        artifacts.check(&stored.sha256)?;
         fs::write(artifacts.path(&stored.sha256), b"weighty")?;
         assert!(matches!(
             artifacts.get(&stored.sha256),
             Err(ArtifactError::Damaged { .. })
         ));
+        for seen in [
+            artifacts.open_checked(&stored.sha256).map(drop),
+            artifacts.check(&stored.sha256),
+        ] {
+            assert!(seen.expect_err("damage is seen").is_damage());
+        }
         Ok(())
     }
 

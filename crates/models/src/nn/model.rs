@@ -85,7 +85,7 @@ impl DataFacts {
 }
 
 /// An option that a model cannot honour: which one, and the rule.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{option}: {detail}")]
 pub struct BadOption {
     pub option: &'static str,

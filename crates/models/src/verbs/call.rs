@@ -156,7 +156,7 @@ impl Reply {
     }
 }
 
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum CallError {
     #[error("this model does not offer '{verb}'; it offers: {}", .offered.join(", "))]
     Unsupported {
@@ -185,6 +185,8 @@ pub enum CallError {
     /// Weights from outside that are not those of the model they are said to be.
     #[error("{0}")]
     Unfit(String),
+    #[error("the model's weights are damaged: {0}")]
+    Damaged(String),
     #[error("the model could not be loaded: {0}")]
     Load(String),
     #[error("the model failed on this input: {0}")]
