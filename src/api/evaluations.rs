@@ -45,6 +45,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
     };
     let learnt: DataFacts =
         serde_json::from_value(version.data.clone()).map_err(Problem::internal)?;
+    let facts = dataset.facts();
     let candidate = Candidate {
         name: &version.name,
         version: version.version,
@@ -53,9 +54,17 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
         signature: Family::signature_of(&version.kind, &version.spec, &learnt),
         of_targets: learnt.has_targets(),
     };
+    let signature = &candidate.signature;
+    let classifies =
+        version.capabilities.iter().any(|verb| verb == "predict") && !signature.regresses;
+    let learnt_labels = classifies || signature.conditioned_on.is_some();
+    if learnt_labels && truth.labels && learnt.label_names() != dataset.label_names() {
+        let rule = "has labels that stand for other words (`label_names`) than those that the model learnt";
+        return Err(Problem::field("/dataset", rule));
+    }
     let mut evaluation = wanted
         .request
-        .validate(&candidate, &dataset.facts(), truth, &app.machine)
+        .validate(&candidate, &facts, truth, &app.machine)
         .map_err(Problem::fields)?;
     pin_classifiers(&app, &mut evaluation, &version).await?;
     let plan = JobPlan {

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -20,6 +22,8 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Values in a row, at most: as many as one request can have.
 const MOST_FEATURES: i64 = 64 << 20;
 const MOST_CLASSES: i64 = 1 << 24;
+/// Bytes of the names of all classes, as uploads may have them.
+const MOST_NAMES: usize = 1 << 19;
 
 /// A model version without its weights.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -56,6 +60,9 @@ pub struct ManifestData {
     pub range: [f64; 2],
     /// Number of label classes, if the rows are labelled.
     pub classes: Option<i64>,
+    /// The words that the classes stand for, in the order of their codes; empty where they are plain numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label_names: Vec<String>,
     /// Targets of each training row: 0 or 1.
     #[serde(default)]
     pub targets: i64,
@@ -67,6 +74,7 @@ impl From<DataFacts> for ManifestData {
             shape: facts.shape().to_vec(),
             range: facts.range().into(),
             classes: facts.classes(),
+            label_names: facts.label_names().to_vec(),
             targets: i64::from(facts.has_targets()),
         }
     }
@@ -112,6 +120,7 @@ impl Manifest {
         rules.outcome()?;
         let facts = DataFacts::new(&self.data.shape, self.data.range.into())
             .with_classes(self.data.classes)
+            .with_label_names(self.data.label_names)
             .with_targets(self.data.targets > 0);
         let (family, spec) = checked_spec(&self.kind, self.spec, &facts)?;
         let parameters = (family.parameters)(&spec, &facts)
@@ -208,6 +217,23 @@ impl ManifestData {
             self.classes.is_none_or(|n| (1..=MOST_CLASSES).contains(&n)),
             "/manifest/data/classes",
             format!("must be between 1 and {MOST_CLASSES}"),
+        );
+        let names = &self.label_names;
+        let different: BTreeSet<&String> = names.iter().collect();
+        rules.require(
+            names.is_empty() || self.classes == i64::try_from(names.len()).ok(),
+            "/manifest/data/label_names",
+            format!("must be one name a class, got {}", names.len()),
+        );
+        rules.require(
+            different.len() == names.len() && !names.iter().any(String::is_empty),
+            "/manifest/data/label_names",
+            "must be different from one another, and not empty",
+        );
+        rules.require(
+            names.iter().map(String::len).sum::<usize>() <= MOST_NAMES,
+            "/manifest/data/label_names",
+            format!("must be {MOST_NAMES} bytes at most"),
         );
         rules.require(
             (0..=1).contains(&self.targets),

@@ -82,6 +82,12 @@ impl Dataset {
         rows.and_then(|rows| rows.range).unwrap_or_default()
     }
 
+    /// The words that labels stand for, in the order of their codes; none where they are numbers.
+    pub fn label_names(&self) -> &[String] {
+        self.column(Role::Labels)
+            .map_or(&[], |labels| &labels.names)
+    }
+
     /// What a net must know of the rows.
     pub fn facts(&self) -> DataFacts {
         // Labels of the test rows alone teach nothing; nor do targets.
@@ -89,8 +95,10 @@ impl Dataset {
             let column = self.column(role)?;
             self.splits.train.has(role).then_some(column)
         };
+        let labels = learnt(Role::Labels);
         DataFacts::new(self.shape(), self.range().into())
-            .with_classes(learnt(Role::Labels).and_then(|labels| labels.classes))
+            .with_classes(labels.and_then(|labels| labels.classes))
+            .with_label_names(labels.map_or_else(Vec::new, |labels| labels.names.clone()))
             .with_targets(learnt(Role::Targets).is_some())
     }
 }
@@ -127,6 +135,7 @@ impl Store {
                 range_min: column.range.map(|[min, _]| min),
                 range_max: column.range.map(|[_, max]| max),
                 classes: column.classes,
+                names: Json(&column.names),
             })
             .execute(&mut *tx)
             .await?;
@@ -243,5 +252,6 @@ fn read_column(row: &DbRow) -> Result<Column> {
         shape: json(row, "shape")?,
         range: min.zip(max).map(|(min, max)| [min, max]),
         classes: row.try_get("classes")?,
+        names: json(row, "names")?,
     })
 }

@@ -58,3 +58,4 @@ mod upgrade;
 mod v2;
 mod watching;
 mod webhooks;
+mod words;

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use crate::fixtures::{idx, npy};
 use crate::service::{PATIENCE, Service};
 
 /// A command of a block, and what README shows below it.
@@ -57,6 +58,64 @@ async fn the_walk_with_curl_goes_as_it_is_written() {
         .get("/v1/models/digits-ae/versions/1")
         .await
         .ok(200);
+}
+
+/// The uploads that README shows, with files of these names.
+#[tokio::test]
+async fn files_are_taken_as_readme_sends_them() {
+    if Command::new("curl").arg("--version").output().is_err() {
+        println!("skipped: curl is missing");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let own_irises = || {
+        let line = |(at, word)| format!("5.{at},3.{at},1.4,0.2,{word}\n");
+        let lines = (1..)
+            .zip(["setosa", "versicolor", "virginica", "setosa"])
+            .map(line);
+        let header = "sepal_length,sepal_width,petal_length,petal_width,species\n".to_owned();
+        std::iter::once(header)
+            .chain(lines)
+            .collect::<String>()
+            .into_bytes()
+    };
+    let everyones = std::env::var("LATENTD_TEST_DATA").ok();
+    let everyones =
+        everyones.and_then(|data| std::fs::read(Path::new(&data).join("tables/iris.csv")).ok());
+    for (name, bytes) in [
+        ("train-images-idx3-ubyte", idx(&[3, 2, 2], &[7; 12])),
+        ("train-labels-idx1-ubyte", idx(&[3], &[0, 1, 2])),
+        ("t10k-images-idx3-ubyte", idx(&[2, 2, 2], &[9; 8])),
+        ("t10k-labels-idx1-ubyte", idx(&[2], &[1, 2])),
+        ("faces.npy", npy(&[2, 4096], &[0.5; 8192])),
+        ("iris.csv", everyones.unwrap_or_else(own_irises)),
+        (
+            "houses.csv",
+            b"size,price\n90,250000\n120,310000\n".to_vec(),
+        ),
+    ] {
+        std::fs::write(folder.path().join(name), bytes).expect("written");
+    }
+    let service = Service::start(&[]).await;
+    let names = BTreeMap::from([("127.0.0.1:8080".to_owned(), service.address().to_owned())]);
+    let steps = steps("### Your own data", "## Model families", "```sh");
+    let uploads: Vec<Step> = (steps.into_iter())
+        .filter(|step| step.command.starts_with("curl"))
+        .collect();
+    assert_eq!(uploads.len(), 4, "the uploads were not found");
+    for step in uploads {
+        let answer = answered(&step, &replaced(&step.command, &names), folder.path());
+        assert!(
+            answer.starts_with("{\"id\":\"ds_"),
+            "README.md:{}: {answer}",
+            step.line
+        );
+    }
+    let irises = service.get("/v1/datasets/iris").await.ok(200);
+    assert_eq!(
+        irises["label_names"],
+        serde_json::json!(["setosa", "versicolor", "virginica"])
+    );
 }
 
 fn replaced(command: &str, names: &BTreeMap<String, String>) -> String {

@@ -15,8 +15,8 @@ use crate::api::state::{AppState, blocking};
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
 use crate::data::{
-    Column, FileForm, Header, ImportError, ImportOptions, Imported, Reading, Role, SplitFiles,
-    digits, import,
+    Coding, Column, FileForm, Header, ImportError, ImportOptions, Imported, Reading, Role,
+    SplitFiles, digits, import,
 };
 use crate::document::{FieldError, Warning};
 use crate::jobs::dataset_id;
@@ -39,6 +39,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
         columns: received.columns.clone(),
         header: received.header,
         delimiter: received.delimiter,
+        coding: None,
         max_bytes: app.limits.unpacked_bytes,
     };
     let name = received.name.clone();
@@ -77,6 +78,14 @@ fn parse_shape(text: &str) -> Result<Vec<usize>> {
 fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
     let mut readings = Readings::new();
     let train = convert_split(received, "train", options, &mut readings)?;
+    let labels = train.column(Role::Labels);
+    let options = &ImportOptions {
+        coding: labels.map(|labels| match labels.names.as_slice() {
+            [] => Coding::Numbers,
+            names => Coding::Words(names.to_vec()),
+        }),
+        ..options.clone()
+    };
     let test = match received.files.contains_key("test") {
         true => Some(convert_split(received, "test", options, &mut readings)?),
         false => None,
@@ -122,8 +131,8 @@ fn convert_split(
             let detail = format!("the part '{split}' holds {} already", role.name());
             return Err(Problem::field(format!("/{part}"), detail));
         }
-        let (written, reading) =
-            import::import_column(role, source, &out, options).map_err(|e| problem(e, &part))?;
+        let (written, reading) = import::import_column(role, source, &out, options, imported.rows)
+            .map_err(|e| problem(e, &part))?;
         let column = written.one_a_row(imported.rows, &reading.form);
         imported
             .columns

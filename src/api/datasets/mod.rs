@@ -39,6 +39,8 @@ pub struct DatasetResponse {
     pub range: [f64; 2],
     /// Label classes, if there are labels.
     pub classes: Option<i64>,
+    /// The words that labels stand for, in the order of their codes, if labels are words.
+    pub label_names: Option<Vec<String>>,
     /// Least and greatest target over all splits, if there are targets.
     pub target_range: Option<[f64; 2]>,
     pub splits: BTreeMap<String, DatasetSplit>,
@@ -106,6 +108,9 @@ impl From<store::Dataset> for DatasetResponse {
             dtype: column(Role::Rows).map_or_else(String::new, |rows| rows.dtype.as_str().into()),
             range: d.range(),
             classes: column(Role::Labels).and_then(|labels| labels.classes),
+            label_names: column(Role::Labels)
+                .map(|labels| labels.names.clone())
+                .filter(|names| !names.is_empty()),
             target_range: column(Role::Targets).and_then(|targets| targets.range),
             splits,
             files: d

@@ -104,6 +104,7 @@ fn safetensors(version: &ModelVersion, reply: &Reply) -> Option<Vec<u8>> {
         "model": version.name,
         "version": version.version,
         "metric": reply.metric,
+        "label_names": reply.labels.as_ref().and(version.data.get("label_names")),
         "seed": reply.seed,
     });
     tensors::encode(&arrays, note.to_string())
@@ -180,6 +181,9 @@ impl Serialize for Answer<'_> {
         }
         if let Some(labels) = labels {
             map.serialize_entry("labels", labels)?;
+            if let Some(names) = self.version.data.get("label_names") {
+                map.serialize_entry("label_names", names)?;
+            }
         }
         if let Some(metric) = metric {
             map.serialize_entry("metric", metric)?;

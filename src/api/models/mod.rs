@@ -69,6 +69,8 @@ pub struct ModelVersionResponse {
     pub dataset: Option<String>,
     /// Shape of one input row.
     pub input_shape: Vec<i64>,
+    /// The words that the classes stand for, in the order of their codes, if it was trained on labels in words.
+    pub label_names: Option<Vec<String>>,
     /// Shape of one code, for models that have one.
     pub code_shape: Option<Vec<i64>>,
     /// Weights and biases.
@@ -96,6 +98,7 @@ impl ModelVersionResponse {
             job: v.job_id,
             dataset: v.dataset,
             input_shape: v.input_shape,
+            label_names: v.data.get("label_names").and_then(names),
             code_shape: v.code_shape,
             parameters: v.parameters,
             capabilities: v.capabilities,
@@ -105,6 +108,11 @@ impl ModelVersionResponse {
             created_at: rfc3339(v.created_at),
         }
     }
+}
+
+/// The words in a stored list.
+fn names(list: &Value) -> Option<Vec<String>> {
+    serde_json::from_value(list.clone()).ok()
 }
 
 /// A version was published.

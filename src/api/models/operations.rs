@@ -31,6 +31,8 @@ struct CommonFields {
     shape: Vec<i64>,
     /// Flat rows; for `score`, one number a row.
     outputs: Vec<Value>,
+    /// `predict`: the words that `labels` stand for, in the order of their codes, where the labels learnt were words.
+    label_names: Option<Vec<String>>,
     /// The seed that was used, where numbers were drawn: given again, it gives the same bytes.
     seed: Option<u64>,
 }

@@ -30,7 +30,19 @@ fn broken(change: impl FnOnce(&mut Value)) -> Vec<String> {
 fn what_is_wrong_is_said_where_it_stands() {
     assert_eq!(broken(|_| ()), [""; 0]);
     type Change = fn(&mut Value);
-    let cases: [(Change, &str); 19] = [
+    let cases: [(Change, &str); 22] = [
+        (
+            |m| m["data"]["label_names"] = json!(["a", "b"]),
+            "/manifest/data/label_names",
+        ),
+        (
+            |m| m["data"]["label_names"] = json!(vec!["a"; 10]),
+            "/manifest/data/label_names",
+        ),
+        (
+            |m| m["data"]["label_names"] = json!("a"),
+            "/manifest/data/label_names",
+        ),
         (
             |m| m["format_version"] = json!(2),
             "/manifest/format_version",

@@ -15,6 +15,7 @@ fn column(role: Role, dtype: Dtype, shape: &[i64]) -> Column {
         shape: shape.to_vec(),
         range: None,
         classes: None,
+        names: Vec::new(),
     }
 }
 

@@ -122,13 +122,15 @@ pub(super) fn dataset(name: &str) -> Dataset {
                 shape: vec![1, 8, 8],
                 range: Some([0.0, 1.0]),
                 classes: None,
+                names: Vec::new(),
             },
             Column {
                 role: Role::Labels,
                 dtype: Dtype::I64,
                 shape: Vec::new(),
                 range: None,
-                classes: Some(10),
+                classes: Some(2),
+                names: vec!["no".to_owned(), "yes".to_owned()],
             },
         ],
         splits: Splits {

@@ -124,6 +124,11 @@ impl Role {
         Self::ALL.into_iter().filter(|role| *role != Self::Rows)
     }
 
+    /// Whether its values are codes, which may stand for words.
+    pub(crate) fn is_coded(self) -> bool {
+        self.definition().dtype == Some(Dtype::I64)
+    }
+
     pub fn name(self) -> &'static str {
         self.definition().name
     }
@@ -157,6 +162,8 @@ pub struct Column {
     pub range: Option<[f64; 2]>,
     /// Of codes: the largest plus one.
     pub classes: Option<i64>,
+    /// Of codes that stand for words: the words, in the order of their codes.
+    pub names: Vec<String>,
 }
 
 impl Column {
@@ -167,6 +174,9 @@ impl Column {
             (a, b) => a.or(b),
         };
         self.classes = self.classes.max(other.classes);
+        if self.names.is_empty() {
+            self.names.clone_from(&other.names);
+        }
     }
 }
 
@@ -188,6 +198,7 @@ mod tests {
             shape: Vec::new(),
             range,
             classes,
+            names: Vec::new(),
         };
         let mut targets = column(Some([-2.5, 1e6]), None);
         targets.join(&column(Some([-3.0, 0.5]), None));

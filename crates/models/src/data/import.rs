@@ -25,6 +25,7 @@ pub(crate) mod sink;
 mod sniff;
 pub(crate) mod source;
 mod table;
+mod words;
 
 #[cfg(test)]
 mod csv_tests;
@@ -62,14 +63,15 @@ pub fn import_rows(
     result
 }
 
-/// Imports a file of the column of one role, a value for each row.
+/// Imports a file of the column of one role, a value for each of so many rows.
 pub fn import_column(
     role: Role,
     source: &Path,
     out: &SplitFiles,
     options: &ImportOptions,
+    rows: u64,
 ) -> Result<(Written, Reading), ImportError> {
-    let result = one_column(role, source, out, options);
+    let result = one_column(role, source, out, options, rows);
     if result.is_err() {
         remove(&out.path(role));
     }
@@ -106,21 +108,21 @@ fn one_column(
     path: &Path,
     out: &SplitFiles,
     options: &ImportOptions,
+    rows: u64,
 ) -> Result<(Written, Reading), ImportError> {
-    let limit = options.max_bytes;
-    let source = Source::open(path, limit)?;
+    let source = Source::open(path, options.max_bytes)?;
     let format = sniff(&source.head)?;
     let file = out.path(role);
     match format {
-        Format::Csv => table::import_column(role, source.input, &file, options),
+        Format::Csv => table::import_column(role, source.input, &file, options, rows),
         Format::Npz => {
             let spool = Spool::of(source, path, &file)?;
-            npz::import_column(role, spool.path(), out, limit)
+            npz::import_column(role, spool.path(), out, options)
         }
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            let written = arrays::copy_column(role, &array, &mut input, limit, &file)?;
+            let written = arrays::copy_column(role, &array, &mut input, options, &file)?;
             Ok((written, format.form().into()))
         }
     }
@@ -130,9 +132,9 @@ fn header(format: Format, input: &mut Input) -> Result<Array, ImportError> {
     if format == Format::Idx {
         return idx::read_header(input);
     }
-    let npy::Header { layout, dims } = npy::read_header(input.reader.as_mut())?;
+    let npy::AnyHeader { kind, dims } = npy::read_any_header(input.reader.as_mut())?;
     shape::refuse_channels_last(&dims)?;
-    Ok(Array { layout, dims })
+    Ok(Array { kind, dims })
 }
 
 fn refuse_columns(options: &ImportOptions) -> Result<(), ImportError> {

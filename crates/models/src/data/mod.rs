@@ -41,6 +41,8 @@ pub struct ImportOptions {
     pub header: Header,
     /// CSV only: what separates the cells; none: told from the first lines.
     pub delimiter: Option<u8>,
+    /// How labels are coded, where the training split has settled that.
+    pub coding: Option<Coding>,
     /// Bounds the bytes read after decompression, and the bytes written.
     pub max_bytes: u64,
 }
@@ -53,6 +55,13 @@ pub enum Header {
     Auto,
     Yes,
     No,
+}
+
+/// What the codes of the training split stand for: themselves, or these words in the order of their codes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Coding {
+    Numbers,
+    Words(Vec<String>),
 }
 
 /// A column as one import wrote it.

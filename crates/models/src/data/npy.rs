@@ -9,7 +9,7 @@ use std::io::Read;
 
 use self::dict::parse_dict;
 use super::array;
-use super::import::element::Layout;
+use super::import::element::{Kind, Layout};
 use super::import::source::fill;
 use super::{ImportError, invalid};
 
@@ -19,7 +19,14 @@ pub(crate) const HEADER_LEN: usize = 192;
 /// The limit that `numpy` itself sets on what it will parse without being told to trust.
 const MAX_DICT: usize = 64 * 1024;
 
-/// What the header of an NPY file says.
+/// What the header of an NPY file says of an array of any kind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AnyHeader {
+    pub kind: Kind,
+    pub dims: Vec<u64>,
+}
+
+/// What the header of an NPY file of numbers says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
     pub layout: Layout,
@@ -47,8 +54,15 @@ pub(crate) fn header(descr: &str, shape: &[u64]) -> Vec<u8> {
     out
 }
 
-/// Reads magic, version and header; the values follow in the stream.
+/// Reads magic, version and header of an array of numbers; the values follow in the stream.
 pub(crate) fn read_header(reader: &mut dyn Read) -> Result<Header, ImportError> {
+    let AnyHeader { kind, dims } = read_any_header(reader)?;
+    let layout = kind.numbers()?;
+    Ok(Header { layout, dims })
+}
+
+/// The same of an array of numbers or text.
+pub(crate) fn read_any_header(reader: &mut dyn Read) -> Result<AnyHeader, ImportError> {
     let mut start = [0u8; 8];
     take(reader, &mut start)?;
     let [magic @ .., major, minor] = start;

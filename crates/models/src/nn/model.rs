@@ -12,6 +12,10 @@ pub struct DataFacts {
     shape: Vec<i64>,
     range: (f64, f64),
     classes: Option<i64>,
+    /// The words that the classes stand for, in the order of their codes; left out of documents where classes are
+    /// numbers of the client's own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    label_names: Vec<String>,
     /// 0 or 1, a number in stored documents; left out of them where there are none.
     #[serde(default, skip_serializing_if = "none")]
     targets: i64,
@@ -29,6 +33,7 @@ impl DataFacts {
             shape: shape.to_vec(),
             range,
             classes: None,
+            label_names: Vec::new(),
             targets: 0,
         }
     }
@@ -36,6 +41,14 @@ impl DataFacts {
     #[must_use]
     pub fn with_classes(self, classes: Option<i64>) -> Self {
         Self { classes, ..self }
+    }
+
+    #[must_use]
+    pub fn with_label_names(self, label_names: Vec<String>) -> Self {
+        Self {
+            label_names,
+            ..self
+        }
     }
 
     #[must_use]
@@ -57,6 +70,16 @@ impl DataFacts {
     /// Number of label classes, if the training rows are labelled.
     pub fn classes(&self) -> Option<i64> {
         self.classes
+    }
+
+    /// What the classes are called, in the order of their codes; empty where they are plain numbers.
+    pub fn label_names(&self) -> &[String] {
+        &self.label_names
+    }
+
+    /// Whether the training rows have numbers to regress on: targets, or labels that are numbers.
+    pub fn has_numbers(&self) -> bool {
+        self.has_targets() || (self.classes.is_some() && self.label_names.is_empty())
     }
 
     /// Whether each training row has a target, a number to regress on.

@@ -87,16 +87,7 @@ fn find_column(
         }
         (None, _) => {}
     }
-    let index = wanted.parse::<i64>().ok().and_then(|index| {
-        let columns = i64::try_from(columns).ok()?;
-        let index = if index < 0 {
-            index.checked_add(columns)?
-        } else {
-            index
-        };
-        usize::try_from(index).ok().filter(|_| index < columns)
-    });
-    index.ok_or_else(|| {
+    index_of(wanted, columns).ok_or_else(|| {
         let wanted = quoted(wanted.as_bytes());
         let detail = match names {
             Some(names) => {
@@ -115,6 +106,18 @@ fn find_column(
         };
         ImportError::Option { field, detail }
     })
+}
+
+/// The column that a number names: from 0, or from the end if it is negative.
+pub(super) fn index_of(wanted: &str, columns: usize) -> Option<usize> {
+    let index = wanted.trim().parse::<i64>().ok()?;
+    let columns = i64::try_from(columns).ok()?;
+    let index = if index < 0 {
+        index.checked_add(columns)?
+    } else {
+        index
+    };
+    usize::try_from(index).ok().filter(|_| index < columns)
 }
 
 /// A cell as it may be shown in a message: short, with no control characters.
@@ -148,6 +151,7 @@ mod tests {
                 columns: named.map(|(role, c)| (role, c.to_owned())).collect(),
                 header: Header::Auto,
                 delimiter: None,
+                coding: None,
                 max_bytes: 0,
             };
             Columns::find(&options, Some(&names).filter(|_| count == 4), count)

@@ -1,7 +1,7 @@
 //! Imports of CSV files: what line 1 is, and what separates the cells.
 
-use super::super::{Header, Role};
-use super::tests::Bench;
+use super::super::{Coding, Header, Role};
+use super::tests::{Bench, array, npz};
 
 /// Three rows of six values as a data frame without names writes them: under a line that counts the columns.
 const NUMBERED: &[u8] = b"0,1,2,3,4,5\n.1,.2,.3,.4,.5,2\n.1,.2,.3,.4,.5,0\n.1,.2,.3,.4,.5,1\n";
@@ -137,4 +137,140 @@ fn decimal_points_and_commas_are_not_mixed() {
         assert!(refused.contains(said), "{refused}");
     }
     assert!(Bench::new().rows(b"1.5,2\n3,4.5\n").is_ok());
+}
+
+const IRISES: &str = "5.1,3.5,setosa\n6.1,2.9,versicolor\n4.9,3.0,setosa\n";
+
+#[test]
+fn words_stand_in_the_label_column() {
+    let headed = format!("length,width,species\n{IRISES}");
+    for (text, column, header, is_header) in [
+        (headed.as_str(), "species", Header::Auto, true),
+        (&headed, "-1", Header::Auto, true),
+        (&headed, "species", Header::Yes, true),
+        (IRISES, "2", Header::Auto, false),
+        (IRISES, "-1", Header::No, false),
+    ] {
+        let mut bench = with(header);
+        bench.options.label_column = Some(column.to_owned());
+        let imported = bench.imported(text.as_bytes()).unwrap();
+        assert_eq!(imported.rows, 3, "{column}");
+        assert_eq!(imported.reading.form.header, Some(is_header));
+        let labels = imported.column(Role::Labels).unwrap();
+        assert_eq!(labels.names, ["setosa", "versicolor"]);
+        assert_eq!(labels.classes, Some(2));
+        assert_eq!(bench.stored_labels(), [0, 1, 0]);
+        assert_eq!(bench.values(), [5.1, 3.5, 6.1, 2.9, 4.9, 3.0]);
+    }
+    let mut bench = Bench::new();
+    bench.options.label_column = Some("2".to_owned());
+    bench.options.coding = Some(Coding::Words(vec!["setosa".to_owned()]));
+    let refused = bench.rows(IRISES.as_bytes()).unwrap_err().to_string();
+    assert!(
+        refused.contains("line 2, column 2 (from 0): \"versicolor\" is none of the labels"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn no_word_of_a_label_file_is_lost_for_a_header() {
+    for (text, rows, header, codes) in [
+        ("no\nyes\nno\n", 3, Header::Auto, vec![0, 1, 0]),
+        ("no\nyes\nno\n", 2, Header::Auto, vec![1, 0]),
+        ("answer\nyes\nno\n", 2, Header::Auto, vec![1, 0]),
+        ("no\nyes\n", 1, Header::Yes, vec![0]),
+        ("no\nyes\n", 1, Header::No, vec![0, 1]),
+        ("yes\n", 1, Header::Auto, vec![0]),
+        ("True\nFalse\n", 2, Header::Auto, vec![1, 0]),
+        ("class\n3\n1\n", 3, Header::Auto, vec![3, 1]),
+    ] {
+        let mut bench = with(header);
+        bench.options.rows = rows;
+        bench.column(Role::Labels, text.as_bytes()).unwrap();
+        assert_eq!(bench.stored_labels(), codes, "{text:?} for {rows}");
+    }
+    let bench = Bench::new();
+    assert!(
+        bench
+            .labels(b"only\n")
+            .unwrap_err()
+            .to_string()
+            .contains("no rows")
+    );
+    assert!(
+        bench
+            .labels(b"1\nyes\n")
+            .unwrap_err()
+            .to_string()
+            .contains("\"yes\" is a word")
+    );
+    assert!(bench.targets(b"1\nyes\n").is_err());
+}
+
+/// An array of strings of four characters, as either type of text has them.
+fn strings(words: &[&str], descr: &str) -> Vec<u8> {
+    let unit = |c: Option<char>| u32::from(c.unwrap_or('\0'));
+    let mut body = Vec::new();
+    for word in words {
+        for at in 0..4 {
+            let unit = unit(word.chars().nth(at));
+            match &descr[..2] {
+                "<U" => body.extend(unit.to_le_bytes()),
+                ">U" => body.extend(unit.to_be_bytes()),
+                _ => body.push(u8::try_from(unit).unwrap()),
+            }
+        }
+    }
+    array(descr, &[words.len() as u64], &body)
+}
+
+#[test]
+fn arrays_of_strings_are_labels() {
+    let x = array("|u1", &[3, 1, 1], &[0, 1, 2]);
+    for descr in ["<U4", ">U4", "|S4"] {
+        let bench = Bench::new();
+        let words = strings(&["yes", "no", "yes"], descr);
+        let column = bench.column(Role::Labels, &words).unwrap().column;
+        assert_eq!(column.names, ["no", "yes"], "{descr}");
+        assert_eq!(bench.stored_labels(), [1, 0, 1]);
+        let bench = Bench::new();
+        let archive = npz(&[("x.npy", &x), ("y.npy", &words)]);
+        let imported = bench.imported(&archive).unwrap();
+        assert_eq!(imported.column(Role::Labels).unwrap().names, ["no", "yes"]);
+        // Numbers that are written as text are the numbers.
+        let bench = Bench::new();
+        bench.labels(&strings(&["10", "9", "0"], descr)).unwrap();
+        assert_eq!(bench.stored_labels(), [10, 9, 0]);
+        assert!(
+            bench
+                .rows(&strings(&["a"], descr))
+                .unwrap_err()
+                .to_string()
+                .contains("strings")
+        );
+    }
+    let bench = Bench::new();
+    assert!(
+        bench
+            .targets(&strings(&["1"], "<U4"))
+            .unwrap_err()
+            .to_string()
+            .contains("strings")
+    );
+    let claims = array("<U1000000000", &[1], &[0; 40]);
+    assert!(
+        bench
+            .labels(&claims)
+            .unwrap_err()
+            .to_string()
+            .contains("1 to 4096")
+    );
+    let broken = array("<U1", &[1], &[0xff; 4]);
+    assert!(
+        bench
+            .labels(&broken)
+            .unwrap_err()
+            .to_string()
+            .contains("no text")
+    );
 }

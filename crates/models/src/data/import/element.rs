@@ -1,8 +1,10 @@
 //! The number types that array files hold, and how to read them from bytes.
 //!
-//! Knows nothing of files, shapes or limits: bytes in, f64 values out. Every
+//! Knows nothing of files, shapes or limits: bytes in, f64 values (or text) out. Every
 //! type here fits f64 exactly but for the largest 64-bit integers, which lose
 //! digits that f32 would lose anyway.
+
+use super::super::{ImportError, invalid};
 
 /// What a stored u8 is multiplied by on its way to a model.
 pub const U8_SCALE: f32 = 1.0 / 255.0;
@@ -40,6 +42,64 @@ impl Element {
 pub struct Layout {
     pub element: Element,
     pub big_endian: bool,
+}
+
+/// What one value of an array takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Number(Layout),
+    Text(Text),
+}
+
+impl Kind {
+    /// The layout of numbers; text is refused.
+    pub(crate) fn numbers(self) -> Result<Layout, ImportError> {
+        match self {
+            Self::Number(layout) => Ok(layout),
+            Self::Text(_) => Err(invalid(
+                "the array holds strings; integers, floats up to 64 bits and booleans are read (strings as \
+                 labels only)",
+            )),
+        }
+    }
+
+    pub fn size(self) -> usize {
+        match self {
+            Self::Number(layout) => layout.element.size(),
+            Self::Text(text) => text.size(),
+        }
+    }
+}
+
+/// Text of a fixed length, filled up with zeros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Text {
+    /// A character takes four bytes (UTF-32), else one byte is one of UTF-8.
+    pub wide: bool,
+    /// Of characters, or bytes.
+    pub length: usize,
+    pub big_endian: bool,
+}
+
+impl Text {
+    fn size(self) -> usize {
+        self.length * if self.wide { 4 } else { 1 }
+    }
+
+    /// The text of a value; none if these bytes are none.
+    pub fn read(self, value: &[u8]) -> Option<String> {
+        if !self.wide {
+            let text = std::str::from_utf8(value).ok()?;
+            return Some(text.trim_end_matches('\0').to_owned());
+        }
+        let (units, _) = value.as_chunks::<4>();
+        let unit = |unit: &[u8; 4]| match self.big_endian {
+            true => u32::from_be_bytes(*unit),
+            false => u32::from_le_bytes(*unit),
+        };
+        let text: Option<String> = units.iter().map(unit).map(char::from_u32).collect();
+        Some(text?.trim_end_matches('\0').to_owned())
+    }
 }
 
 impl Layout {

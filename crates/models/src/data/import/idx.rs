@@ -5,7 +5,7 @@
 
 use super::super::{ImportError, invalid};
 use super::arrays::Array;
-use super::element::{Element, Layout};
+use super::element::{Element, Kind, Layout};
 use super::source::{Input, fill};
 
 /// Whether the first bytes of a file can be those of an IDX file.
@@ -38,10 +38,10 @@ pub(super) fn read_header(input: &mut Input) -> Result<Array, ImportError> {
         dims.push(u64::from(u32::from_be_bytes(dim)));
     }
     Ok(Array {
-        layout: Layout {
+        kind: Kind::Number(Layout {
             element,
             big_endian: true,
-        },
+        }),
         dims,
     })
 }

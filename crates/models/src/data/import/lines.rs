@@ -4,13 +4,14 @@
 //! settled here, and how numbers are written; what the cells mean is not known.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::io::{self, BufReader, Cursor, Read};
 use std::rc::Rc;
 
 use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 
-use super::super::{FileForm, Header, ImportError, ImportOptions, invalid};
-use super::column::quoted;
+use super::super::{FileForm, Header, ImportError, ImportOptions, Role, invalid};
+use super::column::{index_of, quoted};
 use super::delimiter;
 use super::source::{Fault, Input, fill, read_error};
 
@@ -34,15 +35,20 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn open(mut input: Input, options: &ImportOptions) -> Result<Self, ImportError> {
+    /// `named` are the columns that the client named, which are not all numbers.
+    pub(super) fn open(
+        mut input: Input,
+        options: &ImportOptions,
+        named: &BTreeMap<Role, String>,
+    ) -> Result<Self, ImportError> {
         let mut start = [0u8; 3];
         let got = fill(input.reader.as_mut(), &mut start)?;
         let start = start.get(..got).unwrap_or_default();
         let start = start.strip_prefix(b"\xef\xbb\xbf").unwrap_or(start);
         let mut whole = Cursor::new(start.to_vec()).chain(input.reader);
         let (head, ended) = head(&mut whole)?;
-        let named = options.delimiter;
-        let delimiter = named.unwrap_or_else(|| delimiter::found(&head, ended));
+        let delimiter = options.delimiter;
+        let delimiter = delimiter.unwrap_or_else(|| delimiter::found(&head, ended));
         let spent = Rc::new(Cell::new(0));
         // With a line end after the last line too, `line` has no odd case.
         let inner: Box<dyn Read> =
@@ -75,19 +81,43 @@ impl Lines {
         let is_header = match options.header {
             Header::Yes => true,
             Header::No => false,
-            Header::Auto => lines
-                .record
-                .iter()
-                .any(|cell| lines.read_number(cell).is_none()),
+            Header::Auto => lines.looks_like_names(named),
         };
+        lines.pending = true;
         if is_header {
             lines.header = Some(std::mem::take(&mut lines.record));
-            if !lines.read()? {
-                return Err(invalid("the CSV file has a header line and no rows"));
-            }
+            lines.pending = lines.read()?;
         }
-        lines.pending = true;
         Ok(lines)
+    }
+
+    /// Whether line 1 has a cell that no row could have: one that is no number, and no label in words either.
+    fn looks_like_names(&self, named: &BTreeMap<Role, String>) -> bool {
+        let words = words(named, self.columns);
+        let mut cells = (0..).zip(&self.record);
+        cells.any(|(at, cell)| !words.contains(&at) && self.read_number(cell).is_none())
+    }
+
+    /// Refuses a file that has nothing below its header.
+    pub(super) fn require_rows(&self) -> Result<(), ImportError> {
+        if self.pending {
+            return Ok(());
+        }
+        Err(invalid("the CSV file has a header line and no rows"))
+    }
+
+    /// Whether line 1, which was taken for a row, counts its columns, as writers of tables without names do.
+    pub(super) fn counts_columns(&self, named: &BTreeMap<Role, String>) -> bool {
+        let words = words(named, self.columns);
+        let cells = (0..)
+            .zip(&self.record)
+            .filter(|(at, _)| !words.contains(at));
+        let mut cells = cells.map(|(at, cell)| (at, self.read_number(cell)));
+        let Some((at, Some(first))) = cells.next() else {
+            return false;
+        };
+        let begin = first - at as f64;
+        self.columns >= 3 && cells.all(|(at, cell)| cell == Some(begin + at as f64))
     }
 
     pub(super) fn form(&self) -> FileForm {
@@ -139,7 +169,7 @@ impl Lines {
         self.reader.position().line().saturating_sub(1)
     }
 
-    fn read_number(&self, cell: &[u8]) -> Option<f64> {
+    pub(super) fn read_number(&self, cell: &[u8]) -> Option<f64> {
         delimiter::number(cell, self.delimiter != b',')
     }
 
@@ -191,15 +221,12 @@ impl Lines {
     }
 }
 
-/// Whether line 1, which was taken for a row, counts its columns, as writers of tables without names do.
-pub(super) fn counts_columns(record: &ByteRecord) -> bool {
-    let number = |cell: &[u8]| delimiter::number(cell, false);
-    let first = record.get(0).and_then(number);
-    let mut cells = (0..).zip(record.iter());
-    record.len() >= 3
-        && first.is_some_and(|first| {
-            cells.all(|(at, cell)| number(cell) == Some(first + f64::from(at)))
-        })
+/// The columns, of those named by their number, that may hold words in a row.
+fn words(named: &BTreeMap<Role, String>, columns: usize) -> Vec<usize> {
+    let coded = named.iter().filter(|(role, _)| role.is_coded());
+    coded
+        .filter_map(|(_, wanted)| index_of(wanted, columns))
+        .collect()
 }
 
 /// Reads the first line, and more where it is short: what tells the delimiter. The bytes belong to the stream

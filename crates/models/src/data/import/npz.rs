@@ -36,8 +36,7 @@ pub(super) fn import_rows(
     let written = copy_rows(&array, &mut input, options, &out.path(Role::Rows))?;
     let mut imported = Imported::from(written);
     for (role, at) in others {
-        let (limit, out) = (options.max_bytes, out.path(role));
-        let column = archive.beside(role, at, imported.rows, limit, &out)?;
+        let column = archive.beside(role, at, imported.rows, options, &out.path(role))?;
         imported.columns.push(column);
     }
     imported.reading = archive.reading();
@@ -49,13 +48,13 @@ pub(super) fn import_column(
     role: Role,
     path: &Path,
     out: &SplitFiles,
-    limit: u64,
+    options: &ImportOptions,
 ) -> Result<(Written, Reading), ImportError> {
     let mut archive = Archive::open(path)?;
     let at = archive.find(role, out.split(), true)?;
     let at = at.ok_or_else(|| archive.unknown(role, out.split()))?;
-    let (array, mut input) = archive.array(at, limit)?;
-    let written = copy_column(role, &array, &mut input, limit, &out.path(role))?;
+    let (array, mut input) = archive.array(at, options.max_bytes)?;
+    let written = copy_column(role, &array, &mut input, options, &out.path(role))?;
     Ok((written, archive.reading()))
 }
 
@@ -99,8 +98,8 @@ impl Archive {
     fn array(&mut self, at: usize, limit: u64) -> Result<(Array, Input), ImportError> {
         self.taken.push(at);
         let mut input = archive::open(&self.file, &self.arrays[at], limit)?;
-        let npy::Header { layout, dims } = npy::read_header(input.reader.as_mut())?;
-        Ok((Array { layout, dims }, input))
+        let npy::AnyHeader { kind, dims } = npy::read_any_header(input.reader.as_mut())?;
+        Ok((Array { kind, dims }, input))
     }
 
     /// Imports what goes with so many rows.
@@ -109,11 +108,11 @@ impl Archive {
         role: Role,
         at: usize,
         rows: u64,
-        limit: u64,
+        options: &ImportOptions,
         out: &Path,
     ) -> Result<Column, ImportError> {
-        let (array, mut input) = self.array(at, limit)?;
-        let found = copy_column(role, &array, &mut input, limit, out)?;
+        let (array, mut input) = self.array(at, options.max_bytes)?;
+        let found = copy_column(role, &array, &mut input, options, out)?;
         if found.count == rows {
             return Ok(found.column);
         }

@@ -115,6 +115,7 @@ mod tests {
             columns: BTreeMap::new(),
             header: Header::Auto,
             delimiter: None,
+            coding: None,
             max_bytes: 0,
         }
     }

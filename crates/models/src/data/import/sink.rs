@@ -11,13 +11,14 @@
     reason = "this is where such files are written"
 )]
 
-use std::fs::File;
-use std::io::{BufWriter, Seek, SeekFrom, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
 
 use super::super::npy::{HEADER_LEN, header};
 use super::super::{Column, Dtype, ImportError, Role, Written, invalid};
 use super::element::{finite_f32, label};
+use super::source::fill;
 
 /// A file under way, and the bytes in it so far.
 struct Body {
@@ -173,8 +174,58 @@ impl ColumnSink {
                 shape: shape.iter().map(|&d| d as i64).collect(),
                 range: (!of_codes).then_some([self.min, self.max]),
                 classes,
+                names: Vec::new(),
             },
             count,
         })
     }
+}
+
+/// Codes that wait for the order of their words, in a file that goes when this does.
+pub(super) struct Waiting {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl Waiting {
+    pub(super) fn create(path: &Path) -> Result<Self, ImportError> {
+        Ok(Self {
+            path: path.to_owned(),
+            file: BufWriter::with_capacity(1 << 16, File::create(path)?),
+        })
+    }
+
+    pub(super) fn push(&mut self, code: f64) -> Result<(), ImportError> {
+        let code = u16::try_from(place(code)).unwrap_or(u16::MAX);
+        Ok(self.file.write_all(&code.to_le_bytes())?)
+    }
+
+    pub(super) fn each(
+        &mut self,
+        mut visit: impl FnMut(f64) -> Result<(), ImportError>,
+    ) -> Result<(), ImportError> {
+        self.file.flush()?;
+        let mut file = BufReader::with_capacity(1 << 16, File::open(&self.path)?);
+        let mut code = [0u8; 2];
+        while fill(&mut file, &mut code)? == code.len() {
+            visit(f64::from(u16::from_le_bytes(code)))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        // Best effort: it lies in the folder of the upload, which goes too if that fails.
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "codes are whole and small"
+)]
+pub(super) fn place(code: f64) -> usize {
+    code as usize
 }

@@ -1,7 +1,8 @@
-//! CSV: lines of numbers, perhaps under a line of names.
+//! CSV: lines of numbers, perhaps under a line of names; labels may be words.
 //!
 //! Which columns are no values of the rows is settled on the first line.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::super::{
@@ -10,10 +11,11 @@ use super::super::{
 };
 use super::column::Columns;
 use super::element::finite_f32;
-use super::lines::{Lines, counts_columns};
+use super::lines::Lines;
 use super::shape::chosen_shape;
 use super::sink::{ColumnSink, checked};
 use super::source::Input;
+use super::words::Codes;
 use crate::document::Warning;
 
 /// Imports the rows, and what goes with them where columns were named for it.
@@ -22,16 +24,16 @@ pub(super) fn import_rows(
     out: &SplitFiles,
     options: &ImportOptions,
 ) -> Result<Imported, ImportError> {
-    let mut lines = Lines::open(input, options)?;
+    let mut lines = Lines::open(input, options, &options.columns)?;
     let columns = Columns::find(options, lines.header.as_ref(), lines.columns)?;
+    lines.require_rows()?;
     let row_len = columns.row_len;
     let shape = chosen_shape(options, row_len)?.unwrap_or_else(|| vec![row_len]);
-    let limit = options.max_bytes;
     let rows_out = out.path(Role::Rows);
-    let mut rows = ColumnSink::create(&rows_out, Role::Rows, Dtype::F32, limit)?;
+    let mut rows = ColumnSink::create(&rows_out, Role::Rows, Dtype::F32, options.max_bytes)?;
     let mut beside = Vec::new();
     for &(role, at) in &columns.beside {
-        beside.push((role, at, sink(role, &out.path(role), limit)?));
+        beside.push((at, Beside::create(role, &out.path(role), options)?));
     }
     let warning = doubtful_header(&lines, options, out.split());
     let mut row = Vec::with_capacity(row_len);
@@ -42,14 +44,14 @@ pub(super) fn import_rows(
                 row.push(value(&mut lines, column)?);
             }
         }
-        for (role, at, sink) in &mut beside {
-            sink.push(of_role(&mut lines, *role, *at)?)?;
+        for (at, column) in &mut beside {
+            column.take(&mut lines, *at)?;
         }
         rows.push_f32(&row)?;
     }
     let mut imported = Imported::from(rows.finish(&shape)?);
-    for (_, _, sink) in beside {
-        imported.columns.push(sink.finish(&[])?.column);
+    for (_, column) in beside {
+        imported.columns.push(column.finish(None)?.column);
     }
     imported.reading = Reading {
         warnings: warning.into_iter().collect(),
@@ -58,38 +60,68 @@ pub(super) fn import_rows(
     Ok(imported)
 }
 
-fn sink(role: Role, out: &Path, limit: u64) -> Result<ColumnSink, ImportError> {
-    let dtype = role.definition().dtype.unwrap_or(Dtype::F32);
-    ColumnSink::create(out, role, dtype, limit)
-}
-
 fn value(lines: &mut Lines, column: usize) -> Result<f32, ImportError> {
     finite_f32(lines.number(column)?).map_err(|what| lines.broken(column, &what))
 }
 
-/// A cell as the value of a role.
-fn of_role(lines: &mut Lines, role: Role, column: usize) -> Result<f64, ImportError> {
-    checked(role, lines.number(column)?).map_err(|what| lines.broken(column, &what))
+/// A column that goes with the rows.
+enum Beside {
+    Codes(Codes),
+    Numbers(Role, ColumnSink),
+}
+
+impl Beside {
+    fn create(role: Role, out: &Path, options: &ImportOptions) -> Result<Self, ImportError> {
+        if role.is_coded() {
+            return Ok(Self::Codes(Codes::create(role, out, options)?));
+        }
+        let dtype = role.definition().dtype.unwrap_or(Dtype::F32);
+        let sink = ColumnSink::create(out, role, dtype, options.max_bytes)?;
+        Ok(Self::Numbers(role, sink))
+    }
+
+    /// The cell of the current line.
+    fn take(&mut self, lines: &mut Lines, column: usize) -> Result<(), ImportError> {
+        match self {
+            Self::Codes(codes) => {
+                let cell = lines.record.get(column).unwrap_or_default();
+                let code = codes.code(cell, lines.read_number(cell));
+                codes.push(code.map_err(|what| lines.broken(column, &what))?)
+            }
+            Self::Numbers(role, sink) => {
+                let number = checked(*role, lines.number(column)?);
+                sink.push(number.map_err(|what| lines.broken(column, &what))?)
+            }
+        }
+    }
+
+    fn finish(self, before: Option<&[u8]>) -> Result<Written, ImportError> {
+        match self {
+            Self::Codes(codes) => codes.finish(before),
+            Self::Numbers(_, sink) => sink.finish(&[]),
+        }
+    }
 }
 
 /// A first line of numbers is a row unless the client says otherwise; this one looks as if it should.
 fn doubtful_header(lines: &Lines, options: &ImportOptions, part: &str) -> Option<Warning> {
     let doubtful = options.header == Header::Auto && lines.header.is_none();
-    (doubtful && counts_columns(&lines.record)).then(|| {
+    (doubtful && lines.counts_columns(&options.columns)).then(|| {
         let detail = "line 1 was read as a row, but it counts the columns; \
                       if it is a header, send the part 'header' with 'yes', else with 'no'";
         Warning::new("doubtful_header", format!("/{part}"), detail)
     })
 }
 
-/// Imports a file of one column as that of a role.
+/// Imports a file of one column as that of a role, for so many rows.
 pub(super) fn import_column(
     role: Role,
     input: Input,
     out: &Path,
     options: &ImportOptions,
+    rows: u64,
 ) -> Result<(Written, Reading), ImportError> {
-    let mut lines = Lines::open(input, options)?;
+    let mut lines = Lines::open(input, options, &BTreeMap::new())?;
     let definition = role.definition();
     if lines.columns != 1 {
         return Err(invalid(format!(
@@ -98,7 +130,18 @@ pub(super) fn import_column(
             definition.name, lines.columns
         )));
     }
-    let mut sink = sink(role, out, options.max_bytes)?;
+    // A word on line 1 above other words: only their number tells whether it is one of them.
+    let word = lines
+        .header
+        .as_ref()
+        .and_then(|names| names.get(0))
+        .map(<[u8]>::to_vec);
+    let mut word = word.filter(|_| role.is_coded() && options.header == Header::Auto);
+    if word.is_none() || rows != 1 {
+        lines.require_rows()?;
+    }
+    let mut column = Beside::create(role, out, options)?;
+    let mut count = 0;
     while lines.next()? {
         // Most likely a value that is missing: without it the others would move to other rows.
         if let Some(line) = lines.blank {
@@ -107,7 +150,14 @@ pub(super) fn import_column(
                 definition.one
             )));
         }
-        sink.push(of_role(&mut lines, role, 0)?)?;
+        column.take(&mut lines, 0)?;
+        count += 1;
     }
-    Ok((sink.finish(&[])?, lines.form().into()))
+    let above_words = count == 0 || matches!(&column, Beside::Codes(codes) if codes.are_words());
+    word = word.filter(|_| above_words && count + 1 == rows);
+    let mut form = lines.form();
+    if word.is_some() {
+        form.header = Some(false);
+    }
+    Ok((column.finish(word.as_deref())?, form.into()))
 }

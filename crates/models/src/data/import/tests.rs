@@ -9,7 +9,7 @@ use flate2::write::GzEncoder;
 
 use super::super::reader::ColumnFile;
 use super::super::{
-    Dtype, Header, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, npy,
+    Coding, Dtype, Header, ImportError, ImportOptions, Imported, Role, SplitFiles, Written, npy,
 };
 use super::{import_column, import_rows};
 
@@ -20,6 +20,9 @@ pub(super) struct Options {
     pub target_column: Option<String>,
     pub header: Header,
     pub delimiter: Option<u8>,
+    pub coding: Option<Coding>,
+    /// Of the rows that a column goes with.
+    pub rows: u64,
     pub max_bytes: u64,
 }
 
@@ -85,6 +88,8 @@ impl Bench {
             target_column: None,
             header: Header::Auto,
             delimiter: None,
+            coding: None,
+            rows: 0,
             max_bytes: 10_000_000,
         };
         Self {
@@ -113,6 +118,7 @@ impl Bench {
             columns: named.filter_map(|(r, c)| Some((r, c.clone()?))).collect(),
             header: self.options.header,
             delimiter: self.options.delimiter,
+            coding: self.options.coding.clone(),
             max_bytes: self.options.max_bytes,
         }
     }
@@ -152,10 +158,11 @@ impl Bench {
         self.column(Role::Targets, bytes).map(TargetsInfo::from)
     }
 
-    fn column(&self, role: Role, bytes: &[u8]) -> Result<Written, ImportError> {
+    pub(super) fn column(&self, role: Role, bytes: &[u8]) -> Result<Written, ImportError> {
         fs::write(self.path("source"), bytes).unwrap();
         let source = self.path("source");
-        let imported = import_column(role, &source, &self.out(), &self.import_options());
+        let (options, rows) = (self.import_options(), self.options.rows);
+        let imported = import_column(role, &source, &self.out(), &options, rows);
         self.check_left(imported.map(|(written, _)| written))
     }
 

@@ -3,12 +3,12 @@
 //! A parser of exactly what `numpy` writes: three keys, each once, and nothing
 //! else. It runs on at most 64 KiB, and nothing is ever evaluated.
 
-use super::super::import::element::{Element, Layout};
+use super::super::import::element::{Element, Kind, Layout, Text};
 use super::super::{ImportError, invalid};
-use super::Header;
+use super::AnyHeader;
 
 /// Parses `{'descr': '<f4', 'fortran_order': False, 'shape': (3, 2), }`.
-pub(super) fn parse_dict(dict: &str) -> Result<Header, ImportError> {
+pub(super) fn parse_dict(dict: &str) -> Result<AnyHeader, ImportError> {
     let mut at = Cursor { rest: dict };
     let (mut descr, mut fortran, mut dims) = (None, None, None);
     at.expect("{")?;
@@ -37,14 +37,14 @@ pub(super) fn parse_dict(dict: &str) -> Result<Header, ImportError> {
             "the NPY header lacks one of 'descr', 'fortran_order' and 'shape'",
         ));
     };
-    let layout = layout_of(descr)?;
+    let kind = kind_of(descr)?;
     if fortran {
         return Err(invalid(
             "the array is stored in Fortran order (by columns); \
              save numpy.ascontiguousarray(x) instead",
         ));
     }
-    Ok(Header { layout, dims })
+    Ok(AnyHeader { kind, dims })
 }
 
 /// A place in the dict; every method skips the white space before a token.
@@ -132,11 +132,39 @@ impl<'a> Cursor<'a> {
     }
 }
 
-fn layout_of(descr: &str) -> Result<Layout, ImportError> {
-    let (order, kind) = match descr.chars().next() {
+/// Characters of one value of text that are read.
+const MOST_TEXT: usize = 4096;
+
+/// The byte order of a type, and the rest of its name.
+fn parts(descr: &str) -> (char, &str) {
+    match descr.chars().next() {
         Some(c @ ('<' | '>' | '|' | '=')) => (c, descr.get(1..).unwrap_or("")),
         _ => ('=', descr),
-    };
+    }
+}
+
+fn kind_of(descr: &str) -> Result<Kind, ImportError> {
+    let (order, kind) = parts(descr);
+    let big_endian = order == '>';
+    let text = kind.strip_prefix('U').map(|length| (true, length));
+    let text = text.or_else(|| kind.strip_prefix('S').map(|length| (false, length)));
+    if let Some((wide, length)) = text {
+        let length = length
+            .parse()
+            .ok()
+            .filter(|length| (1..=MOST_TEXT).contains(length));
+        let length = length.ok_or_else(|| {
+            let shown: String = descr.chars().take(24).collect();
+            invalid(format!(
+                "strings of 1 to {MOST_TEXT} characters are read, and the array's type is {shown:?}"
+            ))
+        })?;
+        return Ok(Kind::Text(Text {
+            wide,
+            length,
+            big_endian,
+        }));
+    }
     let element = match kind {
         "b1" => Element::Bool,
         "u1" => Element::U8,
@@ -150,19 +178,19 @@ fn layout_of(descr: &str) -> Result<Layout, ImportError> {
         "f2" => Element::F16,
         "f4" => Element::F32,
         "f8" => Element::F64,
-        _ => return Err(refused_type(descr, kind)),
+        _ => return Err(refused_type(descr)),
     };
-    Ok(Layout {
+    Ok(Kind::Number(Layout {
         element,
-        big_endian: order == '>',
-    })
+        big_endian,
+    }))
 }
 
-fn refused_type(descr: &str, kind: &str) -> ImportError {
-    let what = match kind.chars().next() {
+fn refused_type(descr: &str) -> ImportError {
+    let what = match parts(descr).1.chars().next() {
         Some('O') => "Python objects (a pickle), which are never loaded",
         Some('c') => "complex numbers",
-        Some('U' | 'S' | 'a') => "strings",
+        Some('a') => "strings",
         Some('V') => "raw records",
         Some('M' | 'm') => "dates or durations",
         _ => "values of a type that is not read",

@@ -225,9 +225,13 @@ impl Spec {
             },
         );
         rules.require(
-            self.head != Head::Regressor || labels || targets,
+            self.head != Head::Regressor || data.has_numbers(),
             "/model/head",
-            "'regressor' learns targets or labels, and the training rows of this data set have neither",
+            if labels {
+                "'regressor' learns numbers, and the training rows have no targets, and labels in words"
+            } else {
+                "'regressor' learns targets or labels, and the training rows of this data set have neither"
+            },
         );
         rules.require(
             self.joint_labels != Some(true) || data.classes().is_some(),

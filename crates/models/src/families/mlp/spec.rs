@@ -81,9 +81,13 @@ impl Spec {
 
     pub(super) fn check_numbers(&self, data: &DataFacts, rules: &mut Rules) {
         rules.require(
-            data.has_targets() || data.classes().is_some(),
+            data.has_numbers(),
             "/dataset",
-            "has neither targets nor labels on its training rows; the task 'regression' learns the one or the other",
+            if data.classes().is_some() {
+                "has no targets, and its labels are words; the task 'regression' learns numbers"
+            } else {
+                "has neither targets nor labels on its training rows; the task 'regression' learns the one or the other"
+            },
         );
         rules.require(
             self.label_smoothing == 0.0,
