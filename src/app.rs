@@ -21,6 +21,7 @@ use tokio::task::JoinSet;
 use self::house::{House, sweep};
 use self::start::Error;
 use crate::api;
+use crate::api::connections::{self, Plain};
 use crate::api::held::Allowance;
 use crate::api::models::resolve::Resolver;
 use crate::api::state::{AppState, Limits, Shared};
@@ -29,7 +30,7 @@ use crate::config::{Common, Serve, Work};
 use crate::inference::{Bounds, Engine, EngineConfig};
 use crate::jobs::LeasePolicy;
 use crate::layout::Layout;
-use crate::machine::MachineInfo;
+use crate::machine::{self, MachineInfo};
 use crate::store::Store;
 use crate::telemetry;
 use crate::traces;
@@ -161,11 +162,21 @@ pub fn serve(options: &Serve) -> Result<(), Error> {
     let layout = Layout::new(std::path::absolute(&options.common.data_dir)?);
     start::prepare(&layout, options.common.umask)?;
     let _lock = start::lock(&layout.root)?;
-    let runtime = Runtime::new()?;
+    machine::use_few_arenas();
+    let runtime = runtime()?;
     let outcome = runtime.block_on(run_service(options, layout));
     // Whatever still hangs on a slow client is not waited for.
     runtime.shutdown_timeout(Duration::from_millis(200));
     outcome
+}
+
+/// Threads that block are few: each keeps memory of its own.
+fn runtime() -> std::io::Result<Runtime> {
+    const BLOCKING: usize = 64;
+    tokio::runtime::Builder::new_multi_thread()
+        .max_blocking_threads(BLOCKING)
+        .enable_all()
+        .build()
 }
 
 async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
@@ -203,6 +214,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         reserve,
         layout,
         limits: limits(options),
+        answers: Allowance::new(answers(options)),
         bodies: Allowance::new(ALL_BODIES.saturating_mul(options.max_body_mib as usize) << 20),
         machine,
         webhook_reach: reach(options),
@@ -229,23 +241,18 @@ async fn finish_within(
     mut draining: watch::Receiver<bool>,
     mut workers: JoinSet<()>,
 ) -> Result<(), Error> {
-    let mut until_drained = draining.clone();
-    // A plain router is made ready anew for every connection, which took 400 KiB of each.
-    let server =
-        axum::serve(listener, router.into_make_service()).with_graceful_shutdown(async move {
-            let _ = until_drained.wait_for(|draining| *draining).await;
-        });
+    let most = connections(options);
+    let server = connections::serve(listener, router, Plain, most, draining.clone());
     let bound = async {
         let _ = draining.wait_for(|draining| *draining).await;
         tokio::time::sleep(Duration::from_secs(options.shutdown_seconds)).await;
     };
     let all = async {
-        let served = server.await;
+        server.await;
         while workers.join_next().await.is_some() {}
-        served
     };
     tokio::select! {
-        served = all => served?,
+        () = all => {}
         () = bound => tracing::warn!("some requests or jobs did not finish in time"),
     }
     Ok(())
@@ -264,6 +271,22 @@ fn sender(
         },
         draining,
     })
+}
+
+/// Bytes of answers that are held at once.
+fn answers(options: &Serve) -> usize {
+    let one = usize::try_from(options.max_answer_mib << 20).unwrap_or(usize::MAX);
+    one.saturating_mul(2).max(64 << 20)
+}
+
+/// Connections at once. An upload has a file open beside its connection, and the service some of its own.
+fn connections(options: &Serve) -> usize {
+    const ITS_OWN: u64 = 128;
+    const USUAL: u32 = 10_000;
+    let files = machine::open_files().saturating_sub(ITS_OWN) / 2;
+    let most = u64::from(options.max_connections.unwrap_or(USUAL)).min(files);
+    tracing::debug!(most, "connections are served at once");
+    usize::try_from(most.max(8)).unwrap_or(usize::MAX)
 }
 
 fn limits(options: &Serve) -> Limits {

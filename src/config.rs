@@ -126,6 +126,9 @@ pub struct Serve {
     #[arg(long, env = "LATENTD_MAX_BODY_MIB", default_value_t = 32,
         value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub max_body_mib: u32,
+    /// Connections served at once; further ones wait. 10,000 when left out, or as many as files may be open.
+    #[arg(long, env = "LATENTD_MAX_CONNECTIONS", value_parser = clap::value_parser!(u32).range(8..=1_000_000))]
+    pub max_connections: Option<u32>,
     /// Largest answer of numbers: of a model, or rows of a data set, in MiB. A number has 4 bytes; as JSON, 13.
     #[arg(long, env = "LATENTD_MAX_ANSWER_MIB", default_value_t = 256,
         value_parser = clap::value_parser!(u64).range(1..=65_536))]

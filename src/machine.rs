@@ -1,7 +1,9 @@
-//! What the machine offers: cores and GPUs, memory and disk.
+//! What the machine offers: cores and GPUs, memory and disk, open files.
 
 use std::fs;
 use std::path::Path;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::artifacts::room;
 
@@ -32,6 +34,38 @@ impl MachineInfo {
         }
     }
 }
+
+/// How many files may be open at once, once the process has let itself have what the system lets it.
+pub fn open_files() -> u64 {
+    /// Enough for what is done here.
+    const WANTED: u64 = 65_536;
+    let mut limit = getrlimit(Resource::Nofile);
+    let hard = limit.maximum.unwrap_or(u64::MAX);
+    let before = limit.current.unwrap_or(u64::MAX);
+    let wanted = hard.min(WANTED);
+    if before >= wanted {
+        return before;
+    }
+    limit.current = Some(wanted);
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => wanted,
+        Err(_) => before,
+    }
+}
+
+/// Of the C library's allocator, which libtorch uses: memory that one thread frees is then there for others.
+#[cfg(target_env = "gnu")]
+pub fn use_few_arenas() {
+    const ARENAS: i32 = 4;
+    // SAFETY: it sets a number that the allocator looks at when a thread asks for an arena.
+    #[expect(unsafe_code, reason = "a setting of the C library")]
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, ARENAS);
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+pub fn use_few_arenas() {}
 
 /// Memory and disk, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

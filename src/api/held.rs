@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use axum::body::Bytes;
 
 /// What is smaller is not counted: there is a bound on connections.
 pub const SMALL: usize = 64 << 10;
 
-/// A handle.
+/// A handle. Answers that are read slowly, or not at all, hold what they take until they are sent.
 #[derive(Debug, Clone)]
-pub struct Allowance(Arc<Bytes>);
+pub struct Allowance(Arc<Taken>);
 
 #[derive(Debug)]
-struct Bytes {
+struct Taken {
     most: usize,
     held: AtomicUsize,
 }
@@ -19,7 +22,18 @@ struct Bytes {
 impl Allowance {
     pub fn new(most: usize) -> Self {
         let held = AtomicUsize::new(0);
-        Self(Arc::new(Bytes { most, held }))
+        Self(Arc::new(Taken { most, held }))
+    }
+
+    /// Waits for room, as who answers piece by piece can; none where there is none for a minute.
+    pub async fn wait(&self, bytes: usize) -> Option<Held> {
+        for _ in 0..600 {
+            if let Some(held) = self.hold(bytes.min(self.0.most)) {
+                return Some(held);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        None
     }
 
     /// None where there is no room for so many.
@@ -54,8 +68,27 @@ impl Held {
         there
     }
 
+    /// Bytes that are held until the last of them is sent.
+    pub fn with(self, bytes: Vec<u8>) -> Bytes {
+        match self.0 {
+            None => bytes.into(),
+            Some(_) => Bytes::from_owner(Sent { bytes, _held: self }),
+        }
+    }
+
     fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+struct Sent {
+    bytes: Vec<u8>,
+    _held: Held,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
     }
 }
 
@@ -82,6 +115,11 @@ mod tests {
         assert!(!first.is_now(&allowance, 7 * SMALL));
         drop(second);
         assert!(first.is_now(&allowance, 10 * SMALL));
+        let sent = first.with(vec![7; 3]);
+        assert!(allowance.hold(2 * SMALL).is_none(), "not sent yet");
+        assert_eq!(sent, [7; 3].as_slice());
+        drop(sent);
+        let first = allowance.hold(10 * SMALL).expect("room");
         let small: Vec<Held> = (0..50).filter_map(|_| allowance.hold(SMALL)).collect();
         assert_eq!(small.len(), 50, "small ones always find room");
         drop(first);

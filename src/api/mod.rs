@@ -1,6 +1,7 @@
 //! The HTTP edge: the only room with axum. A file a resource or an action; its path follows its URL.
 
 pub mod body;
+pub mod connections;
 pub mod datasets;
 pub mod document;
 pub mod edge;

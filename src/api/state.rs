@@ -68,6 +68,8 @@ pub struct Shared {
     pub limits: Limits,
     /// Of bodies that are read or waited for their turn.
     pub bodies: Allowance,
+    /// Of answers that are computed or not read yet.
+    pub answers: Allowance,
     pub machine: MachineInfo,
     /// How far webhooks may point.
     pub webhook_reach: Reach,

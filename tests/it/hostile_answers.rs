@@ -3,10 +3,12 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use crate::fixtures::{file, form};
 use crate::process::peak_memory;
-use crate::service::Service;
+use crate::service::{Service, until};
 use crate::training::digits_job;
 
 const COLUMNS: usize = 200_000;
@@ -105,6 +107,63 @@ async fn an_answer_is_bounded_before_it_is_computed() {
     page.says("at most 1,");
     let grown = peak_memory(service.pid()) - before;
     assert!(grown < 100 << 20, "the service grew by {} MiB", grown >> 20);
+}
+
+/// Of a thing that is answered with 16 MB: at most 64 MiB are held, whoever reads them or not.
+#[tokio::test]
+async fn answers_that_nobody_reads_have_a_bound() {
+    let service = Service::start(&["--max-answer-mib", "16"]).await;
+    wide(&service).await;
+    let body = json!({"n": 20, "gibbs_steps": 1}).to_string();
+    let request = format!(
+        "POST /v1/models/machine/generate HTTP/1.1\r\nhost: x\r\naccept: application/x-npy\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let before = peak_memory(service.pid());
+    let mut held = Vec::new();
+    let mut refused = 0;
+    for _ in 0..24 {
+        let mut connection = TcpStream::connect(service.address())
+            .await
+            .expect("a connection");
+        connection
+            .write_all(request.as_bytes())
+            .await
+            .expect("sent");
+        let mut status = [0; 12];
+        connection.read_exact(&mut status).await.expect("an answer");
+        match &status {
+            b"HTTP/1.1 200" => held.push(connection),
+            b"HTTP/1.1 429" => refused += 1,
+            other => panic!("{}", String::from_utf8_lossy(other)),
+        }
+    }
+    // Each holds 16 MB less what the sockets between took of it.
+    assert!(
+        (3..24).contains(&held.len()) && refused > 0,
+        "{} held",
+        held.len()
+    );
+    let grown = peak_memory(service.pid()) - before;
+    assert!(grown < 300 << 20, "the service grew by {} MiB", grown >> 20);
+    // Small ones are answered all the same, and large ones once the others have left.
+    service
+        .post(
+            "/v1/models/machine/score",
+            &json!({"rows": {"dataset": "wide"}}),
+        )
+        .await
+        .ok(200);
+    drop(held);
+    let large = json!({"n": 20, "gibbs_steps": 1});
+    until("room", async || {
+        let reply = service
+            .post_for("/v1/models/machine/generate", &large, "application/x-npy")
+            .await;
+        (reply.status == 200).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test]

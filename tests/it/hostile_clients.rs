@@ -135,3 +135,60 @@ async fn who_asks_before_sending_too_much_is_told_not_to() {
         assert!(took < Duration::from_secs(2), "{path}: {took:?}");
     }
 }
+
+/// A head that does not end costs its sender the connection; one that asks nothing yet may wait.
+#[tokio::test]
+async fn a_head_that_does_not_end_is_cut_off() {
+    let service = Service::start(&[]).await;
+    let mut idle = sends(&service, "").await;
+    let mut asked = sends(&service, "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+    let mut drip = sends(&service, "GET /livez HTTP/1.1\r\nhost: x\r\nx-").await;
+    let dripped = tokio::spawn(async move {
+        let start = Instant::now();
+        let mut answer = [0; 64];
+        while start.elapsed() < Duration::from_secs(40) {
+            let _ = drip.write_all(b"a").await;
+            let read = drip.read(&mut answer);
+            match tokio::time::timeout(Duration::from_secs(1), read).await {
+                Ok(Ok(0) | Err(_)) => return start.elapsed(),
+                Ok(Ok(_)) => panic!("answered: {}", String::from_utf8_lossy(&answer)),
+                Err(_) => {}
+            }
+        }
+        start.elapsed()
+    });
+    let took = dripped.await.expect("no panic");
+    assert!(
+        (10..30).contains(&took.as_secs()),
+        "half a head was held for {took:?}"
+    );
+    for connection in [&mut idle, &mut asked] {
+        let again = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        connection.write_all(again).await.expect("still open");
+        let mut answer = Vec::new();
+        connection.read_to_end(&mut answer).await.expect("answered");
+        assert!(answer.starts_with(b"HTTP/1.1 200 "));
+    }
+}
+
+#[tokio::test]
+async fn connections_past_the_bound_wait_for_a_place() {
+    let service = Service::start(&["--max-connections", "8"]).await;
+    let request = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let half = "GET /livez HTTP/1.1\r\nhost: x\r\n";
+    let mut held = Vec::new();
+    for _ in 0..8 {
+        held.push(sends(&service, half).await);
+    }
+    let mut waits = sends(&service, request).await;
+    let mut first = [0; 1];
+    let early = tokio::time::timeout(Duration::from_secs(1), waits.read(&mut first)).await;
+    assert!(early.is_err(), "it was served beside eight others");
+    drop(held.pop());
+    let (answer, _) = answered(waits).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    // Nobody is idle for long where so many want a place, nor half way through a head.
+    let (answer, took) = answered(sends(&service, request).await).await;
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+    assert!(took < Duration::from_secs(40), "{took:?}");
+}

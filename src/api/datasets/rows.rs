@@ -1,6 +1,5 @@
 //! `GET /v1/datasets/{dataset}/rows`.
 
-use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
@@ -8,11 +7,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{read_rows, rows_there};
+use crate::api::body::no_allowance;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::models::Binary;
 use crate::api::models::request::dims;
 use crate::api::models::size::{self, require_rows};
-use crate::api::problem::Result;
+use crate::api::problem::{Problem, Result};
 use crate::api::responses::page_limit;
 use crate::api::state::AppState;
 use crate::data::npy;
@@ -76,6 +76,8 @@ pub async fn rows(
     let bytes = size::number(form).saturating_mul(size::size(dataset.shape()));
     let there = rows_there(&dataset, &query.split, query.offset, limit.into());
     require_rows(app.limits.answer_bytes, there, bytes, "/limit")?;
+    let all = usize::try_from(bytes.saturating_mul(there)).unwrap_or(usize::MAX);
+    let held = app.answers.hold(all).ok_or_else(no_allowance)?;
     let slice = read_rows(
         &app,
         &dataset,
@@ -89,7 +91,7 @@ pub async fn rows(
         let mut shape = vec![slice.rows];
         shape.extend(dims(dataset.shape()));
         let body = npy::encode_f32(&shape, &slice.values);
-        return Ok(([(header::CONTENT_TYPE, "application/x-npy")], body).into_response());
+        return Ok(([(header::CONTENT_TYPE, form.media_type())], held.with(body)).into_response());
     }
     let width = slice.values.len() / slice.rows.max(1);
     let rows = slice
@@ -106,5 +108,6 @@ pub async fn rows(
         labels: slice.labels,
         targets: slice.targets,
     };
-    Ok(Json(body).into_response())
+    let body = serde_json::to_vec(&body).map_err(Problem::internal)?;
+    Ok(([(header::CONTENT_TYPE, form.media_type())], held.with(body)).into_response())
 }

@@ -12,6 +12,7 @@ use serde_json::json;
 use super::render::{grid, scale_of};
 use super::resolve::Resolved;
 use crate::api::extract::Form;
+use crate::api::held::Held;
 use crate::api::problem::{Problem, Result};
 use crate::data::npy;
 use crate::data::tensors::{self, Named, Values};
@@ -20,7 +21,8 @@ use crate::store::ModelVersion;
 use crate::traces;
 use crate::verbs::call::{Field, Timing};
 
-pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Response> {
+/// What the answer takes counts as `held` until it is sent.
+pub async fn write(found: &Resolved, reply: Reply, form: Form, held: Held) -> Result<Response> {
     let timing = reply.timing;
     let seed = match form {
         // It has room for it.
@@ -45,7 +47,7 @@ pub async fn write(found: &Resolved, reply: Reply, form: Form) -> Result<Respons
         }
     };
     let media_type = [(header::CONTENT_TYPE, form.media_type())];
-    let mut response = (seed, media_type, body).into_response();
+    let mut response = (seed, media_type, held.with(body)).into_response();
     tell_timing(&mut response, timing);
     Ok(response)
 }

@@ -2,7 +2,9 @@
 //! model; their product has no bound of its own.
 
 use super::resolve::Resolved;
+use crate::api::body::no_allowance;
 use crate::api::extract::Form;
+use crate::api::held::{Allowance, Held, SMALL};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::api::v2::tensors::Tensors;
@@ -53,19 +55,21 @@ pub struct Wanted<'a> {
     verb: &'a Verb,
     /// Bytes of a number as it is answered.
     number: u64,
-    /// Bytes that an answer may have.
+    /// Bytes that an answer may have, and that all may.
     most: u64,
+    answers: &'a Allowance,
     /// The field that says how many rows.
     pointer: &'static str,
 }
 
 impl<'a> Wanted<'a> {
-    pub fn of(app: &AppState, found: &'a Resolved, verb: &'a Verb, number: u64) -> Self {
+    pub fn of(app: &'a AppState, found: &'a Resolved, verb: &'a Verb, number: u64) -> Self {
         Self {
             found,
             verb,
             number,
             most: app.limits.answer_bytes,
+            answers: &app.answers,
             pointer: match verb.rows {
                 RowKind::None => "/n",
                 RowKind::Ends => "/steps",
@@ -83,21 +87,33 @@ impl<'a> Wanted<'a> {
         Self { pointer, ..self }
     }
 
-    /// Refuses what would answer too much. `given` rows come with the request, or are read for it.
-    pub fn require_fit(&self, operation: &Operation, given: u64) -> Result<()> {
+    /// Refuses what would answer too much. `given` rows come with the request, or are read for it. What the answer
+    /// takes counts as held from here on.
+    pub fn require_fit(&self, operation: &Operation, given: u64) -> Result<Held> {
         let labels = operation.labels.as_deref();
         let given_rows = usize::try_from(given).unwrap_or(usize::MAX);
         let rows = operation.options.rows(given_rows, labels) as u64;
-        // Nearly every answer is far below the bound whatever the verb.
+        let meanwhile = FLOAT.saturating_mul(self.found.working) / WHILE_COMPUTED;
+        // Of most requests the answer is small whatever the verb.
         let rough = self.number.saturating_mul(3 * self.found.widest());
-        if rows.saturating_mul(rough) <= self.most {
-            return Ok(());
+        let small = rows.saturating_mul(rough) <= SMALL as u64
+            && rows.saturating_mul(meanwhile) <= self.most;
+        if small && !operation.options.answers_a_layer() {
+            return Ok(Held::default());
         }
         let answer = self.number.saturating_mul(self.values(operation));
-        let meanwhile = FLOAT.saturating_mul(self.found.working) / WHILE_COMPUTED;
         require_rows(self.most, rows, answer.max(meanwhile), self.pointer)?;
         let input = FLOAT.saturating_mul(self.found.input_values());
-        require_rows(self.most, given, input, self.pointer)
+        require_rows(self.most, given, input, self.pointer)?;
+        let bytes = usize::try_from(rows.saturating_mul(answer)).unwrap_or(usize::MAX);
+        self.answers.hold(bytes).ok_or_else(no_allowance)
+    }
+
+    /// Bytes of a chunk of a stream.
+    pub fn bytes_of_chunk(&self, operation: &Operation) -> usize {
+        let row = self.number.saturating_mul(self.values(operation));
+        let bytes = row.saturating_mul(self.rows_of_chunk(operation));
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     /// Refuses what has turned out to be larger than was to be seen before.
@@ -137,11 +153,11 @@ impl Resolved {
         size(&self.version.input_shape)
     }
 
-    /// Values of the widest that a row becomes in the model or its answer.
+    /// Values of the widest that a row becomes in an answer, a layer's activity aside.
     fn widest(&self) -> u64 {
         let code = self.version.code_shape.as_deref().map_or(1, size);
         let classes = self.source.facts.classes().map_or(1, i64::unsigned_abs);
-        self.input_values().max(code).max(classes).max(self.working)
+        self.input_values().max(code).max(classes)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
@@ -12,7 +12,9 @@ use serde::Serialize;
 use super::answer::{Answer, seed_header};
 use super::resolve::Resolved;
 use super::rows::RowsRef;
+use crate::api::body::no_allowance;
 use crate::api::extract::Form;
+use crate::api::held::Held;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::data::npy;
@@ -28,6 +30,8 @@ pub struct Streamed {
     pub rows: RowsRef,
     pub dataset: Dataset,
     pub rows_at_once: u64,
+    /// What they take as an answer.
+    pub bytes_at_once: usize,
 }
 
 pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Response> {
@@ -49,6 +53,7 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
         streamed,
     };
     // The first chunk tells the shape, and what is wrong with the request.
+    let held = chunks.room().await?;
     let first = chunks.compute().await?;
     let head = if form == Form::Npy {
         let row = first.output.shape.iter().copied();
@@ -59,22 +64,23 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
         Vec::new()
     };
     let headers = seed_header(&first);
-    let start = [head, chunks.written(&first, form)?].concat();
+    let start = held.with([head, chunks.written(&first, form)?].concat());
     let rest = stream::try_unfold(chunks, move |mut chunks| async move {
         if chunks.next >= chunks.end {
             return Ok(None);
         }
         let told = async {
+            let held = chunks.room().await?;
             let reply = chunks.compute().await?;
-            chunks.written(&reply, form)
+            Ok::<_, Problem>(held.with(chunks.written(&reply, form)?))
         };
         match told.await {
-            Ok(bytes) => Ok(Some((Bytes::from(bytes), chunks))),
+            Ok(bytes) => Ok(Some((bytes, chunks))),
             // The status is out already: a connection that breaks off is the one way left to say so.
             Err(problem) => Err(std::io::Error::other(format!("{problem:?}"))),
         }
     });
-    let all = stream::once(async move { Ok(Bytes::from(start)) });
+    let all = stream::once(async move { Ok(start) });
     let body = Body::from_stream(futures_util::StreamExt::chain(all, rest));
     let media_type = [(header::CONTENT_TYPE, form.media_type())];
     Ok((headers, media_type, body).into_response())
@@ -113,6 +119,12 @@ struct Line<'a> {
 }
 
 impl Chunks {
+    /// Room for the next chunk. A client that does not read keeps what it was sent, and gets no more.
+    async fn room(&self) -> Result<Held> {
+        let wait = self.app.answers.wait(self.streamed.bytes_at_once);
+        wait.await.ok_or_else(no_allowance)
+    }
+
     async fn compute(&mut self) -> Result<Reply> {
         let rows = RowsRef {
             offset: self.next,

@@ -63,7 +63,7 @@ async fn handle(
     } = asked;
     let operation = operation_of(verb, options)?;
     let wanted = Wanted::of(&app, &found, verb, size::number(form)).from(rows.is_some());
-    let input = match rows {
+    let (input, held) = match rows {
         None if form == Form::JsonLines => {
             let text = "application/x-ndjson is how the rows of a data set are answered (rows); \
                 ask for application/json";
@@ -71,8 +71,8 @@ async fn handle(
         }
         None => {
             let given = input.as_ref().map_or(0, |input| input.rows as u64);
-            wanted.require_fit(&operation, given)?;
-            input
+            let held = wanted.require_fit(&operation, given)?;
+            (input, held)
         }
         // Boxed, here and in what is called from here, is what few requests come to: a future is moved as a whole on
         // its way through the router, for every request.
@@ -84,6 +84,7 @@ async fn handle(
                 drop(permit);
                 let streamed = Streamed {
                     rows_at_once: wanted.rows_of_chunk(&operation),
+                    bytes_at_once: wanted.bytes_of_chunk(&operation),
                     found: Arc::clone(&found),
                     operation,
                     request_options,
@@ -92,13 +93,13 @@ async fn handle(
                 };
                 return Box::pin(stream::answer(app, streamed, form)).await;
             }
-            wanted.require_fit(&operation, rows.count(&dataset))?;
-            Some(rows.read(&app, &dataset).await?)
+            let held = wanted.require_fit(&operation, rows.count(&dataset))?;
+            (Some(rows.read(&app, &dataset).await?), held)
         }
     };
     let reply = compute(&app, &found, operation, input, request_options, &permit).await?;
     wanted.require_written(&reply)?;
-    answer::write(&found, reply, form).await
+    answer::write(&found, reply, form, held).await
 }
 
 /// What a verb's rows are.

@@ -70,20 +70,23 @@ pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<
     let binary = response::are_binary(&outputs, settings.binary);
     let size = Wanted::of(&app, &found, verb, if binary { FLOAT } else { IN_JSON });
     let given_rows = input.as_ref().map_or(0, |input| input.rows as u64);
-    size.require_fit(&operation, given_rows).map_err(within)?;
+    let held = size.require_fit(&operation, given_rows).map_err(within)?;
     let reply = compute(&app, &found, operation, input, request_options, &permit);
     let reply = reply.await.map_err(within)?;
     size.require_written(&reply).map_err(within)?;
-    let mut response = response::write(&InferenceResponse {
-        model_name: &named.shown,
-        model_version: found.version.version.to_string(),
-        id: asked.id,
-        parameters: InferenceResponseParameters {
-            seed: reply.seed,
-            metric: reply.metric,
+    let mut response = response::write(
+        held,
+        &InferenceResponse {
+            model_name: &named.shown,
+            model_version: found.version.version.to_string(),
+            id: asked.id,
+            parameters: InferenceResponseParameters {
+                seed: reply.seed,
+                metric: reply.metric,
+            },
+            outputs: response::outputs(&reply, &outputs, settings.binary)?,
         },
-        outputs: response::outputs(&reply, &outputs, settings.binary)?,
-    })?;
+    )?;
     tell_timing(&mut response, reply.timing);
     Ok(response)
 }

@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use super::datatype::Datatype;
 use super::request::{HEAD_LENGTH, InferenceRequestedOutput};
+use crate::api::held::Held;
 use crate::api::problem::{Problem, Result};
 use crate::inference::Reply;
 
@@ -240,13 +241,17 @@ impl<'a> Tensor<'a> {
     }
 }
 
-/// The whole answer.
-pub fn write(answer: &InferenceResponse) -> Result<Response> {
+/// The whole answer. What it takes counts as `held` until it is sent.
+pub fn write(held: Held, answer: &InferenceResponse) -> Result<Response> {
     let mut body = serde_json::to_vec(answer).map_err(Problem::internal)?;
     let outputs = answer.outputs.iter();
     let behind: Vec<&Values> = outputs.filter_map(|o| o.behind.as_ref()).collect();
     if behind.is_empty() {
-        return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response());
+        return Ok((
+            [(header::CONTENT_TYPE, "application/json")],
+            held.with(body),
+        )
+            .into_response());
     }
     let head = HeaderValue::from(body.len());
     body.reserve_exact(behind.iter().map(|values| values.bytes()).sum());
@@ -255,7 +260,7 @@ pub fn write(answer: &InferenceResponse) -> Result<Response> {
     }
     let octets = HeaderValue::from_static("application/octet-stream");
     let head = (HeaderName::from_static(HEAD_LENGTH), head);
-    Ok(([(header::CONTENT_TYPE, octets), head], body).into_response())
+    Ok(([(header::CONTENT_TYPE, octets), head], held.with(body)).into_response())
 }
 
 #[cfg(test)]
