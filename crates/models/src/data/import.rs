@@ -3,7 +3,7 @@
 //! The format is told from the content, never from a name. Everything streams
 //! through buffers of fixed size. If anything fails, no output file is left.
 //!
-//! `source` opens and unpacks; `idx`, `npz`, `table` with `lines` (CSV) and
+//! `source` opens and unpacks (`gzip`); `idx`, `npz`, `table` with `lines` (CSV) and
 //! `super::npy` know the formats; `arrays` and `sink` write what all of them yield.
 
 #![expect(
@@ -16,6 +16,7 @@ mod arrays;
 mod column;
 mod delimiter;
 pub mod element;
+mod gzip;
 mod idx;
 mod lines;
 mod names;

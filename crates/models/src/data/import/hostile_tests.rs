@@ -166,6 +166,57 @@ fn gzip_that_breaks_off_or_is_damaged() {
 }
 
 #[test]
+fn what_stands_behind_gzip_data_is_zeros_or_refused() {
+    let csv = b"1,2\n3,4\n".to_vec();
+    let pixels = idx(8, &[2, 1, 2], &[1, 2, 3, 4]);
+    let x = array("|u1", &[2, 2], &[1, 2, 3, 4]);
+    let archive = npz(&[("x.npy", &x)]);
+    for plain in [csv, pixels, x, archive] {
+        for zeros in [1, 512, 100_000] {
+            let zeros = vec![0; zeros];
+            let outside = [gzip(&plain), zeros.clone()].concat();
+            let inside = gzip(&outside);
+            let both = [inside.clone(), zeros].concat();
+            for bytes in [outside, inside, both] {
+                assert_eq!(Bench::new().rows(&bytes).unwrap().rows.rows, 2);
+            }
+        }
+        let junk = [gzip(&plain), b"junk!".to_vec()].concat();
+        invalid(&junk, "something follows the gzip data");
+        invalid(&gzip(&junk), "something follows the gzip data");
+        let whole = gzip(&plain);
+        invalid(&whole[..whole.len() - 3], "breaks off");
+    }
+}
+
+#[test]
+fn text_that_is_not_utf8_is_told_by_its_line() {
+    let late = [&b"a,b\n"[..], &b"1,2\n".repeat(500), b"3,\xe4\n"].concat();
+    invalid(
+        b"gr\xf6\xdfe,breite\n1,2\n",
+        "line 1: the text is not UTF-8",
+    );
+    invalid(b"a,T \xb0C\n1,2\n", "line 1: the text is not UTF-8");
+    invalid(
+        &late,
+        "line 502, column 1 (from 0) (\"b\"): the text is not UTF-8",
+    );
+    invalid(&gzip(&late), "save the file as UTF-8");
+    // A character that is cut by the separator is none.
+    invalid(
+        &[&b"1,2\n".repeat(500)[..], b"\xc3,\xa4\n"].concat(),
+        "line 501, column 0",
+    );
+    unsupported(b"\xde\xad\xbe\xef", "in no known format");
+    unsupported(
+        &[&[0xff; 20][..], &[1, 2, 0]].concat(),
+        "in no known format",
+    );
+    let head = format!("{}\u{e9},b\n1,2\n", "a".repeat(511));
+    assert_eq!(Bench::new().rows(head.as_bytes()).unwrap().rows.rows, 1);
+}
+
+#[test]
 fn npz_that_is_not_understood() {
     let x = array("|u1", &[1, 1], &[0]);
     invalid(

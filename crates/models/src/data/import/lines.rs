@@ -13,6 +13,7 @@ use csv::{ByteRecord, ErrorKind, ReaderBuilder, Terminator};
 use super::super::{FileForm, Header, ImportError, ImportOptions, Role, invalid};
 use super::column::{index_of, quoted};
 use super::delimiter;
+use super::sniff::NOT_UTF8;
 use super::source::{Fault, Input, fill, read_error};
 
 /// The longest line that is read: some 800,000 values of 20 characters.
@@ -78,6 +79,7 @@ impl Lines {
             return Err(invalid("the CSV file is empty"));
         }
         lines.columns = lines.record.len();
+        lines.require_text()?;
         let is_header = match options.header {
             Header::Yes => true,
             Header::No => false,
@@ -148,11 +150,21 @@ impl Lines {
         }
     }
 
+    fn require_text(&self) -> Result<(), ImportError> {
+        if self.record.as_slice().is_ascii() {
+            return Ok(());
+        }
+        let mut cells = (0..).zip(&self.record);
+        let broken = cells.find(|(_, cell)| std::str::from_utf8(cell).is_err());
+        broken.map_or(Ok(()), |(at, _)| Err(self.broken(at, NOT_UTF8)))
+    }
+
     /// Moves to the next record, which has as many cells as the first.
     pub(super) fn next(&mut self) -> Result<bool, ImportError> {
         if !std::mem::take(&mut self.pending) && !self.read()? {
             return Ok(false);
         }
+        self.require_text()?;
         if self.record.len() == self.columns {
             return Ok(true);
         }

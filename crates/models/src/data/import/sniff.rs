@@ -67,10 +67,10 @@ pub(super) fn sniff(head: &[u8]) -> Result<Format, ImportError> {
         return Ok(Format::Idx);
     }
     // "BM" could begin a column's name, so text is never matched on it.
-    let text = is_text(head);
+    let (legible, text) = (is_legible(head), is_text(head));
     let known = KNOWN
         .iter()
-        .find(|(magic, _)| head.starts_with(magic) && (!text || magic.len() > 3));
+        .find(|(magic, _)| head.starts_with(magic) && (!legible || magic.len() > 3));
     if let Some((_, name)) = known {
         return Err(ImportError::Unsupported(format!(
             "this looks like {name}; {READ}"
@@ -78,6 +78,9 @@ pub(super) fn sniff(head: &[u8]) -> Result<Format, ImportError> {
     }
     if text {
         return Ok(Format::Csv);
+    }
+    if let Some(line) = other_text(head).filter(|_| legible) {
+        return Err(invalid(format!("line {line}: {NOT_UTF8}")));
     }
     if head.get(257..262) == Some(b"ustar") {
         return Err(ImportError::Unsupported(format!(
@@ -87,6 +90,25 @@ pub(super) fn sniff(head: &[u8]) -> Result<Format, ImportError> {
     Err(ImportError::Unsupported(format!(
         "the file is in no known format; {READ}"
     )))
+}
+
+/// What is said of text in another encoding.
+pub(super) const NOT_UTF8: &str =
+    "the text is not UTF-8; save the file as UTF-8 (\"CSV UTF-8\" in spreadsheets)";
+
+/// Whether these could be lines of text, in whatever encoding: no control characters, and something of a table.
+fn is_legible(head: &[u8]) -> bool {
+    let control = |b: &u8| (b.is_ascii_control() && !b"\t\n\r\x0c".contains(b)) || *b == 0;
+    let is_cell = |b: &u8| b.is_ascii_alphanumeric();
+    !head.iter().any(control) && (head.is_ascii() || head.iter().any(is_cell))
+}
+
+/// The line of the first byte that is no UTF-8, if there is one.
+fn other_text(head: &[u8]) -> Option<usize> {
+    let error = std::str::from_utf8(head).err()?;
+    error.error_len()?;
+    let before = head.get(..error.valid_up_to())?;
+    Some(before.iter().filter(|b| **b == b'\n').count() + 1)
 }
 
 /// UTF-8 with no NUL; a character cut by the end of the head is let pass.
@@ -121,5 +143,21 @@ mod tests {
             Err(ImportError::Unsupported(_))
         ));
         assert!(matches!(sniff(&[]), Err(ImportError::Invalid(_))));
+        // Text in cp1252 and in Shift-JIS.
+        for (bytes, line) in [
+            (&b"gr\xf6\xdfe,breite\n1,2\n"[..], "line 1: "),
+            (b"BM,T \xb0C\n1,2\n", "line 1: "),
+            (b"a,b\n1,2\n3,\xe4\n", "line 3: "),
+            (b"\x90g\x92\xb7,\x91\xcc\x8fd\n170,60\n", "line 1: "),
+        ] {
+            let refused = sniff(bytes).unwrap_err();
+            assert!(
+                matches!(&refused, ImportError::Invalid(m) if m.starts_with(line)),
+                "{refused}"
+            );
+        }
+        for bytes in [&b"\xde\xad\xbe\xef"[..], b"a\x01\xff\xc0,1", b"1,2\0\xff"] {
+            assert!(matches!(sniff(bytes), Err(ImportError::Unsupported(_))));
+        }
     }
 }

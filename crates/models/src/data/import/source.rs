@@ -6,12 +6,11 @@
 //! from the server's (a disk that fails). It knows no array format.
 
 use std::fs::File;
-use std::io::{self, BufReader, Cursor, ErrorKind, Read};
+use std::io::{self, Cursor, ErrorKind, Read};
 use std::path::Path;
 
-use flate2::read::MultiGzDecoder;
-
 use super::super::{ImportError, invalid};
+use super::gzip;
 
 /// Bytes looked at to recognise a format. A tar archive's mark is at 257.
 const HEAD: usize = 512;
@@ -46,7 +45,7 @@ impl Source {
             let got = fill(reader.as_mut(), &mut head)?;
             head.truncate(got);
             let whole = Cursor::new(head.clone()).chain(reader);
-            if !head.starts_with(&[0x1f, 0x8b]) {
+            if !head.starts_with(&gzip::MAGIC) {
                 let input = Input {
                     reader: Box::new(whole),
                     could_hold,
@@ -64,8 +63,7 @@ impl Source {
             }
             layers += 1;
             could_hold = could_hold.saturating_mul(MAX_DEFLATE_RATIO);
-            let unzipped = MultiGzDecoder::new(BufReader::with_capacity(1 << 16, whole));
-            reader = Box::new(Counted::new(unzipped, limit));
+            reader = Box::new(Counted::new(gzip::Members::of(whole), limit));
         }
     }
 }
