@@ -106,3 +106,55 @@ async fn what_separates_cells_is_told_from_all_lines_or_by_the_client() {
     refused.invalid("/header");
     refused.invalid("/delimiter");
 }
+
+#[tokio::test]
+async fn all_faults_of_an_upload_come_at_once() {
+    let service = Service::start(&[]).await;
+    let upload_form = file(
+        table("many", "a,b\n1,x\n2,3\n4\n"),
+        "train_labels",
+        b"0\n1\n1.5\n".to_vec(),
+    );
+    let upload_form = file(upload_form, "test", b"a,b\ny,1\n".to_vec());
+    let upload_form = file(upload_form, "test_targets", Vec::new()).text("shape", "0");
+    let problem = upload(&service, upload_form).await.problem(422, "invalid");
+    let errors = problem["errors"].as_array().expect("errors");
+    let found: Vec<(&str, &str)> = errors
+        .iter()
+        .map(|e| {
+            (
+                e["pointer"].as_str().expect("a pointer"),
+                e["detail"].as_str().expect("a text"),
+            )
+        })
+        .collect();
+    for (pointer, said) in [
+        ("/shape", "above 0"),
+        ("/train", "line 2, column 1"),
+        ("/train", "line 4 has 1 cells"),
+        (
+            "/train_labels",
+            "line 3, column 0 (from 0): the label is 1.5",
+        ),
+        ("/test", "line 2, column 0"),
+        ("/test_targets", "empty"),
+    ] {
+        let mut told = found
+            .iter()
+            .filter(|(at, detail)| *at == pointer && detail.contains(said));
+        assert!(told.next().is_some(), "no {pointer}: {said} in {found:#?}");
+    }
+    assert_eq!(found.len(), 6, "{found:#?}");
+    let rows = "x,x,x\n".repeat(9);
+    let text = format!("a,b,c\n{rows}");
+    let many = file(table("many", &text), "test", text.clone().into_bytes());
+    let many = file(many, "train_labels", b"1\n2.5\nx\ny\nz\n".to_vec());
+    let problem = upload(&service, many).await.problem(422, "invalid");
+    assert_eq!(problem["errors"].as_array().map(Vec::len), Some(20));
+    let nothing = Form::new().text("shape", "2");
+    let nothing = upload(&service, file(nothing, "test_labels", b"1\n".to_vec())).await;
+    for pointer in ["/name", "/train", "/test_labels"] {
+        nothing.invalid(pointer);
+    }
+    assert_eq!(service.dataset_files(), [""; 0]);
+}

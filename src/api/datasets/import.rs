@@ -15,8 +15,8 @@ use crate::api::state::{AppState, blocking};
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
 use crate::data::{
-    Coding, Column, FileForm, Header, ImportError, ImportOptions, Imported, Reading, Role,
-    SplitFiles, digits, import,
+    Coding, Column, FileForm, Header, ImportError, ImportOptions, Imported, MOST_FAULTS, Reading,
+    Role, SplitFiles, digits, import,
 };
 use crate::document::{FieldError, Warning};
 use crate::jobs::dataset_id;
@@ -35,7 +35,7 @@ type Readings = BTreeMap<String, Reading>;
 
 pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     let options = ImportOptions {
-        shape: received.shape.as_deref().map(parse_shape).transpose()?,
+        shape: None,
         columns: received.columns.clone(),
         header: received.header,
         delimiter: received.delimiter,
@@ -44,7 +44,7 @@ pub async fn add(app: &AppState, received: Received) -> Result<Dataset> {
     };
     let name = received.name.clone();
     let converted = blocking(move || {
-        let converted = convert(&received, &options)?;
+        let converted = convert(&received, options)?;
         Ok::<_, Problem>((received.folder, converted))
     });
     let (folder, converted) = converted.await??;
@@ -55,7 +55,12 @@ pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Data
     let Builtin::Digits = wanted.builtin;
     let folder = Incoming::create(app, &app.layout.datasets())?;
     let written = blocking(move || digits::write_digits(folder.path()).map(|info| (folder, info)));
-    let (folder, info) = written.await?.map_err(|e| problem(e, "builtin"))?;
+    let written = written.await?.map_err(|error| match error {
+        // A full disk has a code of its own; anything else is no fault of the client's.
+        ImportError::Io(error) => Problem::file(error),
+        other => Problem::internal(other),
+    });
+    let (folder, info) = written?;
     let converted = Converted {
         train: info.train,
         test: Some(info.test),
@@ -65,43 +70,63 @@ pub async fn add_builtin(app: &AppState, wanted: &BuiltinDataset) -> Result<Data
     finish(app, wanted.name.clone(), folder, converted).await
 }
 
-fn parse_shape(text: &str) -> Result<Vec<usize>> {
+fn parse_shape(text: &str) -> Result<Vec<usize>, FieldError> {
     text.split(',')
         .map(|d| d.trim().parse().ok().filter(|&d| d > 0))
         .collect::<Option<Vec<usize>>>()
         .ok_or_else(|| {
             let rule = "must be whole numbers above 0 with commas between, such as 1,28,28";
-            Problem::field("/shape", format!("{rule}; got '{text}'"))
+            FieldError::new("/shape", format!("{rule}; got '{text}'"))
         })
 }
 
-fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
-    let mut readings = Readings::new();
-    let train = convert_split(received, "train", options, &mut readings)?;
-    let labels = train.column(Role::Labels);
-    let options = &ImportOptions {
-        coding: labels.map(|labels| match labels.names.as_slice() {
-            [] => Coding::Numbers,
-            names => Coding::Words(names.to_vec()),
-        }),
-        ..options.clone()
+/// An upload on its way: what was read of it, and all that is wrong with it.
+struct Conversion<'a> {
+    received: &'a Received,
+    options: ImportOptions,
+    readings: Readings,
+    faults: Vec<FieldError>,
+}
+
+fn convert(received: &Received, mut options: ImportOptions) -> Result<Converted> {
+    let shape = received.shape.as_deref().map(parse_shape).transpose();
+    let mut faults = Vec::new();
+    options.shape = shape.unwrap_or_else(|fault| {
+        faults.push(fault);
+        None
+    });
+    let mut conversion = Conversion {
+        received,
+        options,
+        readings: Readings::new(),
+        faults,
     };
+    let train = conversion.split("train")?;
+    let labels = train.as_ref().and_then(|train| train.column(Role::Labels));
+    conversion.options.coding = labels.map(|labels| match labels.names.as_slice() {
+        [] => Coding::Numbers,
+        names => Coding::Words(names.to_vec()),
+    });
     let test = match received.files.contains_key("test") {
-        true => Some(convert_split(received, "test", options, &mut readings)?),
+        true => conversion.split("test")?,
         false => None,
     };
-    require_tables(options, &readings)?;
+    if let (Some(train), Some(test)) = (&train, &test) {
+        conversion.require_same_columns(train, test);
+    }
+    let (Some(train), Conversion { mut readings, .. }) = (train, conversion.outcome()?) else {
+        return Err(Problem::internal("an upload of no rows has no fault"));
+    };
     let mut warnings = warnings::of_arrays(&readings);
     for reading in readings.values_mut() {
         warnings.append(&mut reading.warnings);
     }
-    if let Some(test) = &test {
-        require_same_columns(&train, test)?;
-        let same = warnings::of_same_rows(received.folder.path()).map_err(Problem::internal)?;
+    if test.is_some() {
+        let same = warnings::of_same_rows(received.folder.path()).map_err(Problem::file)?;
         warnings.extend(same);
     }
     for path in received.files.values() {
-        fs::remove_file(path).map_err(Problem::internal)?;
+        fs::remove_file(path).map_err(Problem::file)?;
     }
     let files = readings.into_iter();
     Ok(Converted {
@@ -112,95 +137,127 @@ fn convert(received: &Received, options: &ImportOptions) -> Result<Converted> {
     })
 }
 
-fn convert_split(
-    received: &Received,
-    split: &str,
-    options: &ImportOptions,
-    readings: &mut Readings,
-) -> Result<Imported> {
-    let out = SplitFiles::of(received.folder.path(), split);
-    let source = &received.files[split];
-    let mut imported = import::import_rows(source, &out, options).map_err(|e| problem(e, split))?;
-    readings.insert(split.to_owned(), std::mem::take(&mut imported.reading));
-    for role in Role::beside_rows() {
-        let part = role.in_split(split);
-        let Some(source) = received.files.get(&part) else {
-            continue;
-        };
-        if imported.column(role).is_some() {
-            let detail = format!("the part '{split}' holds {} already", role.name());
-            return Err(Problem::field(format!("/{part}"), detail));
+impl Conversion<'_> {
+    /// The columns of a split; none if its rows cannot be read.
+    fn split(&mut self, split: &str) -> Result<Option<Imported>> {
+        let out = SplitFiles::of(self.received.folder.path(), split);
+        let outcome = import::import_rows(&self.received.files[split], &out, &self.options);
+        let mut imported = self.pass(outcome, split)?;
+        if let Some(imported) = &mut imported {
+            let reading = std::mem::take(&mut imported.reading);
+            self.readings.insert(split.to_owned(), reading);
         }
-        let (written, reading) = import::import_column(role, source, &out, options, imported.rows)
-            .map_err(|e| problem(e, &part))?;
-        let column = written.one_a_row(imported.rows, &reading.form);
-        imported
-            .columns
-            .push(column.map_err(|e| problem(e, &part))?);
-        readings.insert(part, reading);
+        for role in Role::beside_rows() {
+            let part = role.in_split(split);
+            let Some(source) = self.received.files.get(&part) else {
+                continue;
+            };
+            if imported
+                .as_ref()
+                .is_some_and(|rows| rows.column(role).is_some())
+            {
+                let detail = format!("the part '{split}' holds {} already", role.name());
+                self.faults
+                    .push(FieldError::new(format!("/{part}"), detail));
+                continue;
+            }
+            let rows = imported.as_ref().map_or(0, |imported| imported.rows);
+            let outcome = import::import_column(role, source, &out, &self.options, rows);
+            let Some((written, reading)) = self.pass(outcome, &part)? else {
+                continue;
+            };
+            if let Some(imported) = &mut imported {
+                let column = written.one_a_row(rows, &reading.form);
+                imported.columns.extend(self.pass(column, &part)?);
+            }
+            self.readings.insert(part, reading);
+        }
+        Ok(imported)
     }
-    Ok(imported)
-}
 
-/// What is said of CSV files is said of one at least.
-fn require_tables(options: &ImportOptions, readings: &Readings) -> Result<()> {
-    if readings
-        .values()
-        .any(|reading| reading.form.header.is_some())
-    {
-        return Ok(());
+    /// Notes what the client can mend, at the part or field that it is about; all else ends the conversion.
+    fn pass<T>(&mut self, outcome: Result<T, ImportError>, part: &str) -> Result<Option<T>> {
+        let at_part = |detail: String| FieldError::new(format!("/{part}"), detail);
+        let found = match outcome {
+            Ok(value) => return Ok(Some(value)),
+            Err(ImportError::Invalid(what) | ImportError::Unsupported(what)) => vec![at_part(what)],
+            Err(ImportError::Faults(faults)) => faults.into_iter().map(at_part).collect(),
+            Err(ImportError::Option { field, detail }) => {
+                vec![FieldError::new(format!("/{field}"), detail)]
+            }
+            Err(error @ ImportError::TooLarge { .. }) => {
+                return Err(Problem::new(Code::TooLarge, format!("{part}: {error}")));
+            }
+            Err(ImportError::Io(error)) => return Err(Problem::file(error)),
+        };
+        // What is said of a field may come from each file.
+        let new = found
+            .into_iter()
+            .filter(|fault| !self.faults.contains(fault));
+        let new: Vec<FieldError> = new.collect();
+        self.faults.extend(new);
+        Ok(None)
     }
-    let said = [
-        (options.header != Header::Auto, "/header", "a header line"),
-        (options.delimiter.is_some(), "/delimiter", "a delimiter"),
-    ];
-    let broken = said
-        .into_iter()
-        .filter(|(said, ..)| *said)
-        .map(|(_, pointer, what)| {
+
+    /// All that is wrong, the first faults of it at least.
+    fn outcome(mut self) -> Result<Self> {
+        if self.faults.is_empty() {
+            self.require_tables();
+        }
+        if self.faults.is_empty() {
+            return Ok(self);
+        }
+        self.faults.truncate(MOST_FAULTS);
+        Err(Problem::fields(self.faults))
+    }
+
+    /// What is said of CSV files is said of one at least.
+    fn require_tables(&mut self) {
+        let mut readings = self.readings.values();
+        if readings.any(|reading| reading.form.header.is_some()) {
+            return;
+        }
+        let said = [
+            (
+                self.options.header != Header::Auto,
+                "/header",
+                "a header line",
+            ),
+            (
+                self.options.delimiter.is_some(),
+                "/delimiter",
+                "a delimiter",
+            ),
+        ];
+        for (_, pointer, what) in said.into_iter().filter(|(said, ..)| *said) {
             let rule = format!("no file of this upload is a CSV file, and only those have {what}");
-            FieldError::new(pointer, rule)
-        });
-    match broken.collect::<Vec<_>>() {
-        broken if broken.is_empty() => Ok(()),
-        broken => Err(Problem::fields(broken)),
-    }
-}
-
-fn require_same_columns(train: &Imported, test: &Imported) -> Result<()> {
-    for column in &test.columns {
-        let Some(other) = train.column(column.role) else {
-            continue;
-        };
-        let (name, part) = (column.role.name(), column.role.in_split("test"));
-        if column.shape != other.shape {
-            let detail = format!(
-                "{name} have shape {:?}, those of 'train' {:?}",
-                column.shape, other.shape
-            );
-            return Err(Problem::field(format!("/{part}"), detail));
-        }
-        if column.dtype != other.dtype {
-            let detail = format!(
-                "holds {} values, 'train' {}: both must have one type",
-                column.dtype.as_str(),
-                other.dtype.as_str()
-            );
-            return Err(Problem::field(format!("/{part}"), detail));
+            self.faults.push(FieldError::new(pointer, rule));
         }
     }
-    Ok(())
-}
 
-fn problem(error: ImportError, part: &str) -> Problem {
-    let text = error.to_string();
-    match error {
-        ImportError::Invalid(_) | ImportError::Unsupported(_) => {
-            Problem::field(format!("/{part}"), text)
+    fn require_same_columns(&mut self, train: &Imported, test: &Imported) {
+        for column in &test.columns {
+            let Some(other) = train.column(column.role) else {
+                continue;
+            };
+            let name = column.role.name();
+            let detail = if column.shape != other.shape {
+                format!(
+                    "{name} have shape {:?}, those of 'train' {:?}",
+                    column.shape, other.shape
+                )
+            } else if column.dtype != other.dtype {
+                format!(
+                    "holds {} values, 'train' {}: both must have one type",
+                    column.dtype.as_str(),
+                    other.dtype.as_str()
+                )
+            } else {
+                continue;
+            };
+            let pointer = format!("/{}", column.role.in_split("test"));
+            self.faults.push(FieldError::new(pointer, detail));
         }
-        ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("{part}: {text}")),
-        ImportError::Option { field, detail } => Problem::field(format!("/{field}"), detail),
-        ImportError::Io(error) => Problem::file(error),
     }
 }
 

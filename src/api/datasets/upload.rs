@@ -19,6 +19,7 @@ use crate::api::state::AppState;
 use crate::artifacts::files::INCOMING;
 use crate::artifacts::room;
 use crate::data::{Header, Role};
+use crate::document::Rules;
 use crate::jobs::check_name;
 
 const SPLITS: [&str; 2] = ["train", "test"];
@@ -121,22 +122,25 @@ pub async fn receive(app: &AppState, mut form: Form) -> Result<Received> {
             return Err(no_part(pointer, &known.join(", ")));
         }
     }
-    let name = texts
-        .remove("name")
-        .ok_or_else(|| Problem::field("/name", "is missing"))?;
-    if !files.contains_key("train") {
-        let rule = "is missing: a file of rows to train on";
-        return Err(Problem::field("/train", rule));
-    }
+    let name = texts.remove("name");
+    let mut rules = Rules::default();
+    rules.require(name.is_some(), "/name", "is missing");
+    rules.require(
+        files.contains_key("train"),
+        "/train",
+        "is missing: a file of rows to train on",
+    );
     for part in Role::beside_rows().map(|role| role.in_split("test")) {
-        if files.contains_key(&part) && !files.contains_key("test") {
-            let rule = "is there without the part 'test'";
-            return Err(Problem::field(format!("/{part}"), rule));
-        }
+        rules.require(
+            !files.contains_key(&part) || files.contains_key("test"),
+            &format!("/{part}"),
+            "is there without the part 'test'",
+        );
     }
+    rules.outcome().map_err(Problem::fields)?;
     Ok(Received {
         folder,
-        name,
+        name: name.unwrap_or_default(),
         files,
         shape: texts.remove("shape"),
         delimiter: texts

@@ -16,6 +16,7 @@ mod arrays;
 mod column;
 mod delimiter;
 pub mod element;
+mod faults;
 mod gzip;
 mod idx;
 mod lines;

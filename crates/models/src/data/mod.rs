@@ -193,6 +193,9 @@ pub enum ImportError {
     /// The format was recognised, but the content breaks its rules or ours.
     #[error("{0}")]
     Invalid(String),
+    /// The same at several places.
+    #[error("{}", .0.join("; "))]
+    Faults(Vec<String>),
     /// The content is in no format that we read.
     #[error("{0}")]
     Unsupported(String),
@@ -205,6 +208,9 @@ pub enum ImportError {
     #[error("the server could not read or write its files: {0}")]
     Io(#[from] io::Error),
 }
+
+/// Faults that one upload is told of.
+pub const MOST_FAULTS: usize = 20;
 
 /// Shorthand for the commonest refusal.
 pub(crate) fn invalid(message: impl Into<String>) -> ImportError {

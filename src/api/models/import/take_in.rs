@@ -110,9 +110,10 @@ fn unpacking(error: ImportError) -> Problem {
     match error {
         ImportError::TooLarge { .. } => Problem::new(Code::TooLarge, format!("bundle: {text}")),
         ImportError::Io(error) => Problem::file(error),
-        ImportError::Invalid(_) | ImportError::Unsupported(_) | ImportError::Option { .. } => {
-            Problem::field("/bundle", text)
-        }
+        ImportError::Invalid(_)
+        | ImportError::Faults(_)
+        | ImportError::Unsupported(_)
+        | ImportError::Option { .. } => Problem::field("/bundle", text),
     }
 }
 

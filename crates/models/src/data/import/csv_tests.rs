@@ -1,7 +1,7 @@
 //! Imports of CSV files: what line 1 is, and what separates the cells.
 
-use super::super::{Coding, Header, Role};
-use super::tests::{Bench, array, npz};
+use super::super::{Coding, Header, ImportError, Imported, Role};
+use super::tests::{Bench, array, gzip, npz};
 
 /// Three rows of six values as a data frame without names writes them: under a line that counts the columns.
 const NUMBERED: &[u8] = b"0,1,2,3,4,5\n.1,.2,.3,.4,.5,2\n.1,.2,.3,.4,.5,0\n.1,.2,.3,.4,.5,1\n";
@@ -272,5 +272,56 @@ fn arrays_of_strings_are_labels() {
             .unwrap_err()
             .to_string()
             .contains("no text")
+    );
+}
+
+/// The faults of a refused import, one a line.
+fn faults(result: Result<Imported, ImportError>) -> Vec<String> {
+    match result {
+        Err(ImportError::Faults(found)) => found,
+        other => panic!("not several faults: {other:?}"),
+    }
+}
+
+#[test]
+fn the_first_faults_are_told_all_at_once() {
+    let text = "a,b,c\n1,x,3\n4,5\n7,,nan\n1,2,3\n1,z,1e99\n1,w,1\n1,v,1\n9,9,9,9\n";
+    let found = faults(Bench::new().imported(text.as_bytes()));
+    let expected = [
+        "line 2, column 1 (from 0) (\"b\"): \"x\" is not",
+        "line 3 has 2 cells",
+        "line 4, column 1 (from 0) (\"b\"): the cell is empty",
+        "line 4, column 2 (from 0) (\"c\"): NaN",
+        "line 6, column 1 (from 0) (\"b\"): \"z\" is not",
+        "line 6, column 2 (from 0) (\"c\"): 1e99 is too large",
+        // Enough of column b.
+        "line 9 has 4 cells",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    for (found, expected) in found.iter().zip(expected) {
+        assert!(found.starts_with(expected), "{found}");
+    }
+    let wide = format!("{}\n{}\n", ["n"; 40].join(","), ["x"; 40].join(","));
+    assert_eq!(faults(Bench::new().imported(wide.as_bytes())).len(), 20);
+    // One alone is told as ever.
+    let one = Bench::new().imported(b"a,b\n1,x\n");
+    assert!(matches!(one, Err(ImportError::Invalid(_))), "{one:?}");
+    let mut bench = Bench::new();
+    bench.options.label_column = Some("b".to_owned());
+    let found = faults(bench.imported(b"a,b\nx,1\n2,y\n3,1.5\n"));
+    assert_eq!(found.len(), 3, "{found:?}");
+    let refused = Bench::new()
+        .targets(b"1\n\nx\nnan\n")
+        .unwrap_err()
+        .to_string();
+    for said in ["line 2 is blank", "line 3, ", "line 4, "] {
+        assert!(refused.contains(said), "{refused}");
+    }
+    // Where the file itself breaks off, that is the last.
+    let broken = gzip(format!("a,b\n1,x\n{}", "1,2\n".repeat(100_000)).as_bytes());
+    let found = faults(Bench::new().imported(&broken[..broken.len() - 9]));
+    assert!(
+        found[0].contains("\"x\"") && found[1].contains("breaks off"),
+        "{found:?}"
     );
 }

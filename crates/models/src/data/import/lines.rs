@@ -159,14 +159,16 @@ impl Lines {
         broken.map_or(Ok(()), |(at, _)| Err(self.broken(at, NOT_UTF8)))
     }
 
-    /// Moves to the next record, which has as many cells as the first.
+    /// Moves to the next record.
     pub(super) fn next(&mut self) -> Result<bool, ImportError> {
-        if !std::mem::take(&mut self.pending) && !self.read()? {
-            return Ok(false);
-        }
+        Ok(std::mem::take(&mut self.pending) || self.read()?)
+    }
+
+    /// Whether the record is text, and has as many cells as the first.
+    pub(super) fn check(&self) -> Result<(), ImportError> {
         self.require_text()?;
         if self.record.len() == self.columns {
-            return Ok(true);
+            return Ok(());
         }
         Err(invalid(format!(
             "line {} has {} cells, but the first line has {}",

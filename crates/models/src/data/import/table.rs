@@ -11,6 +11,7 @@ use super::super::{
 };
 use super::column::Columns;
 use super::element::finite_f32;
+use super::faults::Faults;
 use super::lines::Lines;
 use super::shape::chosen_shape;
 use super::sink::{ColumnSink, checked};
@@ -37,18 +38,28 @@ pub(super) fn import_rows(
     }
     let warning = doubtful_header(&lines, options, out.split());
     let mut row = Vec::with_capacity(row_len);
-    while lines.next()? {
+    let mut faults = Faults::default();
+    while faults.last(lines.next())? {
+        if faults.pass(None, lines.check())?.is_none() {
+            continue;
+        }
         row.clear();
         for column in 0..lines.columns {
             if !columns.beside.iter().any(|&(_, at)| at == column) {
-                row.push(value(&mut lines, column)?);
+                let value = value(&mut lines, column);
+                row.extend(faults.pass(Some(column), value)?);
             }
         }
         for (at, column) in &mut beside {
-            column.take(&mut lines, *at)?;
+            let taken = column.take(&mut lines, *at);
+            faults.pass(Some(*at), taken)?;
         }
-        rows.push_f32(&row)?;
+        // A row that lacks a value would move those that follow; nothing is kept of such a file.
+        if faults.is_empty() {
+            rows.push_f32(&row)?;
+        }
     }
+    faults.outcome()?;
     let mut imported = Imported::from(rows.finish(&shape)?);
     for (_, column) in beside {
         imported.columns.push(column.finish(None)?.column);
@@ -141,18 +152,23 @@ pub(super) fn import_column(
         lines.require_rows()?;
     }
     let mut column = Beside::create(role, out, options)?;
-    let mut count = 0;
-    while lines.next()? {
+    let (mut count, mut faults) = (0, Faults::default());
+    while faults.last(lines.next())? {
         // Most likely a value that is missing: without it the others would move to other rows.
         if let Some(line) = lines.blank {
-            return Err(invalid(format!(
+            let rule = format!(
                 "line {line} is blank; every line is the {} of a row",
                 definition.one
-            )));
+            );
+            faults.note(None, invalid(rule))?;
         }
-        column.take(&mut lines, 0)?;
+        if faults.pass(None, lines.check())?.is_some() {
+            let taken = column.take(&mut lines, 0);
+            faults.pass(Some(0), taken)?;
+        }
         count += 1;
     }
+    faults.outcome()?;
     let above_words = count == 0 || matches!(&column, Beside::Codes(codes) if codes.are_words());
     word = word.filter(|_| above_words && count + 1 == rows);
     let mut form = lines.form();
