@@ -5,7 +5,8 @@
 
 use std::io::Cursor;
 
-use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits};
+use image::metadata::Orientation;
+use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, Rgba};
 
 use super::super::import::element::U8_SCALE;
 use super::{Layout, PictureError};
@@ -18,7 +19,8 @@ const FIXED_BYTES: u64 = 4 << 20;
 /// Turns a picture into one row of `shape`, with values in [0, 1].
 ///
 /// [3, h, w] is read as planes of red, green and blue, everything else as
-/// grey. Transparency is dropped; 16-bit samples are brought down to 8.
+/// grey. What is transparent is laid over white, as a page shows it; the camera's mark for orientation is followed;
+/// 16-bit samples are brought down to 8.
 pub fn decode_image(
     bytes: &[u8],
     shape: &[usize],
@@ -26,6 +28,7 @@ pub fn decode_image(
 ) -> Result<Vec<f32>, PictureError> {
     let layout = Layout::of(shape)?;
     let picture = open(bytes, layout, max_pixels)?;
+    let picture = over_white(picture);
     if layout.channels == 1 {
         return Ok(units(picture.to_luma8().as_raw()).collect());
     }
@@ -39,6 +42,32 @@ fn units<'a>(samples: impl IntoIterator<Item = &'a u8>) -> impl Iterator<Item = 
     samples
         .into_iter()
         .map(|&sample| f32::from(sample) * U8_SCALE)
+}
+
+/// The picture without transparency: `α c + (1 - α)` for each colour.
+fn over_white(picture: DynamicImage) -> DynamicImage {
+    if !picture.color().has_alpha() {
+        return picture;
+    }
+    let mut pixels = picture.to_rgba8();
+    for Rgba([r, g, b, alpha]) in pixels.pixels_mut() {
+        let white = 255 - *alpha;
+        for colour in [r, g, b] {
+            // Rounded; at most 255, since both parts together are.
+            let shown = (u32::from(*colour) * u32::from(*alpha) + 127) / 255;
+            *colour = u8::try_from(shown).unwrap_or(u8::MAX).saturating_add(white);
+        }
+    }
+    DynamicImage::ImageRgba8(pixels).into_rgb8().into()
+}
+
+/// Whether the picture is shown on its side.
+fn lies(orientation: Orientation) -> bool {
+    use Orientation::{Rotate90, Rotate90FlipH, Rotate270, Rotate270FlipH};
+    matches!(
+        orientation,
+        Rotate90 | Rotate270 | Rotate90FlipH | Rotate270FlipH
+    )
 }
 
 fn open(bytes: &[u8], layout: Layout, max_pixels: u64) -> Result<DynamicImage, PictureError> {
@@ -58,8 +87,14 @@ fn open(bytes: &[u8], layout: Layout, max_pixels: u64) -> Result<DynamicImage, P
             .saturating_add(FIXED_BYTES),
     );
     reader.limits(limits);
-    let decoder = reader.into_decoder().map_err(|e| unreadable(&e))?;
-    let (found_w, found_h) = decoder.dimensions();
+    let mut decoder = reader.into_decoder().map_err(|e| unreadable(&e))?;
+    let orientation = decoder.orientation().map_err(|e| unreadable(&e))?;
+    let (stored_w, stored_h) = decoder.dimensions();
+    let (found_w, found_h) = if lies(orientation) {
+        (stored_h, stored_w)
+    } else {
+        (stored_w, stored_h)
+    };
     let pixels = u64::from(found_w) * u64::from(found_h);
     if pixels > max_pixels {
         return Err(PictureError::TooLarge {
@@ -76,7 +111,9 @@ fn open(bytes: &[u8], layout: Layout, max_pixels: u64) -> Result<DynamicImage, P
             h,
         });
     }
-    DynamicImage::from_decoder(decoder).map_err(|e| unreadable(&e))
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(|e| unreadable(&e))?;
+    picture.apply_orientation(orientation);
+    Ok(picture)
 }
 
 fn unreadable(error: &ImageError) -> PictureError {
@@ -86,7 +123,7 @@ fn unreadable(error: &ImageError) -> PictureError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::{GrayImage, Luma, Rgb, RgbImage};
+    use image::{GrayAlphaImage, GrayImage, Luma, LumaA, Rgb, RgbImage, RgbaImage};
 
     fn encoded(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
         let mut out = Cursor::new(Vec::new());
@@ -114,6 +151,71 @@ mod tests {
         let white = GrayImage::from_pixel(16, 8, Luma([255]));
         let row = decode_image(&encoded(white, ImageFormat::Jpeg), &[8, 16], 1000).unwrap();
         assert!(row.len() == 128 && row.iter().all(|v| *v > 0.98));
+    }
+
+    #[test]
+    fn what_is_transparent_is_laid_over_white() {
+        // Black strokes of growing opacity on a clear canvas, as a page draws them.
+        let opacities = [0, 51, 102, 255];
+        let want: Vec<f32> = units(&[255, 204, 153, 0]).collect();
+        let colour = RgbaImage::from_fn(4, 1, |x, _| Rgba([0, 0, 0, opacities[x as usize]]));
+        let png = encoded(colour, ImageFormat::Png);
+        assert_eq!(decode_image(&png, &[1, 4], 100).unwrap(), want);
+        let row = decode_image(&png, &[3, 1, 4], 100).unwrap();
+        assert_eq!(row, want.repeat(3));
+        let grey = GrayAlphaImage::from_fn(4, 1, |x, _| LumaA([0, opacities[x as usize]]));
+        let png = encoded(grey, ImageFormat::Png);
+        assert_eq!(decode_image(&png, &[1, 4], 100).unwrap(), want);
+        // Opaque throughout: read as it is.
+        let solid = RgbaImage::from_pixel(2, 1, Rgba([10, 20, 30, 255]));
+        let row = decode_image(&encoded(solid, ImageFormat::Png), &[3, 1, 2], 100).unwrap();
+        let want: Vec<f32> = units(&[10, 10, 20, 20, 30, 30]).collect();
+        assert_eq!(row, want);
+    }
+
+    /// A JPEG with this mark in its EXIF data.
+    fn marked(picture: GrayImage, orientation: u8) -> Vec<u8> {
+        let plain = encoded(picture, ImageFormat::Jpeg);
+        let mut exif = b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
+        let length = u16::try_from(exif.len() + 2).unwrap();
+        let mut out = plain[..2].to_vec();
+        out.extend([0xff, 0xe1]);
+        out.extend(length.to_be_bytes());
+        out.extend(exif);
+        out.extend(&plain[2..]);
+        out
+    }
+
+    #[test]
+    fn a_picture_is_turned_as_it_is_shown() {
+        // White on the left, 16 wide and 8 high as stored.
+        let stored = || GrayImage::from_fn(16, 8, |x, _| Luma([if x < 8 { 255 } else { 0 }]));
+        let light = |row: &[f32], w: usize, h: usize| {
+            let at = |x: usize, y: usize| row[y * w + x] > 0.5;
+            [at(0, 0), at(w - 1, 0), at(0, h - 1), at(w - 1, h - 1)]
+        };
+        for (orientation, shape, corners) in [
+            (1, [8, 16], [true, false, true, false]),
+            (2, [8, 16], [false, true, false, true]),
+            (3, [8, 16], [false, true, false, true]),
+            (4, [8, 16], [true, false, true, false]),
+            (5, [16, 8], [true, true, false, false]),
+            (6, [16, 8], [true, true, false, false]),
+            (7, [16, 8], [false, false, true, true]),
+            (8, [16, 8], [false, false, true, true]),
+        ] {
+            let jpeg = marked(stored(), orientation);
+            let row = decode_image(&jpeg, &shape, 1000).unwrap();
+            let [h, w] = shape;
+            assert_eq!(light(&row, w, h), corners, "{orientation}");
+            // What is stored is not what is shown.
+            let other = decode_image(&jpeg, &[shape[1], shape[0]], 1000);
+            assert!(
+                matches!(other, Err(PictureError::WrongSize { .. })),
+                "{orientation}"
+            );
+        }
     }
 
     #[test]
