@@ -42,8 +42,16 @@ impl Define for Spec {
         spec::check_training(training, rules);
     }
 
+    fn settled(self, data: &DataFacts) -> Self {
+        Self {
+            code: Some(self.components(data)),
+            ..self
+        }
+    }
+
     fn parameters(&self, data: &DataFacts) -> u128 {
-        let [features, code] = [data.features(), self.code].map(|n| u128::from(n.unsigned_abs()));
+        let sizes = [data.features(), self.components(data)];
+        let [features, code] = sizes.map(|n| u128::from(n.unsigned_abs()));
         features * code + features + code + 1
     }
 

@@ -34,10 +34,11 @@ pub struct Pca {
 impl Pca {
     pub(super) fn zero(spec: &Spec, data: &DataFacts, device: Device) -> Self {
         let zeros = |size: &[i64]| Tensor::zeros(size, (Kind::Float, device));
+        let code = spec.components(data);
         Self {
             mean: zeros(&[data.features()]),
-            components: zeros(&[spec.code, data.features()]),
-            explained_variance: zeros(&[spec.code]),
+            components: zeros(&[code, data.features()]),
+            explained_variance: zeros(&[code]),
             total_variance: zeros(&[1]),
             whiten: spec.whiten,
         }
@@ -197,7 +198,7 @@ mod tests {
     #[test]
     fn a_known_covariance_gives_its_axes_in_order_and_with_their_signs() {
         let pca = solved(&Spec {
-            code: 2,
+            code: Some(2),
             ..Spec::default()
         });
         // Two rows of each length l, among six: λ = 2 l² / 5.
@@ -214,7 +215,7 @@ mod tests {
     #[test]
     fn whitened_codes_have_variance_one_and_decode_to_the_same() {
         let spec = |whiten| Spec {
-            code: 2,
+            code: Some(2),
             whiten,
             ..Spec::default()
         };
@@ -232,7 +233,7 @@ mod tests {
     fn a_direction_without_variance_stays_finite_when_whitened() {
         let data = DataFacts::new(&[2], (0.0, 1.0));
         let spec = Spec {
-            code: 2,
+            code: Some(2),
             whiten: true,
             ..Spec::default()
         };
@@ -248,7 +249,7 @@ mod tests {
     #[test]
     fn what_is_missing_is_filled_in_from_the_plane() {
         let pca = solved(&Spec {
-            code: 1,
+            code: Some(1),
             ..Spec::default()
         });
         // On the line mean + 2 (-0.6, 0.8, 0), the second value unknown.

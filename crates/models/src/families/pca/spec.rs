@@ -7,28 +7,33 @@ use crate::train::settings::{Precision, Training};
 
 /// Widest rows: their covariance takes 2 GiB, and solving it as much again a few times over.
 const MAX_FEATURES: i64 = 16_384;
+/// Components kept where nothing is said and rows have as many values.
+const USUAL_CODE: i64 = 32;
 
 tagged! {
     /// Principal component analysis.
     pub struct Spec as PcaModel, Kind::Pca as PcaKind {
-        /// Components kept; at most the values in a row.
+        /// Components kept; at most the values in a row. Default 32, or as many as a row has values where these are
+        /// fewer.
         #[schema(minimum = 1, maximum = 16_777_216, extensions(("x-unit" = json!("units"))))]
-        pub code: i64 = 32,
+        pub code: Option<i64> = None,
         /// Divides each value of the code by its standard deviation, so that all have variance 1.
         pub whiten: bool = false,
     }
 }
 
 impl Spec {
+    /// Components kept of these rows.
+    pub fn components(&self, data: &DataFacts) -> i64 {
+        self.code.unwrap_or(USUAL_CODE.min(data.features()))
+    }
+
     pub fn check_size(&self, data: &DataFacts, rules: &mut Rules) {
-        let features = data.features();
+        let (features, code) = (data.features(), self.components(data));
         rules.require(
-            self.code <= features,
+            code <= features,
             "/model/code",
-            format!(
-                "must be at most {features}, the values in a row, got {}",
-                self.code
-            ),
+            format!("must be at most {features}, the values in a row, got {code}"),
         );
         rules.require(
             features <= MAX_FEATURES,

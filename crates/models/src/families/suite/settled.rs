@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Tried;
 use super::trial::{Trial, bytes_of, trials};
+use crate::families::FAMILIES;
 
 /// Of nets that leave much out. The kernel is given: a document without one is an old one, see `gan::Spec::kernel`.
 fn terse() -> Vec<Value> {
@@ -34,6 +35,7 @@ fn a_settled_spec_is_the_same_net_and_stays_as_it_is() -> Tried {
         let mut models = vec![small.model.clone()];
         if i == 0 {
             models.extend(terse());
+            models.extend(FAMILIES.iter().map(|family| json!({"kind": family.kind})));
         }
         for model in models {
             let mut trial = Trial::of(&model, |_| {}, 5, &digits)?;
