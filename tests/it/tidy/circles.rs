@@ -5,7 +5,8 @@
 use super::keep;
 use super::tree::{Arrow, Tree};
 
-/// Folders in which there are still circles. No row may be added.
+/// Folders that are a circle by what they are. A model is what offers the parts of all verbs, and a verb is asked of a
+/// model: the list of verbs, what a verb is, and the verbs name each other. No row may be added.
 const KNOTS: &[&str] = &["crates/models/src/verbs/"];
 
 #[test]
