@@ -50,7 +50,7 @@ async fn a_broken_request_is_told_what_is_wrong_with_it() {
         (input(json!([-1, 64]), json!(256)), &row, "/inputs/0/shape"),
         (input(json!([]), json!(4)), &row, "/inputs/0/shape"),
         (input(json!([0, 64]), json!(0)), &[], "/inputs"),
-        (input(json!([4, 16]), json!(256)), &row, "/inputs"),
+        (input(json!([4, 16]), json!(256)), &row, "/inputs/0"),
         (
             input(json!([1, 64]), json!(-256)),
             &row,

@@ -9,10 +9,8 @@ use serde::de::{DeserializeSeed, Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
+use super::nesting::{DEEPEST, Nesting};
 use super::rows::RowsRef;
-
-/// Lists within lists, at most, in one row.
-pub(in crate::api) const DEEPEST: usize = 5;
 
 #[derive(Debug, Default)]
 pub struct Document {
@@ -21,10 +19,12 @@ pub struct Document {
     pub options: Map<String, Value>,
 }
 
-/// `rows` rows of equal width.
+/// `rows` rows of the same shape.
 #[derive(Debug, Default, PartialEq)]
 pub struct Flat {
     pub rows: usize,
+    /// Of one row, as its lists are nested.
+    pub shape: Vec<usize>,
     pub values: Vec<f32>,
 }
 
@@ -62,18 +62,19 @@ impl<'de> Deserialize<'de> for Flat {
             }
             fn visit_seq<S: SeqAccess<'de>>(self, mut seq: S) -> Result<Flat, S::Error> {
                 let mut flat = Flat::default();
+                let mut nesting = Nesting::default();
                 let mut width = None;
                 loop {
                     let before = flat.values.len();
                     // The first row tells the width of the others.
                     flat.values.reserve(width.unwrap_or(0));
-                    if seq
-                        .next_element_seed(Row {
-                            values: &mut flat.values,
-                            depth: 1,
-                        })?
-                        .is_none()
-                    {
+                    let row = Row {
+                        values: &mut flat.values,
+                        nesting: &mut nesting,
+                        depth: 1,
+                    };
+                    if seq.next_element_seed(row)?.is_none() {
+                        flat.shape = nesting.shape();
                         return Ok(flat);
                     }
                     let found = flat.values.len() - before;
@@ -83,6 +84,10 @@ impl<'de> Deserialize<'de> for Flat {
                             "row {} has {found} values, row 0 has {first}",
                             flat.rows
                         )));
+                    }
+                    if nesting.is_uneven() {
+                        let text = format!("row {} is nested unevenly", flat.rows);
+                        return Err(S::Error::custom(text));
                     }
                     flat.rows += 1;
                 }
@@ -95,6 +100,7 @@ impl<'de> Deserialize<'de> for Flat {
 /// One row, or one level of a nested row; 1 is the depth of the outermost list.
 pub(in crate::api) struct Row<'a> {
     pub values: &'a mut Vec<f32>,
+    pub nesting: &'a mut Nesting,
     pub depth: usize,
 }
 
@@ -123,14 +129,23 @@ impl<'de> Visitor<'de> for Row<'_> {
                 "rows are nested more than {DEEPEST} deep"
             )));
         }
-        let Row { values, depth } = self;
+        let Row {
+            values,
+            nesting,
+            depth,
+        } = self;
+        let mut items = 0;
         while seq
             .next_element_seed(Row {
                 values: &mut *values,
+                nesting: &mut *nesting,
                 depth: depth + 1,
             })?
             .is_some()
-        {}
+        {
+            items += 1;
+        }
+        nesting.list(depth, items);
         Ok(())
     }
 
@@ -145,6 +160,7 @@ impl<'de> Visitor<'de> for Row<'_> {
         if !value.is_finite() {
             return Err(E::custom(format!("{v} does not fit a 32-bit float")));
         }
+        self.nesting.number(self.depth - 1);
         self.values.push(value);
         Ok(())
     }
@@ -172,6 +188,7 @@ mod tests {
         let even = flat("[[1, 2.5, -3, 4], [5, 6, 7, 8]]").expect("flat rows");
         let nested = flat("[[[1, 2.5], [-3, 4]], [[5, 6], [7, 8]]]").expect("nested rows");
         assert_eq!((even.rows, &even.values), (nested.rows, &nested.values));
+        assert_eq!((even.shape, nested.shape), (vec![4], vec![2, 2]));
         assert_eq!(even.values[..4], [1.0, 2.5, -3.0, 4.0]);
     }
 
@@ -184,6 +201,19 @@ mod tests {
             ("[[1, null]]", "invalid type: null"),
             ("[[1e39]]", "does not fit"),
             ("[[[[[[[1]]]]]]]", "nested"),
+            ("[[[1, 2, 3], [4]]]", "row 0 is nested unevenly"),
+            (
+                "[[[1, 2], [3, 4]], [[1, 2, 3, 4]]]",
+                "row 1 is nested unevenly",
+            ),
+            (
+                "[[[1, 2], [3, 4]], [1, 2, 3, 4]]",
+                "row 1 is nested unevenly",
+            ),
+            ("[[1, [2]]]", "row 0 is nested unevenly"),
+            ("[[[1], 2]]", "row 0 is nested unevenly"),
+            ("[[[], 1]]", "row 0 is nested unevenly"),
+            ("[[1, []]]", "row 0 is nested unevenly"),
         ] {
             let error = flat(json).expect_err(json);
             assert!(error.contains(said), "{json}: {error}");
@@ -225,6 +255,11 @@ mod tests {
             slowly(&json).expect("JSON"),
         );
         assert_eq!(fast.options, slow.options);
+        let nested = r#"{"inputs":[[[1,2],[3,4],[5,6]]]}"#;
+        assert_eq!(
+            scan(nested.as_bytes()).and_then(|d| d.inputs),
+            slowly(nested).and_then(|d| d.inputs)
+        );
         let bits = |d: &Document| -> Vec<u32> {
             let flat = d.inputs.as_ref().expect("inputs");
             assert_eq!(flat.rows, 2);
@@ -306,6 +341,10 @@ mod tests {
             r#"{"inputs":[[[[[[[1]]]]]]]}"#,
             r#"{"inputs":[[-]]}"#,
             r#"{"inputs":[[1 2]]}"#,
+            r#"{"inputs":[[[1,2,3],[4]]]}"#,
+            r#"{"inputs":[[[1,2],[3,4]],[1,2,3,4]]}"#,
+            r#"{"inputs":[[1,[2]]]}"#,
+            r#"{"inputs":[[[1],2]]}"#,
         ] {
             assert!(scan(json.as_bytes()).is_none(), "{json}");
         }

@@ -48,7 +48,7 @@ pub async fn filters(
     Query(query): Query<FiltersQuery>,
 ) -> Result<impl IntoResponse> {
     require_within("n", query.n as u64, 1024)?;
-    let source = Arc::clone(&app.resolver.resolve(&model).await?.source);
+    let source = Arc::clone(&app.resolve(&model).await?.source);
     let call = Call::of(FiltersOptions {}, Input::default());
     let options = RequestOptions::default();
     let reply = app.engine.call(source, call, options, None).await?;

@@ -7,8 +7,9 @@ use axum::http::StatusCode;
 use super::ModelResponse;
 use crate::api::extract::Query;
 use crate::api::problem::Result;
-use crate::api::responses::{List, Listed, PageQuery};
+use crate::api::responses::{List, Listed, PageQuery, visible};
 use crate::api::state::AppState;
+use crate::store::Model;
 
 /// List models
 // Lists the names of the registry with their versions, newest name first.
@@ -20,7 +21,9 @@ use crate::api::state::AppState;
     ))]
 pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<ModelResponse> {
     let (limit, after) = query.bounds()?;
-    let page = app.store.list_models(limit, after).await?;
+    let next = async |after: Option<String>| app.store.list_models(limit, after.as_deref()).await;
+    let shows = |model: &Model| app.caller.reaches_model(&model.name);
+    let page = visible(after.map(str::to_owned), next, shows, |model| &model.name).await?;
     let show = |model| ModelResponse::of(model, &app.engine);
     Ok(List::page(page, show, |m| m.name.clone()))
 }

@@ -11,7 +11,7 @@ use utoipa::IntoParams;
 
 use super::body::{Document, Flat};
 use super::rows::RowsRef;
-use super::scan;
+use super::{scan, shape};
 use crate::api::body::{Whole, whole};
 use crate::api::extract::{content_type, is_json, parse_json};
 use crate::api::held::Held;
@@ -77,7 +77,7 @@ pub async fn read(
         ..VerbRequest::default()
     };
     match media_type.as_deref() {
-        Some(kind) if is_json(kind) => read.take_json(&bytes)?,
+        Some(kind) if is_json(kind) => read.take_json(&bytes, &shape)?,
         Some(kind @ ("application/x-npy" | "application/x-safetensors")) => {
             let decoded = if kind == "application/x-npy" {
                 npy::decode_f32(&bytes, MOST_VALUES)
@@ -86,14 +86,14 @@ pub async fn read(
             };
             let (found, values) = decoded.map_err(|e| Problem::field("/inputs", e.to_string()))?;
             let rows = rows_of_array(&found, &shape)?;
-            read.input = Some(Flat { rows, values }.into());
+            read.input = Some(input(rows, values));
         }
         Some(_) => {
             let decode = move || picture::decode_image(&bytes, &shape, MOST_PIXELS);
             let values = blocking(decode)
                 .await?
                 .map_err(|e| Problem::field("/inputs", e.to_string()))?;
-            read.input = Some(Flat { rows: 1, values }.into());
+            read.input = Some(input(1, values));
         }
         None => {}
     }
@@ -101,19 +101,17 @@ pub async fn read(
     Ok((permit, read))
 }
 
-impl From<Flat> for Input {
-    fn from(Flat { rows, values }: Flat) -> Self {
-        Self {
-            rows,
-            values,
-            labels: None,
-        }
+fn input(rows: usize, values: Vec<f32>) -> Input {
+    Input {
+        rows,
+        values,
+        labels: None,
     }
 }
 
 impl VerbRequest {
     /// What the JSON says goes before the query string.
-    fn take_json(&mut self, bytes: &[u8]) -> Result<()> {
+    fn take_json(&mut self, bytes: &[u8], shape: &[usize]) -> Result<()> {
         let document: Document = match scan::document(bytes) {
             Some(document) => document,
             None => parse_json(bytes)?,
@@ -125,7 +123,18 @@ impl VerbRequest {
         if document.rows.as_ref().is_some_and(|rows| rows.limit == 0) {
             return Err(Problem::field("/rows/limit", "must be at least 1, got 0"));
         }
-        self.input = document.inputs.map(Input::from);
+        if let Some(Flat {
+            rows,
+            shape: found,
+            values,
+        }) = document.inputs
+        {
+            // Of no rows there is another rule.
+            if rows > 0 {
+                shape::check(&found, shape).map_err(|rule| Problem::field("/inputs", rule))?;
+            }
+            self.input = Some(input(rows, values));
+        }
         self.rows = document.rows;
         Ok(())
     }
@@ -162,24 +171,20 @@ pub fn dims(shape: &[i64]) -> Vec<usize> {
         .collect()
 }
 
-/// `[rows, …]` from an array of any rank whose rows have the right number of values, or one bare row.
+/// Rows of an array `[rows, …]`, or one bare row.
 fn rows_of_array(found: &[usize], shape: &[usize]) -> Result<usize> {
-    let needed: usize = shape.iter().product();
     if found == shape {
         return Ok(1);
     }
-    match found.split_first() {
-        Some((&rows, rest)) if rows > 0 && rest.iter().product::<usize>() == needed => Ok(rows),
-        _ => Err(Problem::field(
-            "/inputs",
-            format!(
-                "the array has shape {}; it needs {needed} values a row, as rows x {needed} or rows x {shape}, \
-                or one row as {shape}",
-                show_dims(found),
-                shape = show_dims(shape),
-            ),
-        )),
-    }
+    let rule = match found.split_first() {
+        Some((&rows, row)) if rows > 0 => match shape::check(row, shape) {
+            Ok(()) => return Ok(rows),
+            Err(rule) => rule,
+        },
+        _ => "it has no rows".to_owned(),
+    };
+    let text = format!("the array has the shape {}: {rule}", show_dims(found));
+    Err(Problem::field("/inputs", text))
 }
 
 /// Options of a body that has no room for them: `?layer=0`, nested ones as `corrupt.level=0.5`.

@@ -37,7 +37,7 @@ impl Residence {
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is in memory", body = Residence)))]
 pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
-    let found = app.resolver.resolve(&model).await?;
+    let found = app.resolve(&model).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
     Ok(Residence::of(&found, true))
 }
@@ -48,7 +48,7 @@ pub async fn load(app: AppState, Path(model): Path<String>) -> Result<Json<Resid
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
     responses((status = 200, description = "It is not in memory", body = Residence)))]
 pub async fn unload(app: AppState, Path(model): Path<String>) -> Result<Json<Residence>> {
-    let found = app.resolver.resolve(&model).await?;
+    let found = app.resolve(&model).await?;
     let ModelVersion { name, version, .. } = &found.version;
     app.engine.unload(name, *version).await;
     Ok(Residence::of(&found, false))

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::api::datasets::{read_rows, rows_there};
-use crate::api::problem::{Problem, Result};
+use crate::api::problem::Result;
 use crate::api::state::AppState;
 use crate::inference::Input;
+use crate::keys::Scope;
 use crate::store::Dataset;
 
 /// Rows of a data set as input.
@@ -38,8 +39,9 @@ const fn sixteen() -> u64 {
 impl RowsRef {
     /// The data set that the rows are of.
     pub async fn dataset(&self, app: &AppState) -> Result<Dataset> {
-        let found = app.store.dataset(&self.dataset).await;
-        found.map_err(|e| Problem::from(e).at("/rows/dataset"))
+        app.caller.require_scope(Scope::Read)?;
+        let found = app.dataset(&self.dataset).await;
+        found.map_err(|problem| problem.at("/rows/dataset"))
     }
 
     /// How many of them there are.

@@ -6,7 +6,8 @@
 
 use serde::de::DeserializeOwned;
 
-use super::body::{DEEPEST, Document, Flat};
+use super::body::{Document, Flat};
+use super::nesting::{DEEPEST, Nesting};
 
 /// Digits of which every number fits 64 bits.
 const MOST_DIGITS: usize = 18;
@@ -48,12 +49,13 @@ pub fn document(bytes: &[u8]) -> Option<Document> {
 
 fn rows(scanner: &mut Scanner) -> Option<Flat> {
     let mut flat = Flat::default();
+    let mut nesting = Nesting::default();
     let mut width = None;
     scanner.list(|scanner| {
         let before = flat.values.len();
         // A number and its comma are seldom less than four bytes.
         flat.values.reserve(width.unwrap_or(scanner.left() / 4));
-        scanner.numbers(&mut flat.values, DEEPEST)?;
+        scanner.numbers(&mut flat.values, &mut nesting, 1)?;
         let found = flat.values.len() - before;
         flat.rows += 1;
         (*width.get_or_insert(found) == found).then_some(())
@@ -62,7 +64,8 @@ fn rows(scanner: &mut Scanner) -> Option<Flat> {
     if flat.values.capacity() / 8 > flat.values.len() {
         flat.values.shrink_to_fit();
     }
-    Some(flat)
+    flat.shape = nesting.shape();
+    (!nesting.is_uneven()).then_some(flat)
 }
 
 pub(in crate::api) struct Scanner<'a> {
@@ -158,16 +161,33 @@ impl<'a> Scanner<'a> {
         Some(())
     }
 
-    /// A list of numbers, or of such lists, so many levels of them at most.
-    pub fn numbers(&mut self, values: &mut Vec<f32>, levels: usize) -> Option<()> {
-        let below = levels.checked_sub(1)?;
+    /// A list of numbers, or of such lists, `depth` lists deep.
+    pub fn numbers(
+        &mut self,
+        values: &mut Vec<f32>,
+        nesting: &mut Nesting,
+        depth: usize,
+    ) -> Option<()> {
+        if depth > DEEPEST {
+            return None;
+        }
+        let (before, mut lists) = (values.len(), 0);
         self.list(|scanner| {
             if scanner.peek()? == b'[' {
-                return scanner.numbers(values, below);
+                lists += 1;
+                return scanner.numbers(values, nesting, depth + 1);
             }
             scanner.at = run(scanner.bytes, scanner.at, values)?;
+            nesting.number(depth);
             Some(())
-        })
+        })?;
+        let items = if lists > 0 {
+            lists
+        } else {
+            values.len() - before
+        };
+        nesting.list(depth, items);
+        Some(())
     }
 }
 

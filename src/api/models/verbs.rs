@@ -10,11 +10,11 @@ use axum::routing::post;
 use serde_json::{Map, Value};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::request::{self, VerbRequest};
+use super::request::{self, VerbRequest, dims};
 use super::resolve::Resolved;
 use super::size::{self, Wanted};
 use super::stream::{self, Streamed};
-use super::{answer, operations};
+use super::{answer, operations, shape};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -50,7 +50,7 @@ async fn handle(
 ) -> Result<Response> {
     let arrival = Instant::now();
     let form = negotiate(request.headers(), &FORMS)?;
-    let found = app.resolver.resolve(&model).await?;
+    let found = app.resolve(&model).await?;
     require_offered(&found.version, verb.name)?;
     let shape = shape_of_row(&found.version, verb);
     let (permit, asked) = request::read(&app, request, shape, arrival).await?;
@@ -78,6 +78,9 @@ async fn handle(
         // its way through the router, for every request.
         Some(rows) => {
             let dataset = Box::pin(rows.dataset(&app)).await?;
+            let row = shape_of_row(&found.version, verb);
+            shape::check_stored(&dims(dataset.shape()), &dims(row))
+                .map_err(|rule| Problem::field("/rows/dataset", rule))?;
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
                 // A stream asks for its rows one batch at a time, each at the queue.
@@ -128,7 +131,7 @@ pub async fn unknown(
     if !is_verb(&verb) {
         return Err(Problem::not_found(format!("there is no verb \"{verb}\"")));
     }
-    let version = app.resolver.find(&model).await?;
+    let version = app.find(&model).await?;
     require_offered(&version, &verb)?;
     Err(unanswered(&verb))
 }
@@ -180,7 +183,7 @@ pub async fn compute(
     if let Err(CallError::Load(_) | CallError::Damaged(_)) = &reply {
         // Deleted while the call waited: there is no such version any more, and nothing has failed.
         let ModelVersion { name, version, .. } = &found.version;
-        app.resolver.find(&format!("{name}:{version}")).await?;
+        app.find(&format!("{name}:{version}")).await?;
     }
     Ok(reply?)
 }

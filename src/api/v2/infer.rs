@@ -16,7 +16,8 @@ use super::values::Tensor;
 use crate::api::body::{Whole, whole};
 use crate::api::models::Binary;
 use crate::api::models::answer::tell_timing;
-use crate::api::models::request::RequestOptionsHeaders;
+use crate::api::models::request::{RequestOptionsHeaders, dims};
+use crate::api::models::shape;
 use crate::api::models::size::{FLOAT, IN_JSON, Wanted};
 use crate::api::models::verbs::{MOST_AT_ONCE, compute, operation_of};
 use crate::api::problem::{Problem, Result};
@@ -40,7 +41,7 @@ use crate::verbs::tensors as known;
         content((InferenceResponse = "application/json"), (Binary = "application/octet-stream")))))]
 pub async fn model(app: AppState, named: Named, mut request: Request) -> Result<Response> {
     let arrival = Instant::now();
-    let found = app.resolver.resolve(&named.reference).await?;
+    let found = app.resolve(&named.reference).await?;
     let verb = named.verb(&found.version)?;
     app.engine.require_room().await?;
     let headers = std::mem::take(request.headers_mut());
@@ -148,14 +149,16 @@ fn given(tensors: Vec<Tensor>, takes: &Tensors, options: &mut Map<String, Value>
         if known.name != "inputs" {
             let found = tensor.values.len();
             if found > most {
-                return Err(wrong(format!(
-                    "has {found} values, at most {most} go with these inputs"
-                )));
+                let rule = format!("has {found} values, at most {most} go with these inputs");
+                return Err(wrong(rule));
             }
             as_tensors.push((known.name, at));
         }
         let earlier = match known.name {
-            "inputs" => input.replace(rows(tensor)).map(drop),
+            "inputs" => {
+                shape::check(&tensor.shape, &dims(&known.row)).map_err(&wrong)?;
+                input.replace(rows(tensor)).map(drop)
+            }
             "labels" => {
                 let labels = classes(&tensor.values)
                     .ok_or_else(|| wrong("must be whole numbers, one for each row".to_owned()))?;

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::http::HeaderMap;
-use serde::de::{SeqAccess, Visitor};
+use serde::de::{Error, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 use super::datatype::Datatype;
 use super::values::{Tensor, tensors};
 use crate::api::extract::parse_json;
-use crate::api::models::body::{DEEPEST, Row};
+use crate::api::models::body::Row;
+use crate::api::models::nesting::Nesting;
 use crate::api::models::scan::Scanner;
 use crate::api::problem::{Code, Problem, Result};
 
@@ -79,7 +80,11 @@ pub struct OutputParameters {
 
 /// Numbers in one flat buffer, whatever their nesting.
 #[derive(Debug, Default, PartialEq)]
-pub struct Numbers(pub Vec<f32>);
+pub struct Numbers {
+    pub values: Vec<f32>,
+    /// As the lists are nested.
+    pub shape: Vec<usize>,
+}
 
 impl<'de> Deserialize<'de> for Numbers {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -90,13 +95,18 @@ impl<'de> Deserialize<'de> for Numbers {
                 f.write_str("a list of numbers, flat or nested")
             }
             fn visit_seq<S: SeqAccess<'de>>(self, seq: S) -> Result<Numbers, S::Error> {
-                let mut values = Vec::new();
+                let (mut values, mut nesting) = (Vec::new(), Nesting::default());
                 let row = Row {
                     values: &mut values,
+                    nesting: &mut nesting,
                     depth: 1,
                 };
                 row.visit_seq(seq)?;
-                Ok(Numbers(values))
+                if nesting.is_uneven() {
+                    return Err(S::Error::custom("the numbers are nested unevenly"));
+                }
+                let shape = nesting.shape();
+                Ok(Numbers { values, shape })
             }
         }
         deserializer.deserialize_seq(Outer)
@@ -170,9 +180,11 @@ fn scan_input(scanner: &mut Scanner) -> Option<InferenceInput> {
             let value: Value = scanner.value()?;
             return rest.insert(key.to_owned(), value).is_none().then_some(());
         }
-        let mut values = Vec::new();
-        scanner.numbers(&mut values, DEEPEST)?;
-        data.replace(Numbers(values)).is_none().then_some(())
+        let (mut values, mut nesting) = (Vec::new(), Nesting::default());
+        scanner.numbers(&mut values, &mut nesting, 1)?;
+        let shape = nesting.shape();
+        let numbers = (!nesting.is_uneven()).then_some(Numbers { values, shape })?;
+        data.replace(numbers).is_none().then_some(())
     })?;
     let input: InferenceInput = serde_json::from_value(Value::Object(rest)).ok()?;
     Some(InferenceInput {

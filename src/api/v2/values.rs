@@ -5,15 +5,18 @@
 
 use super::datatype::{Datatype, floats};
 use super::request::{InferenceInput, Numbers};
-use crate::api::models::request::MOST_VALUES;
+use crate::api::models::request::{MOST_VALUES, dims};
 use crate::api::problem::{Code, Problem, Result};
 use crate::data::import::element::Element;
+use crate::data::show_dims;
 
 /// A tensor that was read.
 #[derive(Debug, PartialEq)]
 pub struct Tensor {
     pub name: String,
     pub rows: usize,
+    /// Of one row.
+    pub shape: Vec<usize>,
     pub datatype: Datatype,
     pub values: Vec<f32>,
 }
@@ -22,6 +25,7 @@ pub struct Tensor {
 struct Sized<'a> {
     name: String,
     rows: usize,
+    shape: Vec<usize>,
     datatype: Datatype,
     values: Values<'a>,
 }
@@ -64,6 +68,7 @@ fn agreeing<'a>(input: InferenceInput, tail: &mut &'a [u8]) -> Result<Sized<'a>,
         data,
     } = input;
     let (rows, count) = size(&shape).map_err(|rule| ("/shape", rule))?;
+    let shape = dims(&shape);
     let no_numbers = || "must be a type of numbers, got BYTES".to_owned();
     let element = datatype
         .element()
@@ -76,10 +81,8 @@ fn agreeing<'a>(input: InferenceInput, tail: &mut &'a [u8]) -> Result<Sized<'a>,
         return Err(("/parameters/shared_memory_region", rule));
     }
     let values = match (bytes, data) {
-        (None, Some(Numbers(values))) if values.len() == count => Values::Written(values),
-        (None, Some(Numbers(values))) => {
-            let rule = format!("has {} values, but the shape says {count}", values.len());
-            return Err(("/data", rule));
+        (None, Some(numbers)) => {
+            Values::Written(agreed(numbers, &shape, count).map_err(|rule| ("/data", rule))?)
         }
         (Some(bytes), None) => {
             let own = behind(bytes, count, element, tail).map_err(|rule| (BINARY_SIZE, rule))?;
@@ -94,9 +97,27 @@ fn agreeing<'a>(input: InferenceInput, tail: &mut &'a [u8]) -> Result<Sized<'a>,
     Ok(Sized {
         name,
         rows,
+        shape: shape[1..].to_vec(),
         datatype,
         values,
     })
+}
+
+/// The values, flat or nested by the shape.
+fn agreed(numbers: Numbers, shape: &[usize], count: usize) -> Result<Vec<f32>, String> {
+    let Numbers {
+        values,
+        shape: nested,
+    } = numbers;
+    if values.len() != count {
+        let found = values.len();
+        return Err(format!("has {found} values, but the shape says {count}"));
+    }
+    if nested.len() > 1 && nested != shape {
+        let (nested, shape) = (show_dims(&nested), show_dims(shape));
+        return Err(format!("is nested as {nested}, but the shape says {shape}"));
+    }
+    Ok(values)
 }
 
 fn behind<'a>(
@@ -149,6 +170,7 @@ impl Sized<'_> {
         Ok(Tensor {
             name: self.name,
             rows: self.rows,
+            shape: self.shape,
             datatype: self.datatype,
             values,
         })
@@ -202,6 +224,8 @@ mod tests {
             (json!(["a", "b"]), "FP32", "string"),
             (json!("ab"), "FP32", "list of numbers"),
             (json!([1, 1e39]), "FP32", "32-bit"),
+            (json!([[1], [2]]), "FP32", "nested as 2 x 1"),
+            (json!([[1, [2]]]), "FP32", "unevenly"),
             (Value::Null, "FP32", "is missing"),
         ] {
             let input =

@@ -39,6 +39,7 @@ pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelV
     let Checked {
         incoming, weights, ..
     } = &checked;
+    app.caller.require_model(&incoming.name)?;
     let source = ModelSource {
         name: incoming.name.clone(),
         version: 0,
@@ -62,7 +63,7 @@ pub async fn publish(app: &AppState, received: ReceivedVersion) -> Result<ModelV
     blocking(move || keep(&artifacts, &weights, &sha256, &manifest)).await??;
     let (name, kind) = (&incoming.name, incoming.family.kind);
     let number = app.store.import_version(name, kind, &new, now_ms()).await?;
-    app.resolver.find(&format!("{name}:{number}")).await
+    app.find(&format!("{name}:{number}")).await
 }
 
 /// All that can be checked without a tensor.
