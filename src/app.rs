@@ -40,10 +40,11 @@ use crate::worker::supervisor::{Supervisor, termination};
 
 /// Bodies of the greatest size that are held at once.
 const ALL_BODIES: usize = 16;
+pub mod keys;
 
 /// `latentd openapi`.
 pub fn print_openapi() -> Result<(), Error> {
-    let text = api::document::text(api::documented().into_openapi());
+    let text = api::document::text(api::documented().split().1);
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
 }
@@ -181,6 +182,7 @@ fn runtime() -> std::io::Result<Runtime> {
 
 async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let store = Store::open(&layout.database()).await?;
+    let keyring = keys::ring(options, &store).await?;
     let artifacts = Artifacts::open(layout.artifacts())?;
     sweep(&store, &artifacts, &layout).await?;
     let listener = TcpListener::bind(options.listen)
@@ -213,6 +215,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         artifacts,
         reserve,
         layout,
+        access: keys::access(options, address, keyring),
         limits: limits(options),
         answers: Allowance::new(answers(options)),
         bodies: Allowance::new(ALL_BODIES.saturating_mul(options.max_body_mib as usize) << 20),
@@ -223,6 +226,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
         metrics,
     });
     workers.spawn(sender(options, &store, draining.clone())?.run());
+    tokio::spawn(keys::keep(state.clone(), options.keep_audit_days));
     let router = api::router(state);
     // The one line on standard output: scripts wait for it.
     writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
@@ -258,6 +262,7 @@ async fn finish_within(
     Ok(())
 }
 
+/// Tells others of jobs.
 fn sender(
     options: &Serve,
     store: &Store,

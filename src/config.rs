@@ -1,7 +1,8 @@
 //! Flags and environment: every flag is also a variable `LATENTD_…`.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
@@ -19,6 +20,11 @@ pub enum Command {
     Serve(Box<Serve>),
     /// A training worker (`serve` starts its own; more can be started by hand).
     Work(Work),
+    /// Makes, lists and revokes API keys, of a service that runs or is to run on the data directory.
+    Keys {
+        #[command(subcommand)]
+        command: Keys,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// Asks a running service whether it is ready; ends with 0 or 1.
@@ -26,6 +32,107 @@ pub enum Command {
         #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
     },
+}
+
+#[derive(Debug, Clone, Subcommand)]
+pub enum Keys {
+    /// Makes a key and prints it: it is shown once.
+    Create(Box<CreateKey>),
+    /// Lists the keys, without their secrets.
+    List {
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Revokes a key, by its name or id.
+    Revoke {
+        key: String,
+        #[command(flatten)]
+        place: Place,
+    },
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct CreateKey {
+    /// Its name, which the audit log uses.
+    #[arg(long)]
+    pub name: String,
+    /// What it may do: some of read, infer, train, data; or admin for everything.
+    #[arg(long, value_delimiter = ',', required = true)]
+    pub scopes: Vec<String>,
+    /// Names of models that it reaches, such as `prod-*`; all when left out.
+    #[arg(long, value_delimiter = ',')]
+    pub models: Option<Vec<String>>,
+    /// Names of data sets that it reaches; all when left out.
+    #[arg(long, value_delimiter = ',')]
+    pub datasets: Option<Vec<String>>,
+    /// When it ends, from now on: `90d`, `12h`, `30m`; never when left out.
+    #[arg(long)]
+    pub expires: Option<String>,
+    /// Requests a second, at most.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub requests_per_second: Option<u32>,
+    /// Jobs that wait or run at once, at most.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..=1_000_000))]
+    pub jobs: Option<i64>,
+    /// Mebibytes of the data sets that it uploads, at most.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(0..=1_000_000_000))]
+    pub stored_mib: Option<i64>,
+    /// Rows that one of its jobs may train on in all, epochs times rows.
+    #[arg(long, value_parser = clap::value_parser!(i64).range(1..))]
+    pub job_samples: Option<i64>,
+    #[command(flatten)]
+    pub place: Place,
+}
+
+#[derive(Debug, Clone, Args)]
+pub struct Place {
+    /// Database, data sets and weights live here.
+    #[arg(long, env = "LATENTD_DATA_DIR", default_value = "./latentd-data")]
+    pub data_dir: PathBuf,
+}
+
+/// Addresses of which the first so many bits agree.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    pub address: IpAddr,
+    pub bits: u32,
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("\"{text}\" is no address or network, such as 10.1.2.3 or 10.0.0.0/8");
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) => (address, Some(bits)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
+        let all = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            Some(bits) => bits.trim().parse().map_err(|_| wrong())?,
+            None => all,
+        };
+        if bits > all {
+            return Err(wrong());
+        }
+        Ok(Self { address, bits })
+    }
+}
+
+impl Network {
+    pub fn holds(&self, address: IpAddr) -> bool {
+        let agree = |a: u128, b: u128, width: u32| {
+            let left = width - self.bits;
+            left == width || a >> left == b >> left
+        };
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(a), IpAddr::V4(b)) => agree(a.to_bits().into(), b.to_bits().into(), 32),
+            (IpAddr::V6(a), IpAddr::V6(b)) => agree(a.to_bits(), b.to_bits(), 128),
+            _ => false,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Args)]
@@ -82,6 +189,26 @@ pub struct Serve {
     /// Address and port; port 0 picks a free one.
     #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Names that the service answers to beside this machine's own, for example `models.example.org`, `*.example.org`;
+    /// `*` for any.
+    #[arg(long, env = "LATENTD_ALLOWED_HOSTS", value_delimiter = ',')]
+    pub allowed_hosts: Vec<String>,
+    /// Origins whose pages may ask, for example `https://app.example.org`.
+    #[arg(long, env = "LATENTD_CORS_ORIGINS", value_delimiter = ',')]
+    pub cors_origins: Vec<String>,
+    /// Ask for an API key though there is none yet; as soon as there is one, keys are asked for anyway.
+    #[arg(long, env = "LATENTD_REQUIRE_KEYS", value_parser = clap::builder::BoolishValueParser::new())]
+    pub require_keys: bool,
+    /// Listen beyond this machine though no API key was made: whoever reaches the port may do everything.
+    #[arg(long, env = "LATENTD_INSECURE", value_parser = clap::builder::BoolishValueParser::new())]
+    pub insecure: bool,
+    /// Proxies in front, as addresses or networks such as 10.0.0.0/8: what they say in X-Forwarded-For is believed.
+    #[arg(long, env = "LATENTD_TRUSTED_PROXIES", value_delimiter = ',')]
+    pub trusted_proxies: Vec<Network>,
+    /// Days that the audit log is kept.
+    #[arg(long, env = "LATENTD_KEEP_AUDIT_DAYS", default_value_t = 90,
+        value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub keep_audit_days: u32,
     /// Jobs that train at once, each in a process of its own; 0 for none.
     #[arg(long, env = "LATENTD_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=64))]
     pub workers: u32,
@@ -155,4 +282,41 @@ pub struct Work {
     /// The name under which the supervisor knows this process.
     #[arg(long, hide = true, requires = "once")]
     pub owner: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_like_it() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", "10.9.8.7", "11.0.0.1"),
+            ("192.168.1.5", "192.168.1.5", "192.168.1.6"),
+            ("10.0.0.0/8", "::ffff:10.1.2.3", "::1"),
+            ("fd00::/8", "fd12::1", "fe80::1"),
+            ("0.0.0.0/0", "8.8.8.8", "::1"),
+            ("::1", "::1", "::2"),
+        ] {
+            let network: Network = network.parse().expect(network);
+            assert!(
+                network.holds(inside.parse().expect(inside)),
+                "{network:?} {inside}"
+            );
+            assert!(
+                !network.holds(outside.parse().expect(outside)),
+                "{network:?} {outside}"
+            );
+        }
+        for odd in [
+            "",
+            "10.0.0",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/x",
+            "host/8",
+        ] {
+            assert!(odd.parse::<Network>().is_err(), "{odd}");
+        }
+    }
 }

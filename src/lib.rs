@@ -12,6 +12,7 @@ pub mod clock;
 pub mod config;
 pub mod inference;
 pub mod jobs;
+pub mod keys;
 pub mod layout;
 pub mod leave;
 pub mod machine;

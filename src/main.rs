@@ -13,6 +13,7 @@ fn main() {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => app::serve(&options),
         Command::Work(options) => app::work(&options),
+        Command::Keys { command } => app::keys::run(&command),
         Command::Openapi => app::print_openapi(),
         Command::Health { listen } => app::health(listen),
     };

@@ -4,8 +4,11 @@
 use serde_json::{Value, json};
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{RefOr, Required};
 use utoipa::{OpenApi, PartialSchema};
+
+use super::access::SCHEMES;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -22,6 +25,7 @@ use utoipa::{OpenApi, PartialSchema};
         (name = "models", description = "Trained models and what they answer"),
         (name = "inference protocol",
             description = "The same models by the Open Inference Protocol v2, as tritonclient speaks it"),
+        (name = "access", description = "API keys, and who did what"),
         (name = "webhooks", description = "Telling others of jobs, as Standard Webhooks"),
     ),
     components(schemas(super::problem::ProblemBody))
@@ -29,27 +33,42 @@ use utoipa::{OpenApi, PartialSchema};
 struct Base;
 
 /// The tag of what begins so. The first that fits.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 9] = [
     ("/v1/datasets", "datasets"),
     ("/v1/jobs", "jobs"),
     ("/v1/evaluations", "jobs"),
     ("/v1/models", "models"),
     ("/v1/webhooks", "webhooks"),
+    ("/v1/keys", "access"),
+    ("/v1/audit", "access"),
     ("/v2", "inference protocol"),
     ("/", "service"),
 ];
 
 /// The description of what stands in a path, by its name, where its operation does not give one.
-const PATH_PARAMETERS: [(&str, &str); 5] = [
+const PATH_PARAMETERS: [(&str, &str); 6] = [
     ("dataset", "Id or name"),
     ("delivery", "Id"),
     ("job", "Id"),
+    ("key", "Id or name"),
     ("model", "Name"),
     ("webhook", "Id"),
 ];
 
 pub fn base() -> utoipa::openapi::OpenApi {
-    Base::openapi()
+    let mut document = Base::openapi();
+    if let Some(components) = &mut document.components {
+        let [bearer, api_key] = SCHEMES;
+        let about = "An API key, `lk_…`, where this server asks for keys";
+        let bearer_scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some(about))
+            .build();
+        components.add_security_scheme(bearer, SecurityScheme::Http(bearer_scheme));
+        let header = ApiKeyValue::with_description("X-Api-Key", about);
+        components.add_security_scheme(api_key, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    }
+    document
 }
 
 /// The document as it is served and kept in `openapi/openapi.json`.

@@ -16,22 +16,34 @@ use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use http_body::{Frame, SizeHint};
 
+use super::access;
 use super::pace::Paced;
 use super::problem::{Code, Problem, tell_room};
 use super::state::AppState;
 use super::telemetry::{Arrival, with_request_id};
 use crate::panics::panic_text;
 
-/// Id, body, panics, refusals, metrics: from the outermost in.
+/// Id, body, who asks, panics, refusals, metrics: from the outermost in.
 pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
     with_request_id(request, async |request| {
-        let (request, unread) = Unread::keep(request);
+        let (mut request, unread) = Unread::keep(request);
         let arrival = Arrival::of(&request);
-        let response = AssertUnwindSafe(next.run(request))
-            .catch_unwind()
-            .await
-            .unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response());
-        let response = tell_room(as_problem(response), &app.layout.root);
+        let (admitted, outcome) = access::admit(&app, &mut request).await;
+        let response = match outcome {
+            Ok(()) => AssertUnwindSafe(next.run(request))
+                .catch_unwind()
+                .await
+                .unwrap_or_else(|panic| {
+                    Problem::internal(panic_text(panic.as_ref())).into_response()
+                }),
+            Err(refusal) => refusal.into_response(),
+        };
+        let mut response = tell_room(as_problem(response), &app.layout.root);
+        if admitted.object.is_some() {
+            admitted.tell(&mut response);
+            let code = response.extensions().get().copied();
+            Box::pin(access::record(&app, &admitted, response.status(), code)).await;
+        }
         if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
         }

@@ -28,7 +28,6 @@ use crate::store::ModelVersion;
 pub async fn create(app: AppState, request: Request) -> Result<Response> {
     let wanted = admit::read::<EvaluationRequest>(&app, request).await?;
     let version = app
-        .resolver
         .find(&wanted.request.model)
         .await
         .map_err(|problem| problem.at("/model"))?;
@@ -95,7 +94,6 @@ async fn pin_classifiers(
         };
         let pointer = format!("/metrics/{i}/classifier");
         let judge = app
-            .resolver
             .find(reference)
             .await
             .map_err(|problem| problem.at(&pointer))?;

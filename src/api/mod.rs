@@ -1,5 +1,6 @@
 //! The HTTP edge: the only room with axum. A file a resource or an action; its path follows its URL.
 
+pub mod access;
 pub mod body;
 pub mod connections;
 pub mod datasets;
@@ -10,6 +11,7 @@ pub mod extract;
 pub mod form;
 pub mod held;
 pub mod jobs;
+pub mod keys;
 pub mod models;
 pub mod pace;
 pub mod problem;
@@ -29,75 +31,120 @@ use axum::routing::{get, post};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, Predicate};
 use tower_http::decompression::RequestDecompressionLayer;
-use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt};
+use utoipa_axum::router::UtoipaMethodRouterExt;
 use utoipa_axum::routes;
 use utoipa_swagger_ui::{Config, SwaggerUi};
 
+use access::{About, Needs, Operations};
 use problem::Problem;
 use state::AppState;
 
-/// Every documented operation, and from them the OpenAPI document.
-pub fn documented() -> OpenApiRouter<AppState> {
-    let router = OpenApiRouter::with_openapi(document::base())
-        .routes(routes!(service::livez))
-        .routes(routes!(service::readyz))
-        .routes(routes!(service::metrics))
-        .routes(routes!(service::info))
-        // An upload is bounded as it streams to disk, and by a limit of its own.
-        .routes(
-            routes!(datasets::create::create, datasets::item::list)
-                .layer(DefaultBodyLimit::disable()),
-        )
-        .routes(routes!(datasets::item::get, datasets::item::delete))
-        .routes(routes!(datasets::rows::rows))
-        .routes(routes!(datasets::preview::preview))
-        .routes(routes!(jobs::create::create, jobs::list::list))
-        .routes(routes!(jobs::item::get, jobs::create::put))
-        .routes(routes!(jobs::moves::cancel))
-        .routes(routes!(jobs::moves::pause))
-        .routes(routes!(jobs::moves::resume))
-        .routes(routes!(jobs::moves::stop))
-        .routes(routes!(jobs::retry::retry))
-        .routes(routes!(jobs::events::events))
-        .routes(routes!(jobs::metrics::metrics))
-        .routes(routes!(jobs::checkpoints::list))
-        .routes(routes!(jobs::checkpoints::get))
-        .routes(routes!(jobs::checkpoints::content))
-        .routes(routes!(jobs::promote::promote))
-        .routes(routes!(jobs::samples::list))
-        .routes(routes!(jobs::samples::get))
-        .routes(routes!(evaluations::create))
-        .routes(
-            routes!(models::import::import, models::item::list).layer(DefaultBodyLimit::disable()),
-        )
-        .routes(routes!(models::item::get, models::item::delete))
-        .routes(routes!(models::version::get, models::version::delete))
-        .routes(routes!(models::version::content))
-        .routes(routes!(models::onnx::onnx))
-        .routes(routes!(models::export::export))
-        .routes(routes!(
-            models::alias::get,
-            models::alias::put,
-            models::alias::delete
-        ))
-        .routes(routes!(models::residence::load))
-        .routes(routes!(models::residence::unload))
-        .routes(routes!(models::filters::filters))
-        .merge(v2::routes())
-        .routes(routes!(webhooks::create::create, webhooks::item::list))
-        .routes(routes!(webhooks::item::get, webhooks::item::delete))
-        .routes(routes!(webhooks::deliveries::test))
-        .routes(routes!(webhooks::deliveries::list))
-        .routes(routes!(webhooks::deliveries::redeliver));
-    models::verbs::routes().fold(router, OpenApiRouter::routes)
+use crate::keys::Scope;
+
+use About::{Dataset, Everything, Job, Model, Nothing};
+use Scope::{Admin, Data, Infer, Read, Train};
+
+/// Every documented operation, and from them the OpenAPI document. A row of the tables below says what a key needs for
+/// an operation, what its path names, and its handler.
+pub fn documented() -> Operations {
+    let operations = service(Operations::new(document::base()));
+    let operations = models(jobs(datasets(operations)));
+    let operations = access(operations.merge(v2::operations()));
+    let add = |operations: Operations, verb| operations.add(Scope::Infer, About::Model, verb);
+    models::verbs::routes().fold(operations, add)
+}
+
+#[rustfmt::skip]
+fn service(operations: Operations) -> Operations {
+    operations
+        .add(Needs::Nothing, Nothing, routes!(service::livez))
+        .add(Needs::Nothing, Nothing, routes!(service::readyz))
+        .add(Read, Everything, routes!(service::metrics))
+        .add(Needs::Key, Nothing, routes!(service::info))
+}
+
+#[rustfmt::skip]
+fn datasets(operations: Operations) -> Operations {
+    // An upload is bounded as it streams to disk, and by a limit of its own.
+    let upload = routes!(datasets::create::create).layer(DefaultBodyLimit::disable());
+    operations
+        .add(Data, Nothing, upload)
+        .add(Read, Nothing, routes!(datasets::item::list))
+        .add(Read, Dataset, routes!(datasets::item::get))
+        .add(Data, Dataset, routes!(datasets::item::delete))
+        .add(Read, Dataset, routes!(datasets::rows::rows))
+        .add(Read, Dataset, routes!(datasets::preview::preview))
+}
+
+#[rustfmt::skip]
+fn jobs(operations: Operations) -> Operations {
+    operations
+        .add(Train, Nothing, routes!(jobs::create::create))
+        .add(Read, Nothing, routes!(jobs::list::list))
+        .add(Read, Job, routes!(jobs::item::get))
+        .add(Train, Job, routes!(jobs::create::put))
+        .add(Train, Job, routes!(jobs::moves::cancel))
+        .add(Train, Job, routes!(jobs::moves::pause))
+        .add(Train, Job, routes!(jobs::moves::resume))
+        .add(Train, Job, routes!(jobs::moves::stop))
+        .add(Train, Job, routes!(jobs::retry::retry))
+        .add(Read, Job, routes!(jobs::events::events))
+        .add(Read, Job, routes!(jobs::metrics::metrics))
+        .add(Read, Job, routes!(jobs::checkpoints::list))
+        .add(Read, Job, routes!(jobs::checkpoints::get))
+        .add(Read, Job, routes!(jobs::checkpoints::content))
+        .add(Train, Job, routes!(jobs::promote::promote))
+        .add(Read, Job, routes!(jobs::samples::list))
+        .add(Read, Job, routes!(jobs::samples::get))
+        .add(Train, Nothing, routes!(evaluations::create))
+}
+
+#[rustfmt::skip]
+fn models(operations: Operations) -> Operations {
+    let import = routes!(models::import::import).layer(DefaultBodyLimit::disable());
+    operations
+        .add(Train, Nothing, import)
+        .add(Read, Nothing, routes!(models::item::list))
+        .add(Read, Model, routes!(models::item::get))
+        .add(Train, Model, routes!(models::item::delete))
+        .add(Read, Model, routes!(models::version::get))
+        .add(Train, Model, routes!(models::version::delete))
+        .add(Read, Model, routes!(models::version::content))
+        .add(Read, Model, routes!(models::onnx::onnx))
+        .add(Read, Model, routes!(models::export::export))
+        .add(Read, Model, routes!(models::alias::get))
+        .add(Train, Model, routes!(models::alias::put))
+        .add(Train, Model, routes!(models::alias::delete))
+        .add(Infer, Model, routes!(models::residence::load))
+        .add(Infer, Model, routes!(models::residence::unload))
+        .add(Read, Model, routes!(models::filters::filters))
+}
+
+#[rustfmt::skip]
+fn access(operations: Operations) -> Operations {
+    operations
+        .add(Admin, Everything, routes!(webhooks::create::create))
+        .add(Admin, Everything, routes!(webhooks::item::list))
+        .add(Admin, Everything, routes!(webhooks::item::get))
+        .add(Admin, Everything, routes!(webhooks::item::delete))
+        .add(Admin, Everything, routes!(webhooks::deliveries::test))
+        .add(Admin, Everything, routes!(webhooks::deliveries::list))
+        .add(Admin, Everything, routes!(webhooks::deliveries::redeliver))
+        .add(Admin, Nothing, routes!(keys::create::create))
+        .add(Admin, Nothing, routes!(keys::item::list))
+        .add(Needs::Key, Nothing, routes!(keys::me::me))
+        .add(Admin, Nothing, routes!(keys::item::get))
+        .add(Admin, Nothing, routes!(keys::item::delete))
+        .add(Admin, Everything, routes!(keys::audit::audit))
 }
 
 /// The whole service.
 pub fn router(state: AppState) -> Router {
-    let (router, openapi) = documented().split_for_parts();
+    let (router, openapi, _) = documented().split();
     let text = document::text(openapi);
     let body_limit = state.limits.body_bytes;
-    router
+    let cors = state.access.hosts.cors();
+    let router = router
         .route(
             "/openapi.json",
             get(|| async move { ([(header::CONTENT_TYPE, "application/json")], text) }),
@@ -108,7 +155,13 @@ pub fn router(state: AppState) -> Router {
         .fallback(|| async {
             Problem::not_found("there is nothing at this path; /docs lists what there is")
         })
-        .method_not_allowed_fallback(async || edge::method_not_allowed())
+        .method_not_allowed_fallback(async || edge::method_not_allowed());
+    // Most services have no pages elsewhere, and a layer costs something for every request.
+    let router = match cors {
+        Some(cors) => router.layer(cors),
+        None => router,
+    };
+    router
         .layer((
             middleware::from_fn_with_state(state.clone(), edge::edge),
             DefaultBodyLimit::max(body_limit),

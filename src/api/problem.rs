@@ -21,6 +21,10 @@ use crate::store::StoreError;
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     Malformed,
+    Unauthorized,
+    Forbidden,
+    ForeignHost,
+    CrossOrigin,
     NotFound,
     MethodNotAllowed,
     NotAcceptable,
@@ -32,6 +36,8 @@ pub enum Code {
     IdempotencyMismatch,
     UnsupportedOperation,
     QueueFull,
+    RateLimited,
+    JobLimit,
     Unloaded,
     ShuttingDown,
     StorageUnavailable,
@@ -47,6 +53,10 @@ impl Code {
     const fn row(self) -> (u16, &'static str) {
         match self {
             Self::Malformed => (400, "The request cannot be read"),
+            Self::Unauthorized => (401, "An API key is needed"),
+            Self::Forbidden => (403, "The API key does not allow this"),
+            Self::ForeignHost => (403, "The service does not answer to this host"),
+            Self::CrossOrigin => (403, "Pages of other origins may not change anything"),
             Self::NotFound => (404, "There is no such thing"),
             Self::MethodNotAllowed => (405, "The path does not take this method"),
             Self::NotAcceptable => (406, "The answer cannot be given in that form"),
@@ -59,6 +69,8 @@ impl Code {
             Self::IdempotencyMismatch => (422, "The idempotency key belongs to another request"),
             Self::UnsupportedOperation => (422, "The model does not offer this"),
             Self::QueueFull => (429, "The queue is full"),
+            Self::RateLimited => (429, "The API key asks too often"),
+            Self::JobLimit => (429, "The API key has as many jobs as it may"),
             Self::Internal => (500, "The service failed"),
             Self::Damaged => (500, "What is stored is damaged"),
             Self::Unloaded => (503, "The model is not loaded"),
@@ -118,6 +130,20 @@ impl Problem {
             retry_after: None,
             allow: None,
         }
+    }
+
+    pub fn code(&self) -> Code {
+        self.code
+    }
+
+    pub fn forbidden(detail: impl Into<String>) -> Self {
+        Self::new(Code::Forbidden, detail)
+    }
+
+    /// The code as clients read it.
+    pub fn word(code: Code) -> String {
+        let word = serde_json::to_value(code).unwrap_or_default();
+        word.as_str().unwrap_or_default().to_owned()
     }
 
     pub fn not_found(detail: impl Into<String>) -> Self {
@@ -248,6 +274,13 @@ impl IntoResponse for Problem {
         if let Some(allow) = self.allow {
             response.headers_mut().insert(header::ALLOW, allow);
         }
+        if self.code == Code::Unauthorized {
+            let ways = HeaderValue::from_static("Bearer realm=\"latentd\"");
+            response
+                .headers_mut()
+                .insert(header::WWW_AUTHENTICATE, ways);
+        }
+        response.extensions_mut().insert(self.code);
         response
     }
 }
@@ -278,6 +311,8 @@ impl From<StoreError> for Problem {
         match error {
             StoreError::NotFound(_) => Self::not_found(text),
             StoreError::Conflict(_) => Self::new(Code::Conflict, text),
+            StoreError::KeyJobs { .. } => Self::new(Code::JobLimit, text),
+            StoreError::KeyBytes { .. } => Self::new(Code::TooLarge, text),
             StoreError::IdempotencyMismatch => Self::new(Code::IdempotencyMismatch, text),
             StoreError::QueueFull { .. } => Self::new(Code::QueueFull, text),
             StoreError::Transition(_) => Self::new(Code::IllegalTransition, text),

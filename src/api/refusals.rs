@@ -14,9 +14,12 @@ type Refusal = (&'static str, &'static str, fn(&Operation) -> bool);
 
 /// What operations have in common. The first row that applies speaks for its status.
 #[rustfmt::skip]
-const COMMON: [Refusal; 27] = [
+const COMMON: [Refusal; 31] = [
     ("400", "Not JSON, or not the bytes that it speaks of", |o| o.is_v2_inference()),
     ("400", "Not JSON", |o| o.reads("application/json")),
+    ("401", "An API key is needed, and none or a wrong one was sent", |o| o.needs_a_key()),
+    ("403", "The API key does not allow this, or a page of another origin asked", |o| o.needs_a_key()),
+    ("403", "Asked under a foreign host, or by a page of another origin", |_| true),
     ("404", "There is no such version or verb", |o| o.is_v2_inference() && o.under("/versions/")),
     ("404", "There is no such model or verb", |o| o.is_v2_inference()),
     ("404", "There is none", |o| o.is_of_one_item()),
@@ -38,6 +41,7 @@ const COMMON: [Refusal; 27] = [
     ("422", "A field is invalid", |o| o.reads("application/json")),
     ("429", "The queue is full", |o| o.queues_a_job()),
     ("429", "Too many requests wait", |o| o.is_inference()),
+    ("429", "The API key asks too often", |o| o.needs_a_key()),
     ("503", "The service is shutting down", |o| o.is_v2_inference()),
     ("503", "The data directory is not in its place", |o| o.stores()),
     ("504", "The timeout passed", |o| o.is_v2_inference()),
@@ -66,6 +70,10 @@ impl Operation<'_> {
     /// Whether a body of this media type is read.
     fn reads(&self, media_type: &str) -> bool {
         !self.about["requestBody"]["content"][media_type].is_null()
+    }
+
+    fn needs_a_key(&self) -> bool {
+        !self.about["security"].is_null()
     }
 
     fn under(&self, part: &str) -> bool {

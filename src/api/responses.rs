@@ -8,7 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::problem::{Problem, Result};
 pub use crate::clock::rfc3339;
-use crate::store::Page;
+use crate::store::{Page, StoreError};
 
 /// Which page.
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -75,6 +75,24 @@ impl<T> List<T> {
             last_id: data.last().map(&id),
             data,
             has_more,
+        }
+    }
+}
+
+/// A page of what whoever asks may see: the first that shows something, since most may be for others. `next` reads
+/// the page behind an id.
+pub async fn visible<T, F: Future<Output = Result<Page<T>, StoreError>>>(
+    mut after: Option<String>,
+    next: impl Fn(Option<String>) -> F,
+    shows: impl Fn(&T) -> bool,
+    id: impl Fn(&T) -> &str,
+) -> Result<Page<T>> {
+    loop {
+        let mut page = next(after).await?;
+        after = page.items.last().map(|last| id(last).to_owned());
+        page.items.retain(&shows);
+        if !page.items.is_empty() || !page.has_more {
+            return Ok(page);
         }
     }
 }

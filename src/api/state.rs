@@ -9,14 +9,16 @@ use axum::http::request::Parts;
 use metrics_exporter_prometheus::PrometheusHandle;
 use tokio::sync::{Notify, watch};
 
+use super::access::{Access, Caller};
 use super::held::Allowance;
-use super::models::resolve::Resolver;
+use super::models::resolve::{Resolved, Resolver};
 use super::problem::{Problem, Result};
 use crate::artifacts::{Artifacts, Reserve};
 use crate::inference::Engine;
+use crate::jobs::Job;
 use crate::layout::Layout;
 use crate::machine::MachineInfo;
-use crate::store::{Health, Store};
+use crate::store::{Dataset, Health, ModelVersion, Store, StoreError};
 use crate::webhooks::Reach;
 
 /// Bounds on what clients send.
@@ -29,20 +31,62 @@ pub struct Limits {
     pub queued_jobs: i64,
 }
 
-/// A handle: handlers and layers copy it for every request.
+/// A handle: handlers and layers copy it for every request. It knows who asks, so that what a request names is held
+/// against its key wherever it is looked up.
 #[derive(Clone)]
-pub struct AppState(Arc<Shared>);
+pub struct AppState {
+    shared: Arc<Shared>,
+    pub caller: Caller,
+}
 
 impl AppState {
     pub fn new(shared: Shared) -> Self {
-        Self(Arc::new(shared))
+        Self {
+            shared: Arc::new(shared),
+            caller: Caller::default(),
+        }
+    }
+
+    /// By id or name.
+    pub async fn dataset(&self, reference: &str) -> Result<Dataset> {
+        let found = self.store.dataset(reference).await;
+        if let Err(StoreError::NotFound(_)) = &found {
+            self.caller.require_dataset(reference)?;
+        }
+        let dataset = found?;
+        self.caller.require_dataset(&dataset.name)?;
+        Ok(dataset)
+    }
+
+    pub async fn job(&self, id: &str) -> Result<Job> {
+        let job = self.store.job(id).await?;
+        self.caller.require_model(&job.plan.name)?;
+        self.caller.require_dataset(&job.plan.dataset_name)?;
+        Ok(job)
+    }
+
+    /// The version that a ref (`name`, `name:3`, `name@alias`) names.
+    pub async fn resolve(&self, reference: &str) -> Result<Arc<Resolved>> {
+        self.require_ref(reference)?;
+        self.resolver.resolve(reference).await
+    }
+
+    /// The same from the database alone.
+    pub async fn find(&self, reference: &str) -> Result<ModelVersion> {
+        self.require_ref(reference)?;
+        self.resolver.find(reference).await
+    }
+
+    fn require_ref(&self, reference: &str) -> Result<()> {
+        let name = reference.split([':', '@']).next().unwrap_or_default();
+        self.caller.require_model(name)
     }
 }
 
 impl Deref for AppState {
     type Target = Shared;
     fn deref(&self) -> &Shared {
-        &self.0
+        &self.shared
     }
 }
 
@@ -50,8 +94,14 @@ impl Deref for AppState {
 impl FromRequestParts<Self> for AppState {
     type Rejection = Infallible;
 
-    async fn from_request_parts(_: &mut Parts, state: &Self) -> Result<Self, Infallible> {
-        Ok(state.clone())
+    async fn from_request_parts(parts: &mut Parts, state: &Self) -> Result<Self, Infallible> {
+        let mut state = state.clone();
+        if state.access.keyring.is_required()
+            && let Some(caller) = parts.extensions.get::<Caller>()
+        {
+            state.caller = caller.clone();
+        }
+        Ok(state)
     }
 }
 
@@ -70,6 +120,7 @@ pub struct Shared {
     pub bodies: Allowance,
     /// Of answers that are computed or not read yet.
     pub answers: Allowance,
+    pub access: Access,
     pub machine: MachineInfo,
     /// How far webhooks may point.
     pub webhook_reach: Reach,

@@ -86,7 +86,7 @@ pub struct Arrival {
 impl Arrival {
     pub fn of(request: &Request) -> Self {
         Self {
-            method: request.method().clone(),
+            method: label(request.method()),
             matched: request.extensions().get::<MatchedPath>().cloned(),
             start: Instant::now(),
             traceparent: request_parent(request.headers()),
@@ -110,6 +110,27 @@ impl Arrival {
         }
         let seconds = took.as_secs_f64();
         tracing::debug!(request_id = %request_id(), method = %self.method, route, status, seconds, "request");
+    }
+}
+
+/// The method as a label: those that HTTP defines, and one word for whatever else clients make up, of which each
+/// would be a series for good.
+fn label(method: &Method) -> Method {
+    const KNOWN: [Method; 9] = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::DELETE,
+        Method::PATCH,
+        Method::OPTIONS,
+        Method::TRACE,
+        Method::CONNECT,
+    ];
+    if KNOWN.contains(method) {
+        method.clone()
+    } else {
+        Method::from_bytes(b"OTHER").unwrap_or_default()
     }
 }
 

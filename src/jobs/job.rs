@@ -59,6 +59,16 @@ pub struct JobPlan {
     /// What an evaluation measures.
     pub evaluation: Option<Value>,
     pub metadata: Value,
+    /// The API key that asks for it, if it needs one. A job that was read is without.
+    pub key: Option<JobKey>,
+}
+
+/// Whose job it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct JobKey {
+    pub id: String,
+    /// Jobs that this key may have waiting and running.
+    pub most_jobs: Option<i64>,
 }
 
 impl JobPlan {

@@ -11,7 +11,7 @@ mod webhook_event;
 mod words;
 
 pub use ids::{JobIdError, check_job_id, dataset_id, delivery_id, job_id, webhook_id};
-pub use job::{Job, JobError, JobPlan, JobProgress, Transition, WORKER_DIED};
+pub use job::{Job, JobError, JobKey, JobPlan, JobProgress, Transition, WORKER_DIED};
 pub use lease::{Lease, LeasePolicy};
 pub use model_ref::{ModelRef, ModelRefError, Selector, parse_ref};
 pub use moves::{Move, TransitionError, apply, open_moves};

@@ -8,6 +8,7 @@ use sqlx::types::Json;
 
 use super::columns::{insert, json};
 use super::db::{Conn, DbRow};
+use super::keys::bytes_of;
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
 use crate::data::{Column, Dtype, FileForm, Role};
@@ -105,8 +106,19 @@ impl Dataset {
 
 impl Store {
     /// Adds a dataset whose files are complete. A name that is taken is a conflict.
-    pub async fn insert_dataset(&self, dataset: &Dataset) -> Result<()> {
+    /// `key` is the API key that uploads it, if it needs one, and how many bytes all of its data sets may take.
+    pub async fn insert_dataset(
+        &self,
+        dataset: &Dataset,
+        key: Option<(&str, Option<i64>)>,
+    ) -> Result<()> {
         let mut tx = self.write().await?;
+        if let Some((id, Some(most))) = key {
+            let bytes = bytes_of(&mut tx, id).await? + dataset.bytes;
+            if bytes > most {
+                return Err(StoreError::KeyBytes { most, bytes });
+            }
+        }
         let inserted = insert!("datasets" {
             id: &dataset.id,
             name: &dataset.name,
@@ -117,6 +129,7 @@ impl Store {
             created_at: dataset.created_at,
             warnings: Json(&dataset.warnings),
             files: Json(&dataset.files),
+            key_id: key.map(|(id, _)| id),
         } "ON CONFLICT (name) DO NOTHING")
         .execute(&mut *tx)
         .await?;

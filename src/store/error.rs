@@ -19,6 +19,10 @@ pub enum StoreError {
     IdempotencyMismatch,
     #[error("the queue is full: {queued} jobs wait")]
     QueueFull { queued: i64 },
+    #[error("this key may have {most} jobs that wait or run, and has them")]
+    KeyJobs { most: i64 },
+    #[error("the data sets of this key may take {most} bytes, and would take {bytes}")]
+    KeyBytes { most: i64, bytes: i64 },
     #[error(transparent)]
     Transition(#[from] TransitionError),
     /// Another worker has the job now, or it has ended: the caller must stop and write nothing

@@ -6,6 +6,7 @@
 //! that no row names any more are returned for the caller to delete, after the commit.
 
 mod artifacts;
+mod audit;
 mod checkpoints;
 mod columns;
 mod datasets;
@@ -15,6 +16,7 @@ mod error;
 mod events;
 mod health;
 mod jobs;
+mod keys;
 mod lease;
 mod metrics;
 mod models;
@@ -24,6 +26,7 @@ mod samples;
 mod tests;
 mod webhooks;
 
+pub use audit::AuditRow;
 pub use checkpoints::{Checkpoint, CheckpointReport, Recorded};
 pub use datasets::{Dataset, Split, Splits};
 pub use db::Store;

@@ -85,7 +85,7 @@ async fn an_import_over_the_limit_or_broken_off_leaves_nothing() {
         let mut connection = TcpStream::connect(service.address())
             .await
             .expect("a connection");
-        let head = "POST /v1/models HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\
+        let head = "POST /v1/models HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\
                     content-type: multipart/form-data; boundary=x\r\n\r\n\
                     --x\r\ncontent-disposition: form-data; name=\"weights\"\r\n\r\n12345";
         connection.write_all(head.as_bytes()).await.expect("sent");

@@ -344,7 +344,7 @@ async fn a_kill_during_an_upload_leaves_nothing() {
     let mut connection = TcpStream::connect(service.address())
         .await
         .expect("a connection");
-    let head = "POST /v1/datasets HTTP/1.1\r\nhost: x\r\ncontent-length: 100000\r\n\
+    let head = "POST /v1/datasets HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100000\r\n\
                 content-type: multipart/form-data; boundary=x\r\n\r\n\
                 --x\r\ncontent-disposition: form-data; name=\"train\"\r\n\r\n12345";
     connection.write_all(head.as_bytes()).await.expect("sent");

@@ -103,10 +103,7 @@ async fn words_go_in_and_words_come_out_here_and_elsewhere() {
         .invalid("/dataset");
     let regress =
         json!({"name": "r", "dataset": "flowers", "model": {"kind": "mlp", "task": "regression"}});
-    service
-        .post("/v1/jobs", &regress)
-        .await
-        .invalid("/dataset");
+    service.post("/v1/jobs", &regress).await.invalid("/dataset");
 }
 
 #[tokio::test]

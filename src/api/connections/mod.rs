@@ -6,12 +6,13 @@ mod patience;
 
 use std::future::Future;
 use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -68,13 +69,14 @@ pub async fn serve(
             let place = Arc::clone(&places).acquire_owned().await;
             (place, accept(&listener).await)
         };
-        let (place, stream) = tokio::select! {
+        let (place, (stream, peer)) = tokio::select! {
             biased;
             _ = draining.wait_for(|draining| *draining) => break,
             accepted = next => accepted,
         };
         let connection = Connection {
             router: router.clone(),
+            peer,
             places: Arc::clone(&places),
             crowd: most / 4,
             draining: asked_to_end.clone(),
@@ -93,10 +95,10 @@ pub async fn serve(
 }
 
 /// The next connection, however long it takes.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, SocketAddr) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok(accepted) => return accepted,
             Err(error) if is_of_one_connection(error.kind()) => {}
             Err(error) => {
                 tracing::error!(%error, "no connection can be accepted");
@@ -116,6 +118,7 @@ fn is_of_one_connection(kind: ErrorKind) -> bool {
 
 struct Connection {
     router: Router,
+    peer: SocketAddr,
     places: Arc<Semaphore>,
     /// Where fewer places than this are free, nobody may be idle for long.
     crowd: usize,
@@ -127,7 +130,9 @@ impl Connection {
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Noted::of(stream, Arc::clone(&activity)));
         let (router, noted) = (self.router, Arc::clone(&activity));
-        let service = service_fn(move |request: Request<Incoming>| {
+        let peer = ConnectInfo(self.peer);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
             let in_hand = InHand::of(&noted);
             let answering = router.clone().call(request);
             async move {

@@ -92,6 +92,7 @@ pub async fn create(app: AppState, request: Request) -> Result<Response> {
         Some(kind) if is_json(kind) => {
             let wanted: BuiltinDataset = parse_json(&body::document(&app, request).await?)?;
             check_name(&wanted.name).map_err(|e| Problem::field("/name", e.to_string()))?;
+            app.caller.require_dataset(&wanted.name)?;
             import::add_builtin(&app, &wanted).await?
         }
         _ => {

@@ -278,7 +278,9 @@ async fn finish(
     });
     let (sha256, bytes) = digest.await?.map_err(Problem::file)?;
     let dataset = row(id, name, &converted, sha256, bytes);
-    if let Err(error) = app.store.insert_dataset(&dataset).await {
+    let key = app.caller.key();
+    let key = key.map(|key| (key.id.as_str(), key.grant.limits.stored_bytes));
+    if let Err(error) = app.store.insert_dataset(&dataset, key).await {
         let _ = tokio::fs::remove_dir_all(&target).await;
         return Err(error.into());
     }

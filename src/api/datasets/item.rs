@@ -7,8 +7,9 @@ use axum::http::StatusCode;
 use super::DatasetResponse;
 use crate::api::extract::Query;
 use crate::api::problem::{Problem, Result};
-use crate::api::responses::{List, Listed, PageQuery};
+use crate::api::responses::{List, Listed, PageQuery, visible};
 use crate::api::state::AppState;
+use crate::store::Dataset;
 
 /// List data sets
 #[utoipa::path(get, path = "/v1/datasets", operation_id = "list_datasets",
@@ -16,7 +17,9 @@ use crate::api::state::AppState;
     responses((status = 200, description = "A page", body = List<DatasetResponse>)))]
 pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<DatasetResponse> {
     let (limit, after) = query.bounds()?;
-    let page = app.store.list_datasets(limit, after).await?;
+    let next = async |after: Option<String>| app.store.list_datasets(limit, after.as_deref()).await;
+    let shows = |d: &Dataset| app.caller.reaches_dataset(&d.name);
+    let page = visible(after.map(str::to_owned), next, shows, |d| &d.id).await?;
     Ok(List::page(page, DatasetResponse::from, |d| d.id.clone()))
 }
 
@@ -24,7 +27,7 @@ pub async fn list(app: AppState, Query(query): Query<PageQuery>) -> Listed<Datas
 #[utoipa::path(get, path = "/v1/datasets/{dataset}", operation_id = "get_dataset",
     responses((status = 200, description = "The data set", body = DatasetResponse)))]
 pub async fn get(app: AppState, Path(dataset): Path<String>) -> Result<Json<DatasetResponse>> {
-    Ok(Json(app.store.dataset(&dataset).await?.into()))
+    Ok(Json(app.dataset(&dataset).await?.into()))
 }
 
 /// Delete a data set

@@ -14,13 +14,13 @@ use std::io::ErrorKind;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::problem::{Problem, Result};
+use super::problem::{Code, Problem, Result};
 use super::responses::rfc3339;
 use super::state::{AppState, blocking};
 use crate::data::split::Split;
 use crate::data::{Column, FileForm, Role, SplitFiles};
 use crate::document::Warning;
-use crate::store::{self, StoreError};
+use crate::store;
 
 /// A data set.
 #[derive(Debug, Serialize, ToSchema)]
@@ -190,12 +190,12 @@ pub async fn read_rows(
         Err(error) if error.kind() != ErrorKind::NotFound && error.raw_os_error().is_some() => {
             Err(Problem::internal(error))
         }
-        Err(error) => match app.store.dataset(&dataset.id).await {
+        Err(error) => match app.dataset(&dataset.id).await {
             Ok(_) => Err(Problem::damaged("files of the data set", error)),
-            Err(StoreError::NotFound(_)) => {
+            Err(problem) if problem.code() == Code::NotFound => {
                 Err(Problem::not_found("the data set was deleted meanwhile"))
             }
-            Err(error) => Err(error.into()),
+            Err(problem) => Err(problem),
         },
     }
 }

@@ -47,7 +47,7 @@ pub async fn preview(
     Query(query): Query<PreviewQuery>,
 ) -> Result<impl IntoResponse> {
     require_within("n", u64::from(query.n), 1024)?;
-    let dataset = app.store.dataset(&dataset).await?;
+    let dataset = app.dataset(&dataset).await?;
     let bytes = size::FLOAT.saturating_mul(size::size(dataset.shape()));
     let there = rows_there(&dataset, &query.split, 0, query.n.into());
     require_rows(app.limits.answer_bytes, there, bytes, "/n")?;

@@ -10,7 +10,7 @@ use super::{read_rows, rows_there};
 use crate::api::body::no_allowance;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::models::Binary;
-use crate::api::models::request::dims;
+use crate::api::models::shape::dims;
 use crate::api::models::size::{self, require_rows};
 use crate::api::problem::{Problem, Result};
 use crate::api::responses::page_limit;
@@ -72,7 +72,7 @@ pub async fn rows(
 ) -> Result<Response> {
     let form = negotiate(&headers, &[Form::Json, Form::Npy])?;
     let limit = page_limit(query.limit, 1000)?;
-    let dataset = app.store.dataset(&dataset).await?;
+    let dataset = app.dataset(&dataset).await?;
     let bytes = size::number(form).saturating_mul(size::size(dataset.shape()));
     let there = rows_there(&dataset, &query.split, query.offset, limit.into());
     require_rows(app.limits.answer_bytes, there, bytes, "/limit")?;

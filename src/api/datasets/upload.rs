@@ -174,6 +174,7 @@ async fn check_text(app: &AppState, part: &str, text: &str) -> Result<()> {
     match part {
         "name" => {
             check_name(text).map_err(|e| Problem::field("/name", e.to_string()))?;
+            app.caller.require_dataset(text)?;
             match app.store.dataset(text).await {
                 Ok(_) => Err(Problem::new(
                     Code::Conflict,

@@ -15,7 +15,7 @@ use crate::api::state::AppState;
 use crate::api::telemetry::request_parent;
 use crate::artifacts::files::hex;
 use crate::clock::now_ms;
-use crate::jobs::{self, JobPlan};
+use crate::jobs::{self, JobKey, JobPlan};
 use crate::store::{Dataset, Idempotency, StoreError};
 
 /// A request for a job as it came in, with the key under which it may come again.
@@ -75,15 +75,35 @@ impl<T> Wanted<T> {
 
     /// Queues the job, or finds the one that the same request made before: 202 either way.
     pub async fn admit(&self, app: &AppState, mut plan: JobPlan) -> Result<Response> {
+        app.caller.require_model(&plan.name)?;
+        app.caller.require_dataset(&plan.dataset_name)?;
         plan.traceparent.clone_from(&self.traceparent);
+        plan.key = app.caller.key().map(|key| JobKey {
+            id: key.id.clone(),
+            most_jobs: key.grant.limits.jobs,
+        });
         let limit = app.limits.queued_jobs;
-        let (id, idempotency) = (self.id.as_deref(), self.idempotency.as_ref());
+        let id = self.id.as_deref();
+        // A client's idempotency keys are its own: another's would tell of another's job.
+        let idempotency = self
+            .idempotency
+            .clone()
+            .map(|idempotency| match app.caller.id() {
+                Some(caller) if id.is_none() => Idempotency {
+                    key: format!("{caller}\u{1}{}", idempotency.key),
+                    ..idempotency
+                },
+                _ => idempotency,
+            });
+        let idempotency = idempotency.as_ref();
         let inserted = app
             .store
             .insert_job(&plan, id, idempotency, limit, now_ms());
         let admitted = match inserted.await {
             Ok(admitted) => admitted,
-            Err(StoreError::QueueFull { queued }) => return Err(queue_full(app, queued).await?),
+            Err(full @ (StoreError::QueueFull { .. } | StoreError::KeyJobs { .. })) => {
+                return Err(Problem::from(full).retry_after(seconds_of_a_job(app).await?));
+            }
             Err(StoreError::IdempotencyMismatch) if self.id.is_some() => {
                 let detail = "a job of this id was made before, from another document";
                 return Err(Problem::new(Code::Conflict, detail));
@@ -99,8 +119,8 @@ impl<T> Wanted<T> {
 
 /// The data set that a field of the request names.
 pub async fn find_dataset(app: &AppState, reference: &str) -> Result<Dataset> {
-    let found = app.store.dataset(reference).await;
-    found.map_err(|e| Problem::from(e).at("/dataset"))
+    let found = app.dataset(reference).await;
+    found.map_err(|problem| problem.at("/dataset"))
 }
 
 /// The data set that an old job was made for.
@@ -139,13 +159,12 @@ fn idempotency(headers: &HeaderMap, bytes: &[u8]) -> Result<Option<Idempotency>>
 }
 
 /// When a place should be free: jobs that wait, at the pace of those that ended lately.
-async fn queue_full(app: &AppState, queued: i64) -> Result<Problem> {
+async fn seconds_of_a_job(app: &AppState) -> Result<u64> {
     let times = app.store.recent_run_times(20).await?;
     let usual_ms = if times.is_empty() {
         60_000
     } else {
         times.iter().sum::<i64>() / times.len() as i64
     };
-    let seconds = u64::try_from(usual_ms / 1000).unwrap_or(0).clamp(1, 3600);
-    Ok(Problem::from(StoreError::QueueFull { queued }).retry_after(seconds))
+    Ok(u64::try_from(usual_ms / 1000).unwrap_or(0).clamp(1, 3600))
 }

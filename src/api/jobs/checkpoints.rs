@@ -51,7 +51,7 @@ impl From<store::Checkpoint> for CheckpointResponse {
 #[utoipa::path(get, path = "/v1/jobs/{job}/checkpoints", operation_id = "list_checkpoints",
     responses((status = 200, description = "All of them", body = List<CheckpointResponse>)))]
 pub async fn list(app: AppState, Path(job): Path<String>) -> Listed<CheckpointResponse> {
-    let job = app.store.job(&job).await?;
+    let job = app.job(&job).await?;
     let kept = app.store.checkpoints(&job.id).await?;
     let data = kept.into_iter().map(CheckpointResponse::from).collect();
     Ok(Json(List::of(data, false, |c| c.number.to_string())))

@@ -67,6 +67,7 @@ async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
         return Err(Problem::fields(lacking));
     }
     require_rows_to_learn_from(&spec.training, rows)?;
+    require_samples(app, &spec.training, rows)?;
     let init_from = match &request.init_from {
         Some(from) => Some(source(app, from).await?),
         None => None,
@@ -98,17 +99,39 @@ fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
     Ok(())
 }
 
+/// How much the key may have trained at once.
+fn require_samples(app: &AppState, training: &Training, all: u64) -> Result<()> {
+    let most = app
+        .caller
+        .key()
+        .and_then(|key| key.grant.limits.job_samples);
+    let Some(most) = most.and_then(|most| u64::try_from(most).ok()) else {
+        return Ok(());
+    };
+    let rows = training.max_rows.unwrap_or(all).min(all);
+    let samples = rows.saturating_mul(u64::from(training.epochs));
+    if samples <= most {
+        return Ok(());
+    }
+    let epochs = most / rows.max(1);
+    let rule = format!(
+        "a job of this key may train on {most} rows in all: at most {epochs} epochs of {rows} rows, got {}",
+        training.epochs
+    );
+    Err(Problem::field("/training/epochs", rule))
+}
+
 /// The weights to start from, pinned by their digest.
 async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
     let named = |version: &ModelVersion| format!("{}:{}", version.name, version.version);
     let (settled, sha256) = match from {
         InitFrom::Ref(reference) => {
-            let version = app.resolver.find(reference).await;
+            let version = app.find(reference).await;
             let version = version.map_err(|problem| problem.at("/init_from"))?;
             (InitFrom::Ref(named(&version)), version.sha256)
         }
         InitFrom::Model(source) => {
-            let version = app.resolver.find(&source.model).await;
+            let version = app.find(&source.model).await;
             let version = version.map_err(|problem| problem.at("/init_from/model"))?;
             let settled = InitFromModel {
                 model: named(&version),
@@ -117,6 +140,8 @@ async fn source(app: &AppState, from: &InitFrom) -> Result<Value> {
             (InitFrom::Model(settled), version.sha256)
         }
         InitFrom::Checkpoint(source) => {
+            let job = app.job(&source.job).await;
+            job.map_err(|problem| problem.at("/init_from/job"))?;
             let found = app.store.checkpoint(&source.job, source.checkpoint).await;
             let found = found.map_err(|e| Problem::from(e).at("/init_from"))?;
             (from.clone(), found.report.sha256)

@@ -92,7 +92,7 @@ pub async fn events(
     headers: HeaderMap,
 ) -> Result<Response> {
     let form = negotiate(&headers, &[Form::Json, Form::EventStream])?;
-    let job = app.store.job(&job).await?.id;
+    let job = app.job(&job).await?.id;
     let after = match last_event_id(&headers)? {
         Some(id) => id,
         None => query.after.unwrap_or(0),

@@ -22,12 +22,12 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
     responses((status = 200, description = "The job", body = JobResponse)))]
 pub async fn get(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
     let Some(seconds) = wanted_wait(&headers) else {
-        let job = app.store.job(&job).await?;
+        let job = app.job(&job).await?;
         return Ok(Json(present(&app, job).await?).into_response());
     };
     let until = Instant::now() + Duration::from_secs(seconds);
     loop {
-        let found = app.store.job(&job).await?;
+        let found = app.job(&job).await?;
         if found.status.is_terminal() || Instant::now() >= until || *app.draining.borrow() {
             let mut response = Json(present(&app, found).await?).into_response();
             if let Ok(applied) = HeaderValue::from_str(&format!("wait={seconds}")) {

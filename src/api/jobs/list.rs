@@ -6,9 +6,9 @@ use utoipa::IntoParams;
 
 use super::{JobResponse, present};
 use crate::api::extract::Query;
-use crate::api::responses::{List, Listed, page_limit};
+use crate::api::responses::{List, Listed, page_limit, visible};
 use crate::api::state::AppState;
-use crate::jobs::Status;
+use crate::jobs::{Job, Status};
 use crate::store::JobFilter;
 
 #[derive(Debug, Default, Deserialize, IntoParams)]
@@ -40,10 +40,13 @@ pub async fn list(app: AppState, Query(query): Query<JobsQuery>) -> Listed<JobRe
         name: query.name,
         kind: query.kind,
     };
-    let page = app
-        .store
-        .list_jobs(&filter, limit, query.after.as_deref())
-        .await?;
+    let (store, filter) = (&app.store, &filter);
+    let next = async |after: Option<String>| store.list_jobs(filter, limit, after.as_deref()).await;
+    let shows = |job: &Job| {
+        let plan = &job.plan;
+        app.caller.reaches_model(&plan.name) && app.caller.reaches_dataset(&plan.dataset_name)
+    };
+    let page = visible(query.after, next, shows, |job| &job.id).await?;
     let mut jobs = Vec::with_capacity(page.items.len());
     for job in page.items {
         jobs.push(present(&app, job).await?);

@@ -58,7 +58,7 @@ pub async fn metrics(
 ) -> Result<Json<Metrics>> {
     let max_points = query.max_points.unwrap_or(1000);
     require_within("max_points", u64::from(max_points), 10_000)?;
-    let job = app.store.job(&job).await?;
+    let job = app.job(&job).await?;
     let keys: Option<Vec<String>> = query
         .keys
         .map(|keys| keys.split(',').map(|k| k.trim().to_owned()).collect());

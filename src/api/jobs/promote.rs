@@ -27,7 +27,7 @@ pub async fn promote(
     Path((job, number)): Path<(String, String)>,
 ) -> Result<Response> {
     let checkpoint = find(&app, &job, &number).await?;
-    let job = app.store.job(&job).await?;
+    let job = app.job(&job).await?;
     let dataset = dataset_of(&app, &job).await?;
     let about = job.clone();
     let build = move |artifacts: &Artifacts| {
@@ -44,6 +44,6 @@ pub async fn promote(
         error => Problem::internal(error),
     })?;
     let (name, number) = app.store.promote(&job.id, &new, now_ms()).await?;
-    let version = app.resolver.find(&format!("{name}:{number}")).await?;
+    let version = app.find(&format!("{name}:{number}")).await?;
     published(&app, version)
 }

@@ -21,7 +21,7 @@ use crate::jobs::JobPlan;
         (status = 422, description = "The key belongs to another request"),
     ))]
 pub async fn retry(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> Result<Response> {
-    let old = app.store.job(&job).await?;
+    let old = app.job(&job).await?;
     if !old.status.is_terminal() {
         let detail = format!(
             "cannot retry a job that is {}: only one that has ended",

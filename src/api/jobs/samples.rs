@@ -30,7 +30,7 @@ pub struct SampleResponse {
 #[utoipa::path(get, path = "/v1/jobs/{job}/samples", operation_id = "list_samples",
     responses((status = 200, description = "All of them, by epoch", body = List<SampleResponse>)))]
 pub async fn list(app: AppState, Path(job): Path<String>) -> Listed<SampleResponse> {
-    let job = app.store.job(&job).await?.id;
+    let job = app.job(&job).await?.id;
     let found = app.store.samples(&job).await?;
     let data = found.into_iter().map(|sample| SampleResponse {
         epoch: sample.epoch,
@@ -53,7 +53,7 @@ pub async fn list(app: AppState, Path(job): Path<String>) -> Listed<SampleRespon
         (status = 404, description = "There is none of this epoch"),
     ))]
 pub async fn get(app: AppState, Path((job, picture)): Path<(String, String)>) -> Result<Response> {
-    let job = app.store.job(&job).await?.id;
+    let job = app.job(&job).await?.id;
     let epoch = picture
         .strip_suffix(".png")
         .and_then(|epoch| epoch.parse().ok());

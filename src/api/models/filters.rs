@@ -10,7 +10,7 @@ use utoipa::IntoParams;
 
 use super::Binary;
 use super::render::grid;
-use super::request::dims;
+use super::shape::dims;
 use crate::api::extract::{Query, require_within};
 use crate::api::problem::Result;
 use crate::api::state::AppState;

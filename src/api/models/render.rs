@@ -1,6 +1,6 @@
 //! Rows as pictures.
 
-use super::request::dims;
+use super::shape::dims;
 use crate::api::problem::{Problem, Result};
 use crate::api::state::blocking;
 use crate::data::picture::{Scale, grid_png};

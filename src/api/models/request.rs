@@ -11,6 +11,7 @@ use utoipa::IntoParams;
 
 use super::body::{Document, Flat};
 use super::rows::RowsRef;
+use super::shape::dims;
 use super::{scan, shape};
 use crate::api::body::{Whole, whole};
 use crate::api::extract::{content_type, is_json, parse_json};
@@ -161,14 +162,6 @@ fn require_known(headers: &HeaderMap, media_type: Option<&str>) -> Result<()> {
             Err(Problem::new(Code::UnsupportedMediaType, detail))
         }
     }
-}
-
-/// The sides of a shape, as arrays have them.
-pub fn dims(shape: &[i64]) -> Vec<usize> {
-    shape
-        .iter()
-        .map(|&d| usize::try_from(d).unwrap_or(0))
-        .collect()
 }
 
 /// Rows of an array `[rows, …]`, or one bare row.

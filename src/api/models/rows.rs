@@ -3,8 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::shape;
+use super::shape::dims;
 use crate::api::datasets::{read_rows, rows_there};
-use crate::api::problem::Result;
+use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
 use crate::inference::Input;
 use crate::keys::Scope;
@@ -37,11 +39,14 @@ const fn sixteen() -> u64 {
 }
 
 impl RowsRef {
-    /// The data set that the rows are of.
-    pub async fn dataset(&self, app: &AppState) -> Result<Dataset> {
+    /// The data set that the rows are of, which has rows of the shape that is asked for.
+    pub async fn dataset(&self, app: &AppState, row: &[i64]) -> Result<Dataset> {
         app.caller.require_scope(Scope::Read)?;
         let found = app.dataset(&self.dataset).await;
-        found.map_err(|problem| problem.at("/rows/dataset"))
+        let dataset = found.map_err(|problem| problem.at("/rows/dataset"))?;
+        shape::check_stored(&dims(dataset.shape()), &dims(row))
+            .map_err(|rule| Problem::field("/rows/dataset", rule))?;
+        Ok(dataset)
     }
 
     /// How many of them there are.

@@ -3,6 +3,14 @@
 
 use crate::data::show_dims;
 
+/// The sides of a shape, as arrays have them.
+pub fn dims(shape: &[i64]) -> Vec<usize> {
+    shape
+        .iter()
+        .map(|&d| usize::try_from(d).unwrap_or(0))
+        .collect()
+}
+
 /// A row is flat, or has the model's shape, of which the one channel of a grey picture may be left out.
 pub fn fits(found: &[usize], shape: &[usize]) -> bool {
     let needed: usize = shape.iter().product();

@@ -10,11 +10,11 @@ use axum::routing::post;
 use serde_json::{Map, Value};
 use utoipa_axum::router::UtoipaMethodRouter;
 
-use super::request::{self, VerbRequest, dims};
+use super::request::{self, VerbRequest};
 use super::resolve::Resolved;
 use super::size::{self, Wanted};
 use super::stream::{self, Streamed};
-use super::{answer, operations, shape};
+use super::{answer, operations};
 use crate::api::extract::{Form, negotiate};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
@@ -77,10 +77,7 @@ async fn handle(
         // Boxed, here and in what is called from here, is what few requests come to: a future is moved as a whole on
         // its way through the router, for every request.
         Some(rows) => {
-            let dataset = Box::pin(rows.dataset(&app)).await?;
-            let row = shape_of_row(&found.version, verb);
-            shape::check_stored(&dims(dataset.shape()), &dims(row))
-                .map_err(|rule| Problem::field("/rows/dataset", rule))?;
+            let dataset = Box::pin(rows.dataset(&app, shape)).await?;
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
                 // A stream asks for its rows one batch at a time, each at the queue.

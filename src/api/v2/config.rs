@@ -64,7 +64,7 @@ pub struct DynamicBatching {
     params(("model" = String, Path, description = "`name`, `name:3` or `name@alias`, perhaps with `:verb`")),
     responses((status = 200, description = "The configuration", body = ModelConfig)))]
 pub async fn model(app: AppState, named: Named) -> Result<Json<ModelConfig>> {
-    let found = app.resolver.resolve(&named.reference).await?;
+    let found = app.resolve(&named.reference).await?;
     let verb = named.verb(&found.version)?;
     let tensors = Tensors::of(&found, verb);
     let bounds = app.engine.bounds();

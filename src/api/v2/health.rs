@@ -81,7 +81,7 @@ pub async fn ready(app: AppState) -> Result<Json<ServerReady>> {
         (status = 503, description = "It was unloaded, or the service is shutting down"),
     ))]
 pub async fn model_ready(app: AppState, named: Named) -> Result<Json<ModelReady>> {
-    let found = app.resolver.resolve(&named.reference).await?;
+    let found = app.resolve(&named.reference).await?;
     named.verb(&found.version)?;
     let ModelVersion { name, version, .. } = &found.version;
     if app.engine.is_manually_unloaded(name, *version) {

@@ -56,7 +56,7 @@ impl From<&Tensor> for TensorMetadata {
         (status = 404, description = "There is no such model"),
     ))]
 pub async fn model(app: AppState, named: Named) -> Result<Json<ModelMetadata>> {
-    let found = app.resolver.resolve(&named.reference).await?;
+    let found = app.resolve(&named.reference).await?;
     let Tensors {
         inputs, outputs, ..
     } = Tensors::of(&found, named.verb(&found.version)?);

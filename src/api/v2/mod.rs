@@ -23,10 +23,10 @@ use axum::response::Response;
 use tower_http::CompressionLevel;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{Predicate, SizeAbove};
-use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::state::AppState;
+use super::access::{About, Needs, Operations};
+use crate::keys::Scope;
 
 /// Extensions of the protocol that are served, by Triton's names for them.
 pub const EXTENSIONS: [&str; 8] = [
@@ -40,25 +40,28 @@ pub const EXTENSIONS: [&str; 8] = [
     "statistics",
 ];
 
-pub fn routes() -> OpenApiRouter<AppState> {
-    OpenApiRouter::new()
-        .routes(routes!(health::live))
-        .routes(routes!(health::ready))
-        .routes(routes!(health::server))
-        .routes(routes!(metadata::model))
-        .routes(routes!(metadata::version))
-        .routes(routes!(health::model_ready))
-        .routes(routes!(health::model_version_ready))
-        .routes(routes!(config::model))
-        .routes(routes!(config::version))
-        .routes(routes!(statistics::all))
-        .routes(routes!(statistics::model))
-        .routes(routes!(statistics::version))
-        .routes(routes!(repository::index))
-        .routes(routes!(repository::load))
-        .routes(routes!(repository::unload))
+#[rustfmt::skip]
+pub fn operations() -> Operations {
+    use About::{Model, Nothing};
+    use Scope::{Infer, Read};
+    Operations::default()
+        .add(Needs::Nothing, Nothing, routes!(health::live))
+        .add(Needs::Nothing, Nothing, routes!(health::ready))
+        .add(Needs::Key, Nothing, routes!(health::server))
+        .add(Read, Model, routes!(metadata::model))
+        .add(Read, Model, routes!(metadata::version))
+        .add(Infer, Model, routes!(health::model_ready))
+        .add(Infer, Model, routes!(health::model_version_ready))
+        .add(Read, Model, routes!(config::model))
+        .add(Read, Model, routes!(config::version))
+        .add(Read, Nothing, routes!(statistics::all))
+        .add(Read, Model, routes!(statistics::model))
+        .add(Read, Model, routes!(statistics::version))
+        .add(Read, Nothing, routes!(repository::index))
+        .add(Infer, Model, routes!(repository::load))
+        .add(Infer, Model, routes!(repository::unload))
         .merge(compressed())
-        .layer(map_response(as_it_is))
+        .layered(|router| router.layer(map_response(as_it_is)))
 }
 
 /// Marks an answer that nobody outside may compress.
@@ -77,15 +80,15 @@ pub fn is_packable(_: StatusCode, _: Version, _: &HeaderMap, extensions: &Extens
 
 /// Inference alone is compressed: clients of this protocol read compressed answers there and nowhere else,
 /// not even in an error, and nothing but gzip and deflate, whatever their Accept-Encoding says.
-fn compressed() -> OpenApiRouter<AppState> {
+fn compressed() -> Operations {
     let well =
         |status: StatusCode, _: Version, _: &HeaderMap, _: &Extensions| status == StatusCode::OK;
     let answers = CompressionLayer::new()
         .no_zstd()
         .quality(CompressionLevel::Fastest)
         .compress_when(SizeAbove::new(1024).and(well));
-    OpenApiRouter::new()
-        .routes(routes!(infer::model))
-        .routes(routes!(infer::version))
-        .layer(answers)
+    Operations::default()
+        .add(Scope::Infer, About::Model, routes!(infer::model))
+        .add(Scope::Infer, About::Model, routes!(infer::version))
+        .layered(|router| router.layer(answers))
 }

@@ -58,7 +58,8 @@ pub struct RepositoryModelRequest {
     responses((status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>)))]
 pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<RepositoryIndexEntry>>> {
     let asked: RepositoryIndexRequest = read(&app, request).await?;
-    let versions = app.store.version_numbers().await?;
+    let mut versions = app.store.version_numbers().await?;
+    versions.retain(|(name, _)| app.caller.reaches_model(name));
     let entries = versions.into_iter().map(|(name, version)| {
         let (state, reason) = match app.engine.is_manually_unloaded(&name, version) {
             true => (RepositoryState::Unavailable, "unloaded"),
@@ -83,7 +84,7 @@ pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<Repositor
     responses((status = 200, description = "It is in memory")))]
 pub async fn load(app: AppState, named: Named, request: Request) -> Result<StatusCode> {
     refuse_others(read(&app, request).await?, &[])?;
-    let found = app.resolver.resolve(&named.reference).await?;
+    let found = app.resolve(&named.reference).await?;
     app.engine.load(Arc::clone(&found.source)).await?;
     Ok(StatusCode::OK)
 }
@@ -101,7 +102,7 @@ pub async fn unload(app: AppState, named: Named, request: Request) -> Result<Sta
         let model = app.store.model(&named.reference).await?;
         model.versions.iter().map(|v| v.version).collect()
     } else {
-        let found = app.resolver.resolve(&named.reference).await?;
+        let found = app.resolve(&named.reference).await?;
         vec![found.version.version]
     };
     let name = named.reference.split([':', '@']).next().unwrap_or_default();

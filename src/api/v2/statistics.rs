@@ -79,7 +79,8 @@ fn unmeasured(tally: Tally) -> StatisticDuration {
 #[utoipa::path(get, path = "/v2/models/stats", operation_id = "v2_statistics",
     responses((status = 200, description = "One entry a version", body = ModelStatisticsList)))]
 pub async fn all(app: AppState) -> Result<Json<ModelStatisticsList>> {
-    let versions = app.store.version_numbers().await?;
+    let mut versions = app.store.version_numbers().await?;
+    versions.retain(|(name, _)| app.caller.reaches_model(name));
     let each = versions
         .into_iter()
         .map(|(name, version)| of(&app, name, version));
@@ -100,7 +101,7 @@ pub async fn model(app: AppState, named: Named) -> Result<Json<ModelStatisticsLi
     let of_one = named.of_version
         || parse_ref(&named.reference).is_ok_and(|parsed| parsed.selector != Selector::Newest);
     let model_stats = if of_one {
-        let found = app.resolver.resolve(&named.reference).await?;
+        let found = app.resolve(&named.reference).await?;
         vec![of(&app, found.version.name.clone(), found.version.version)]
     } else {
         let model = app.store.model(&named.reference).await?;

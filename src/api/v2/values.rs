@@ -5,7 +5,8 @@
 
 use super::datatype::{Datatype, floats};
 use super::request::{InferenceInput, Numbers};
-use crate::api::models::request::{MOST_VALUES, dims};
+use crate::api::models::request::MOST_VALUES;
+use crate::api::models::shape::dims;
 use crate::api::problem::{Code, Problem, Result};
 use crate::data::import::element::Element;
 use crate::data::show_dims;

@@ -4,10 +4,11 @@ use serde_json::json;
 use sqlx::types::Json;
 
 use super::{append_transition, load};
-use crate::jobs::{Job, JobPlan, Status, job_id};
+use crate::jobs::{Job, JobKey, JobPlan, Status, job_id};
 use crate::store::columns::insert;
 use crate::store::db::Conn;
 use crate::store::events::{self, EventKind, NewEvent};
+use crate::store::keys::open_jobs_of;
 use crate::store::{Result, Store, StoreError};
 
 /// A client's key for a request it may send twice, and what tells that request from others.
@@ -44,6 +45,9 @@ impl Store {
         }
         require_dataset(&mut tx, plan).await?;
         require_room(&mut tx, max_queued).await?;
+        if let Some(key) = &plan.key {
+            require_share(&mut tx, key).await?;
+        }
         let id = match id {
             Some(id) => free(&mut tx, id).await?.to_owned(),
             None => job_id(),
@@ -91,6 +95,7 @@ async fn insert(
         created_at: now,
         idempotency_key: idempotency.map(|i| &i.key),
         request_digest: idempotency.map(|i| &i.digest),
+        key_id: plan.key.as_ref().map(|key| &key.id),
     })
     .execute(conn)
     .await?;
@@ -133,6 +138,17 @@ async fn require_dataset(conn: &mut Conn, plan: &JobPlan) -> Result<()> {
         Ok(())
     } else {
         Err(StoreError::no("dataset", &plan.dataset_name))
+    }
+}
+
+/// Whether the key may have one more.
+async fn require_share(conn: &mut Conn, key: &JobKey) -> Result<()> {
+    let Some(most) = key.most_jobs else {
+        return Ok(());
+    };
+    match open_jobs_of(conn, &key.id).await? {
+        open if open < most => Ok(()),
+        _ => Err(StoreError::KeyJobs { most }),
     }
 }
 

@@ -16,7 +16,7 @@ use super::columns::json;
 use super::db::{Conn, DbRow, QueryBuilder};
 use super::page::{Page, rows_for};
 use super::{Result, Store, StoreError};
-use crate::jobs::{Job, JobPlan, Status, Transition};
+use crate::jobs::{Job, JobKey, JobPlan, Status, Transition};
 
 pub use admission::{Admitted, Idempotency};
 pub use leases::{Expired, LeaseStatus};
@@ -178,6 +178,12 @@ fn read_plan(row: &DbRow) -> Result<JobPlan> {
         init_from: row.try_get("init_from")?,
         evaluation: row.try_get("evaluation")?,
         metadata: row.try_get("metadata")?,
+        key: row
+            .try_get::<Option<String>, _>("key_id")?
+            .map(|id| JobKey {
+                id,
+                most_jobs: None,
+            }),
     })
 }
 

@@ -25,7 +25,7 @@ async fn by_id_by_name_and_once_per_name() {
     for reference in [&f.dataset.id, &f.dataset.name] {
         assert_eq!(f.store.dataset(reference).await.expect("found"), f.dataset);
     }
-    let taken = f.store.insert_dataset(&dataset("digits")).await;
+    let taken = f.store.insert_dataset(&dataset("digits"), None).await;
     assert!(matches!(taken, Err(StoreError::Conflict(_))));
     assert!(matches!(
         f.store.dataset("none").await,
@@ -47,7 +47,10 @@ async fn targets_are_told_of_and_those_of_the_test_rows_alone_teach_nothing() {
         rows: 10,
         columns: vec![Role::Rows, Role::Targets],
     });
-    f.store.insert_dataset(&prices).await.expect("inserts");
+    f.store
+        .insert_dataset(&prices, None)
+        .await
+        .expect("inserts");
     let found = f.store.dataset("prices").await.expect("found");
     assert_eq!(found, prices);
     assert!(found.facts().has_targets());
@@ -153,7 +156,7 @@ async fn a_page_follows_even_one_that_was_deleted() {
     let f = Fixture::new().await;
     for name in ["a", "b", "c"] {
         f.store
-            .insert_dataset(&dataset(name))
+            .insert_dataset(&dataset(name), None)
             .await
             .expect("inserts");
     }

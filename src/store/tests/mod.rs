@@ -46,7 +46,7 @@ impl Fixture {
             .await
             .expect("opens");
         let dataset = dataset("digits");
-        store.insert_dataset(&dataset).await.expect("inserts");
+        store.insert_dataset(&dataset, None).await.expect("inserts");
         Self {
             store,
             dataset,

@@ -140,6 +140,42 @@ fn only_the_loader_packs_a_model() {
     );
 }
 
+/// What a request names is held against its key where it is looked up.
+#[test]
+fn handlers_look_things_up_as_whoever_asks() {
+    let looks: [&[&str]; 4] = [
+        &["store", ".", "dataset", "("],
+        &["store", ".", "job", "("],
+        &["resolver", ".", "resolve", "("],
+        &["resolver", ".", "find", "("],
+    ];
+    // The last three have asked for the name's reach, or follow a job that was looked up so.
+    let allowed = [
+        "src/api/state.rs",
+        "src/api/access/check.rs",
+        "src/api/datasets/upload.rs",
+        "src/api/jobs/admit.rs",
+        "src/api/jobs/events.rs",
+    ];
+    let mut breaches = Vec::new();
+    for path in files("src/api", ".rs")
+        .iter()
+        .filter(|path| !allowed.contains(&path.as_str()))
+    {
+        let code = code_of(&read(path));
+        let (tokens, _) = without_tests(&tokens(&code));
+        for at in 0..tokens.len() {
+            if looks.iter().any(|words| texts(&tokens[at..], words)) {
+                breaches.push(format!("{path}:{}", tokens[at].line));
+            }
+        }
+    }
+    keep(
+        "Handlers look up data sets, jobs and models by `AppState`, which knows who asks.",
+        &breaches,
+    );
+}
+
 /// What is mapped must not change under its readers.
 #[test]
 fn only_the_sink_writes_canonical_files() {
