@@ -23,6 +23,7 @@ use self::start::Error;
 use crate::api;
 use crate::api::connections::{self, Plain};
 use crate::api::held::Allowance;
+use crate::api::jobs::feed::Feeds;
 use crate::api::models::resolve::Resolver;
 use crate::api::state::{AppState, Limits, Shared};
 use crate::artifacts::{Artifacts, Reserve};
@@ -210,6 +211,7 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let state = AppState::new(Shared {
         engine: start_engine(options, &artifacts, machine)?,
         resolver: Resolver::new(store.clone()),
+        feeds: Feeds::new(store.clone()),
         store: store.clone(),
         health: supervisor.health.clone(),
         artifacts,

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 
 use super::access::{Access, Caller};
 use super::held::Allowance;
+use super::jobs::feed::Feeds;
 use super::models::resolve::{Resolved, Resolver};
 use super::problem::{Problem, Result};
 use crate::artifacts::{Artifacts, Reserve};
@@ -115,6 +116,8 @@ pub struct Shared {
     pub layout: Layout,
     pub engine: Engine,
     pub resolver: Resolver,
+    /// Jobs that are followed live.
+    pub feeds: Feeds,
     pub limits: Limits,
     /// Of bodies that are read or waited for their turn.
     pub bodies: Allowance,

@@ -80,6 +80,15 @@ impl Store {
         })
     }
 
+    /// The id of the job's last event; 0 if it has none.
+    pub async fn last_event(&self, job_id: &str) -> Result<i64> {
+        let last: Option<i64> = sqlx::query_scalar("SELECT MAX(id) FROM events WHERE job_id = $1")
+            .bind(job_id)
+            .fetch_one(self.reader())
+            .await?;
+        Ok(last.unwrap_or(0))
+    }
+
     /// Drops the oldest events of jobs that run, or have ended since `since`, beyond the last `keep` of
     /// each: a job that trains for days would fill the disk. Returns how many there were.
     pub async fn prune_events(&self, keep: u32, since: i64) -> Result<u64> {

@@ -52,6 +52,7 @@ mod shutdown;
 mod small_disk;
 mod soak;
 mod startup;
+mod streams;
 mod tables;
 mod targets;
 mod tidy;

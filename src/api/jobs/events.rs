@@ -1,6 +1,7 @@
 //! `GET /v1/jobs/{job}/events`: a page, or a live stream.
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
@@ -11,9 +12,11 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tokio::time::sleep;
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
 use utoipa::{IntoParams, ToSchema};
 
+use super::feed::Batch;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::problem::{Problem, Result};
 use crate::api::responses::{List, page_limit, rfc3339};
@@ -22,7 +25,6 @@ use crate::clock::now_ms;
 use crate::store;
 use crate::store::EventKind;
 
-const LOOK_EVERY: Duration = Duration::from_millis(250);
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const BATCH: u32 = 200;
 
@@ -129,6 +131,10 @@ struct Reader {
     app: AppState,
     job: String,
     after: i64,
+    /// What is new, once the log was read to its end.
+    live: Option<Receiver<Arc<Batch>>>,
+    /// Whether the log may hold what was not read yet.
+    behind: bool,
     ended: bool,
 }
 
@@ -142,6 +148,8 @@ fn follow(
         app,
         job,
         after,
+        live: None,
+        behind: true,
         ended: false,
     };
     stream::unfold(reader, |mut reader| async move {
@@ -155,34 +163,79 @@ fn follow(
 impl Reader {
     /// The next events, once there are any; `None` after the last.
     async fn next_batch(&mut self) -> Option<Vec<EventResponse>> {
-        while !self.ended && !*self.app.draining.borrow() {
-            let next = self.app.store.events(&self.job, self.after, BATCH);
-            let page = next.await.ok()?;
-            let gap = page.gap.map(|last| EventResponse::gap(self.after, last));
-            let last = page.events.last().map(|event| event.id).or(page.gap);
-            if let Some(last) = last {
-                self.after = last;
-                self.ended = page.events.iter().any(|event| event.kind == EventKind::End);
-                let events = page.events.into_iter().map(EventResponse::from);
-                return Some(gap.into_iter().chain(events).collect());
+        let mut draining = self.app.draining.clone();
+        while !self.ended && !*draining.borrow() {
+            if self.behind {
+                let found = self.read_the_log().await?;
+                if !found.is_empty() {
+                    return Some(found);
+                }
+                continue;
             }
-            if self.is_past_the_end().await {
-                return None;
+            let Some(live) = &mut self.live else {
+                self.behind = true;
+                continue;
+            };
+            let batch = tokio::select! {
+                batch = live.recv() => batch,
+                _ = draining.wait_for(|draining| *draining) => return None,
+            };
+            match batch {
+                Ok(batch) if batch.after <= self.after => {
+                    let found = self.read_the_feed(&batch);
+                    if !found.is_empty() {
+                        return Some(found);
+                    }
+                }
+                Ok(_) | Err(RecvError::Lagged(_)) => self.behind = true,
+                Err(RecvError::Closed) => self.live = None,
             }
-            sleep(LOOK_EVERY).await;
         }
         None
     }
 
-    /// A reader that starts after the `end` would wait for ever.
+    /// What the log has next. Once that is nothing the feed is followed, and then the log is looked at again:
+    /// something may have come in between.
+    async fn read_the_log(&mut self) -> Option<Vec<EventResponse>> {
+        let next = self.app.store.events(&self.job, self.after, BATCH);
+        let page = next.await.ok()?;
+        let gap = page.gap.map(|last| EventResponse::gap(self.after, last));
+        let last = page.events.last().map(|event| event.id).or(page.gap);
+        let Some(last) = last else {
+            if self.is_past_the_end().await {
+                return None;
+            }
+            self.behind = self.live.is_none();
+            let follow = || self.app.feeds.follow(&self.job);
+            self.live.get_or_insert_with(follow);
+            return Some(Vec::new());
+        };
+        self.after = last;
+        self.ended = page.events.iter().any(|event| event.kind == EventKind::End);
+        let events = page.events.into_iter().map(EventResponse::from);
+        Some(gap.into_iter().chain(events).collect())
+    }
+
+    fn read_the_feed(&mut self, batch: &Batch) -> Vec<EventResponse> {
+        let after = self.after;
+        let new = batch.events.iter().filter(|event| event.id > after);
+        let found: Vec<EventResponse> = new.cloned().map(EventResponse::from).collect();
+        self.after = found.last().map_or(after, |event| event.id);
+        self.ended = batch.has_end();
+        found
+    }
+
+    /// A reader that starts after the `end` would wait for ever, and so would one of a job that is gone.
     async fn is_past_the_end(&self) -> bool {
         let store = &self.app.store;
-        let job = store.job(&self.job).await;
-        if !job.is_ok_and(|job| job.status.is_terminal()) {
-            return false;
+        match store.job(&self.job).await {
+            Ok(job) if job.status.is_terminal() => {
+                let rest = store.events(&self.job, self.after, 1).await;
+                rest.is_ok_and(|page| page.events.is_empty())
+            }
+            Ok(_) => false,
+            Err(_) => true,
         }
-        let rest = store.events(&self.job, self.after, 1).await;
-        rest.is_ok_and(|page| page.events.is_empty())
     }
 }
 

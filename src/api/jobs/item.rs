@@ -6,14 +6,15 @@ use axum::Json;
 use axum::extract::Path;
 use axum::http::{HeaderMap, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use tokio::time::{Instant, sleep};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::{JobResponse, present};
 use crate::api::problem::Result;
 use crate::api::state::AppState;
 
 const LONGEST_WAIT: u64 = 300;
-const LOOK_EVERY: Duration = Duration::from_millis(100);
+const AGAIN: Duration = Duration::from_millis(100);
 
 /// Get a job, or wait for it
 // One job. `Prefer: wait=N` answers when it has ended, or after N seconds.
@@ -26,16 +27,40 @@ pub async fn get(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> 
         return Ok(Json(present(&app, job).await?).into_response());
     };
     let until = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        let found = app.job(&job).await?;
-        if found.status.is_terminal() || Instant::now() >= until || *app.draining.borrow() {
-            let mut response = Json(present(&app, found).await?).into_response();
-            if let Ok(applied) = HeaderValue::from_str(&format!("wait={seconds}")) {
-                response.headers_mut().insert("preference-applied", applied);
+    let mut found = app.job(&job).await?;
+    while !found.status.is_terminal() && Instant::now() < until && !*app.draining.borrow() {
+        until_it_may_have_ended(&app, &found.id, until).await;
+        found = app.job(&job).await?;
+    }
+    let mut response = Json(present(&app, found).await?).into_response();
+    if let Ok(applied) = HeaderValue::from_str(&format!("wait={seconds}")) {
+        response.headers_mut().insert("preference-applied", applied);
+    }
+    Ok(response)
+}
+
+/// Follows the job as event streams do, so that many who wait cost no more than one.
+async fn until_it_may_have_ended(app: &AppState, job: &str, until: Instant) {
+    let mut feed = app.feeds.follow(job);
+    let mut draining = app.draining.clone();
+    // It may have ended before it was followed.
+    if !matches!(app.store.job(job).await, Ok(job) if !job.status.is_terminal()) {
+        return;
+    }
+    let end = async {
+        loop {
+            match feed.recv().await {
+                Ok(batch) if !batch.has_end() => {}
+                Ok(_) | Err(RecvError::Lagged(_)) => return,
+                // A feed that broke off is not followed anew at once.
+                Err(RecvError::Closed) => return sleep(AGAIN).await,
             }
-            return Ok(response);
         }
-        sleep(LOOK_EVERY.min(until - Instant::now())).await;
+    };
+    tokio::select! {
+        () = end => {}
+        () = sleep_until(until) => {}
+        _ = draining.wait_for(|draining| *draining) => {}
     }
 }
 

@@ -4,6 +4,7 @@ pub mod admit;
 pub mod checkpoints;
 pub mod create;
 pub mod events;
+pub mod feed;
 pub mod item;
 pub mod list;
 pub mod metrics;
