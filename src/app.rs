@@ -7,6 +7,7 @@
 
 mod house;
 mod start;
+mod sweep;
 
 use std::io::Write;
 use std::net::SocketAddr;
@@ -18,8 +19,9 @@ use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio::task::JoinSet;
 
-use self::house::{House, sweep};
+use self::house::House;
 use self::start::Error;
+use self::sweep::sweep;
 use crate::api;
 use crate::api::connections::{self, Plain};
 use crate::api::held::Allowance;
@@ -32,7 +34,7 @@ use crate::inference::{Bounds, Engine, EngineConfig};
 use crate::jobs::LeasePolicy;
 use crate::layout::Layout;
 use crate::machine::{self, MachineInfo};
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 use crate::telemetry;
 use crate::traces;
 use crate::webhooks::{self, Backoff, Reach};
@@ -122,7 +124,7 @@ pub fn work(options: &Work) -> Result<(), Error> {
         return Ok(());
     }
     runtime.block_on(async {
-        let store = Store::open(&layout.database()).await?;
+        let store = open(&layout).await?;
         let supervisor = supervisor(&options.common, &store, &layout, 20);
         supervisor.run().await;
         Ok(())
@@ -144,6 +146,21 @@ fn supervisor(common: &Common, store: &Store, layout: &Layout, grace_seconds: u6
         patience: Duration::from_secs(common.grace_seconds),
         nice: common.training_nice,
     }
+}
+
+/// Opens the database, or says which file cannot be, and what may help.
+async fn open(layout: &Layout) -> Result<Store, Error> {
+    let path = layout.database();
+    Store::open(&path).await.map_err(|error| {
+        let advice = match error {
+            StoreError::Damaged(_) => {
+                ". Put a backup in its place; or read out what can be read with sqlite3 and its .recover; or move it \
+                 away, with the -wal and -shm beside it, and a new one is made"
+            }
+            _ => "",
+        };
+        format!("{}: {error}{advice}", path.display()).into()
+    })
 }
 
 /// Turns true when the process is asked to end.
@@ -182,7 +199,7 @@ fn runtime() -> std::io::Result<Runtime> {
 }
 
 async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
-    let store = Store::open(&layout.database()).await?;
+    let store = open(&layout).await?;
     let keyring = keys::ring(options, &store).await?;
     let artifacts = Artifacts::open(layout.artifacts())?;
     sweep(&store, &artifacts, &layout).await?;
@@ -197,7 +214,9 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let house = House {
         store: store.clone(),
         artifacts: artifacts.clone(),
+        layout: layout.clone(),
         reserve: reserve.clone(),
+        sweep_every: Duration::from_secs(options.sweep_seconds),
         keep_events: options.keep_events,
         keep_jobs: options.keep_jobs,
     };

@@ -266,6 +266,9 @@ pub struct Serve {
     /// Wait so long, in milliseconds, before each further attempt of a webhook: for tests.
     #[arg(long, hide = true)]
     pub webhook_backoff_ms: Option<u64>,
+    /// Between two looks at what nothing names: for tests.
+    #[arg(long, hide = true, default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub sweep_seconds: u64,
     /// Seconds that requests and jobs get to finish at shutdown.
     #[arg(long, env = "LATENTD_SHUTDOWN_SECONDS", default_value_t = 20,
         value_parser = clap::value_parser!(u64).range(1..=3600))]

@@ -318,6 +318,7 @@ impl From<StoreError> for Problem {
             StoreError::Transition(_) => Self::new(Code::IllegalTransition, text),
             StoreError::Misplaced => Self::new(Code::StorageUnavailable, MISPLACED),
             StoreError::Full(_) => Self::storage_full(),
+            StoreError::Damaged(_) => Self::damaged("parts of the database", text),
             StoreError::Unavailable(_) => Self::unavailable(text),
             StoreError::LeaseLost
             | StoreError::Database(_)

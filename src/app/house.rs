@@ -1,10 +1,8 @@
-//! What the service does now and then for as long as it runs, and once at its start: it drops what is old, and
-//! removes what nothing names.
+//! What the service does now and then for as long as it runs: it drops what is old, and removes what nothing names.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
-use super::start::Error;
+use super::sweep::Sweeper;
 use crate::artifacts::{Artifacts, Reserve};
 use crate::clock::now_ms;
 use crate::layout::Layout;
@@ -18,10 +16,13 @@ const KEEP_DELIVERIES: u32 = 2000;
 pub struct House {
     pub store: Store,
     pub artifacts: Artifacts,
+    pub layout: Layout,
     pub reserve: Reserve,
     /// Events of each job, and ended jobs; 0 keeps all of these.
     pub keep_events: u32,
     pub keep_jobs: u32,
+    /// Between two looks at what nothing names.
+    pub sweep_every: Duration,
 }
 
 impl House {
@@ -29,12 +30,18 @@ impl House {
     pub async fn keep(self) {
         let mut since = now_ms();
         let mut deliveries = tokio::time::interval(DELIVERIES_EVERY);
+        let mut looks = tokio::time::interval(self.sweep_every);
+        let mut sweeper = Sweeper::default();
         self.set_aside();
         loop {
             tokio::select! {
                 () = tokio::time::sleep(EVERY) => {}
                 _ = deliveries.tick() => {
                     self.drop_deliveries().await;
+                    continue;
+                }
+                _ = looks.tick() => {
+                    self.sweep(&mut sweeper).await;
                     continue;
                 }
             }
@@ -53,6 +60,18 @@ impl House {
             Ok(true) => tracing::debug!("room was set aside for a full disk"),
             Ok(false) => {}
             Err(error) => tracing::warn!(%error, "no room could be set aside for a full disk"),
+        }
+    }
+
+    async fn sweep(&self, sweeper: &mut Sweeper) {
+        if self.store.require_in_place().is_err() {
+            return;
+        }
+        let looked = sweeper
+            .look(&self.store, &self.artifacts, &self.layout)
+            .await;
+        if let Err(error) = looked {
+            tracing::warn!(%error, "what nothing names could not be removed");
         }
     }
 
@@ -87,25 +106,4 @@ impl House {
             Err(error) => tracing::warn!(%error, "old jobs could not be dropped"),
         }
     }
-}
-
-/// Removes what an earlier life left half done: unfinished uploads and files that no row names.
-pub async fn sweep(store: &Store, artifacts: &Artifacts, layout: &Layout) -> Result<(), Error> {
-    let known: HashSet<String> = store.dataset_ids().await?.into_iter().collect();
-    for entry in std::fs::read_dir(layout.datasets())? {
-        let entry = entry?;
-        if !entry
-            .file_name()
-            .to_str()
-            .is_some_and(|name| known.contains(name))
-        {
-            tracing::info!(path = %entry.path().display(), "removing what no data set names");
-            std::fs::remove_dir_all(entry.path())?;
-        }
-    }
-    let removed = artifacts.sweep(&store.all_artifacts().await?)?;
-    if removed > 0 {
-        tracing::info!(removed, "artifacts that nothing names were removed");
-    }
-    Ok(())
 }

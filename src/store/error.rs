@@ -1,5 +1,6 @@
 //! The errors of the store. No HTTP: the API decides what a client reads of them.
 
+use sqlx::migrate::MigrateError;
 use thiserror::Error;
 
 use crate::artifacts::WantOfRoom;
@@ -35,10 +36,12 @@ pub enum StoreError {
     Full(#[source] sqlx::Error),
     #[error("the database cannot be opened: {0}")]
     Unavailable(#[source] sqlx::Error),
+    #[error("the database is damaged: {0}")]
+    Damaged(#[source] sqlx::Error),
     #[error("the database failed: {0}")]
     Database(#[source] sqlx::Error),
     #[error("the database could not be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    Migration(#[source] MigrateError),
     /// A row holds what this program would not have written.
     #[error("the database holds something unreadable: {0}")]
     Corrupt(String),
@@ -53,6 +56,7 @@ impl From<sqlx::Error> for StoreError {
             error => match code_of(&error) {
                 Some(FULL) => Self::Full(error),
                 Some(IO) if extended_code_of(&error) == Some(NO_ROOM_TO_SHARE) => Self::Full(error),
+                Some(CORRUPT | NO_DATABASE) => Self::Damaged(error),
                 Some(CANNOT_OPEN) => Self::Unavailable(error),
                 _ => Self::Database(error),
             },
@@ -60,11 +64,13 @@ impl From<sqlx::Error> for StoreError {
     }
 }
 
-/// `SQLITE_BUSY`, `SQLITE_IOERR`, `SQLITE_FULL`, `SQLITE_CANTOPEN`.
+/// `SQLITE_BUSY`, `SQLITE_IOERR`, `SQLITE_CORRUPT`, `SQLITE_FULL`, `SQLITE_CANTOPEN`, `SQLITE_NOTADB`.
 pub(super) const BUSY: u32 = 5;
 const IO: u32 = 10;
+const CORRUPT: u32 = 11;
 const FULL: u32 = 13;
 const CANNOT_OPEN: u32 = 14;
+const NO_DATABASE: u32 = 26;
 /// `SQLITE_IOERR_SHMSIZE`: the file that readers and writers share could not grow.
 const NO_ROOM_TO_SHARE: u32 = 4874;
 
@@ -80,6 +86,16 @@ fn extended_code_of(error: &sqlx::Error) -> Option<u32> {
 impl WantOfRoom for StoreError {
     fn is_full(&self) -> bool {
         matches!(self, Self::Full(_))
+    }
+}
+
+impl From<MigrateError> for StoreError {
+    fn from(error: MigrateError) -> Self {
+        match error {
+            // What fails in the middle fails for reasons that are not the migration's.
+            MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => error.into(),
+            error => Self::Migration(error),
+        }
     }
 }
 

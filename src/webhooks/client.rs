@@ -139,19 +139,25 @@ async fn read_some(mut response: Response) {
     }
 }
 
-/// The error with its causes: the outermost alone says only that sending failed.
+/// What failed, and its innermost cause; what lies between names parts of this program.
 fn said(error: reqwest::Error) -> String {
-    let error = error.without_url();
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(&error);
-    while let Some(inner) = cause {
-        let inner_text = inner.to_string();
-        // Some errors repeat their cause.
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
+    if error.is_timeout() {
+        return match error.is_connect() {
+            true => "timed out: no connection within the time there is for one",
+            false => "timed out: no answer within the time there is for one",
         }
-        cause = inner.source();
+        .to_owned();
     }
+    let what = match error.is_connect() {
+        true => "could not connect",
+        false => "could not send, or read the answer",
+    };
+    let error = error.without_url();
+    let mut cause: &dyn std::error::Error = &error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    let text = format!("{what}: {cause}");
     text.chars().take(LONGEST_ERROR).collect()
 }
 
@@ -201,9 +207,15 @@ mod tests {
         let silent = receiver("").await;
         let answer = post(Reach::Anywhere, &format!("http://127.0.0.1:{silent}/")).await;
         assert!(
-            matches!(&answer, Answer::None(error) if error.contains("timed out")),
+            matches!(&answer, Answer::None(error) if error.contains("timed out: no answer")),
             "{answer:?}"
         );
+        let closed = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = closed.local_addr().expect("an address").port();
+        drop(closed);
+        let answer = post(Reach::Anywhere, &format!("http://127.0.0.1:{port}/")).await;
+        let refused = "could not connect: Connection refused (os error 111)";
+        assert_eq!(answer, Answer::None(refused.to_owned()));
         // Its body never ends, and is not waited for.
         let endless = receiver("HTTP/1.1 200 OK\r\ncontent-length: 999999999\r\n\r\nxxxx").await;
         let answer = post(Reach::Anywhere, &format!("http://127.0.0.1:{endless}/")).await;

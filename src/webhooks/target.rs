@@ -51,6 +51,12 @@ pub enum TargetError {
     Credentials,
     #[error("must have no fragment")]
     Fragment,
+    #[error("must have the host right behind http:// or https://, and no blanks or backslashes")]
+    Form,
+    #[error(
+        "port {0} is that of another service than HTTP, which browsers do not connect to either"
+    )]
+    Port(u16),
     #[error("must name a host and a port that can be connected to")]
     Unreachable,
     #[error(
@@ -58,6 +64,23 @@ pub enum TargetError {
          (see --webhook-allow-private)"
     )]
     Private(String),
+}
+
+/// "Bad ports" of the Fetch Standard (<https://fetch.spec.whatwg.org/#bad-port>) but 0: mail, shells, file shares. A
+/// request there can mean something to them, and tells at least that they are there.
+#[rustfmt::skip]
+const OTHER_SERVICES: [u16; 82] = [
+    1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109, 110,
+    111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530, 531, 532,
+    540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061,
+    6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080,
+];
+
+/// Readers of URLs mend what is none: in `http:///x` they find the host `x`. A receiver is written as it is meant.
+fn is_plain(text: &str) -> bool {
+    let rest = text.split_once("://").map_or("", |(_, rest)| rest);
+    let odd = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
+    !rest.is_empty() && !rest.starts_with('/') && !text.contains(odd)
 }
 
 /// The URL that a text names, if a webhook may point there.
@@ -69,11 +92,17 @@ pub fn check(text: &str, reach: Reach) -> Result<Url, TargetError> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(TargetError::Scheme(url.scheme().to_owned()));
     }
+    if !is_plain(text) {
+        return Err(TargetError::Form);
+    }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(TargetError::Credentials);
     }
     if url.fragment().is_some() {
         return Err(TargetError::Fragment);
+    }
+    if let Some(port) = url.port().filter(|port| OTHER_SERVICES.contains(port)) {
+        return Err(TargetError::Port(port));
     }
     let host = url.host().filter(|_| url.port() != Some(0));
     let host = host.ok_or(TargetError::Unreachable)?;
@@ -104,6 +133,18 @@ mod tests {
             ("http://:word@example.com/", TargetError::Credentials),
             ("http://example.com/#x", TargetError::Fragment),
             ("http://example.com:0/", TargetError::Unreachable),
+            ("http:///example.com/", TargetError::Form),
+            ("http:////example.com/", TargetError::Form),
+            ("http:example.com", TargetError::Form),
+            ("http:/example.com", TargetError::Form),
+            ("https:\\\\example.com", TargetError::Form),
+            ("http://\\example.com", TargetError::Form),
+            (" http://example.com/", TargetError::Form),
+            ("http://exa\tmple.com/", TargetError::Form),
+            ("http://example.com/a b", TargetError::Form),
+            ("http://example.com:22/", TargetError::Port(22)),
+            ("https://example.com:25/", TargetError::Port(25)),
+            ("http://example.com:6000/", TargetError::Port(6000)),
         ] {
             assert_eq!(check(bad, Reach::Anywhere), Err(error), "{bad}");
         }

@@ -73,6 +73,7 @@ pub async fn run_one(
         policy,
         signal.clone(),
     ));
+    let kept = artifacts.clone();
     let ended = run_in_thread(
         job.clone(),
         lease.clone(),
@@ -83,7 +84,7 @@ pub async fn run_one(
     )
     .await;
     // The lease is kept until the end is written: on a full disk that may take its time.
-    let closed = once_closed(&store, &job, &lease, &ended, &signal).await;
+    let closed = once_closed(&store, &kept, &job, &lease, &ended, &signal).await;
     heart.abort();
     closed.map(|()| true)
 }
@@ -217,6 +218,7 @@ fn internal(detail: String) -> JobError {
 /// Closes the job, again and again while the disk is full.
 async fn once_closed(
     store: &Store,
+    artifacts: &Artifacts,
     job: &Job,
     lease: &Lease,
     ended: &Result<Ended, JobError>,
@@ -226,6 +228,9 @@ async fn once_closed(
         match close(store, job, lease, ended, signal).await {
             Err(WorkerError::Store(error)) if error.is_full() => {
                 tracing::warn!(%error, job = job.id, "how the job ended is not written yet");
+                if let Ok(Ended::Trained(version, _)) = ended {
+                    artifacts.renew(&version.sha256);
+                }
                 sleep(AGAIN).await;
             }
             done => return done,

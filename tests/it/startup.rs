@@ -228,3 +228,26 @@ async fn a_data_directory_that_cannot_be_written_to_is_refused_at_the_start() {
         assert!(told.contains(&wanted), "{told} does not say {wanted}");
     }
 }
+
+/// Two kinds: what is no database, and one that lacks its second half.
+#[tokio::test]
+async fn a_damaged_database_is_named_with_what_may_help() {
+    let mut service = Service::with_digits(&["--workers", "0"]).await;
+    service.terminate();
+    service.ended(PATIENCE).await;
+    let file = service.data_dir().join("latentd.db");
+    let sound = fs::read(&file).expect("the database");
+    let mut holed = sound.clone();
+    // The first page alone is whole.
+    holed[4096..].fill(0x55);
+    for damaged in [b"this is no database".repeat(100), holed] {
+        fs::write(&file, &damaged).expect("it can be written");
+        let told = refused(&[], &service.data_dir()).await;
+        let wanted = format!("{}: the database is damaged", file.display());
+        assert!(told.contains(&wanted), "{told}");
+        assert!(told.contains("Put a backup in its place"), "{told}");
+    }
+    fs::write(&file, &sound).expect("from a backup");
+    service.restart().await;
+    service.get("/v1/datasets/digits").await.expect(200);
+}

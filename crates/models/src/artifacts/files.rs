@@ -77,6 +77,10 @@ impl Artifacts {
         })
     }
 
+    pub(super) fn root(&self) -> &Path {
+        &self.root
+    }
+
     pub fn path(&self, sha256: &str) -> PathBuf {
         self.file(sha256, "safetensors")
     }
@@ -105,12 +109,24 @@ impl Artifacts {
 
     /// Takes in a file that lies on the same disk, under the digest that its content has.
     pub fn adopt(&self, file: &Path, sha256: &str) -> io::Result<()> {
-        File::open(file)?.sync_all()?;
+        let opened = File::open(file)?;
+        // As what is put: it is about to be named.
+        opened.set_modified(SystemTime::now())?;
+        opened.sync_all()?;
         let path = self.path(sha256);
         let folder = path.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
         fs::rename(file, &path)?;
         File::open(folder)?.sync_all()
+    }
+
+    /// Says of a stored artifact that it is about to be named still, so that no sweep takes it away.
+    pub fn renew(&self, sha256: &str) {
+        for extension in ["safetensors", "json"] {
+            let file = File::open(self.file(sha256, extension));
+            // What cannot be renewed is left to its luck.
+            let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+        }
     }
 
     pub fn has_manifest(&self, sha256: &str) -> bool {
@@ -223,7 +239,7 @@ impl Artifacts {
 /// How the folder of an upload under way is named.
 pub const INCOMING: &str = ".incoming-";
 
-fn is_incoming(path: &Path) -> bool {
+pub(super) fn is_incoming(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with(INCOMING))
 }

@@ -4,6 +4,7 @@
 pub mod bundle;
 pub mod files;
 pub mod inspect;
+pub mod leftovers;
 pub mod room;
 pub mod weights;
 
