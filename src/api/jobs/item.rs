@@ -44,7 +44,7 @@ async fn until_it_may_have_ended(app: &AppState, job: &str, until: Instant) {
     let mut feed = app.feeds.follow(job);
     let mut draining = app.draining.clone();
     // It may have ended before it was followed.
-    if !matches!(app.store.job(job).await, Ok(job) if !job.status.is_terminal()) {
+    if !matches!(app.job(job).await, Ok(job) if !job.status.is_terminal()) {
         return;
     }
     let end = async {

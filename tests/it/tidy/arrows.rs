@@ -149,13 +149,14 @@ fn handlers_look_things_up_as_whoever_asks() {
         &["resolver", ".", "resolve", "("],
         &["resolver", ".", "find", "("],
     ];
-    // The last three have asked for the name's reach, or follow a job that was looked up so.
+    // The last four have asked for the name's reach, or follow a job that was looked up so.
     let allowed = [
         "src/api/state.rs",
         "src/api/access/check.rs",
         "src/api/datasets/upload.rs",
         "src/api/jobs/admit.rs",
         "src/api/jobs/events.rs",
+        "src/api/jobs/feed.rs",
     ];
     let mut breaches = Vec::new();
     for path in files("src/api", ".rs")
