@@ -47,7 +47,7 @@ fn body_of<T: Display>(rows: usize, write: impl Fn(f32) -> T) -> String {
 }
 
 fn ours(bytes: &[u8]) -> Option<Document> {
-    scan::document(bytes)
+    scan::document(bytes, bytes.len())
 }
 
 fn serde(bytes: &[u8]) -> Option<Document> {

@@ -4,6 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fixtures::{npy, png};
+use crate::process::peak_memory;
 use crate::service::Service;
 use crate::training::{digits_job, small_autoencoder, small_rbm};
 
@@ -272,4 +273,64 @@ async fn the_same_seed_gives_the_same_bytes_in_every_form() {
         assert!(first == draw(4).await, "{form}: same seed");
         assert!(first != draw(5).await, "{form}: other seed");
     }
+}
+
+/// Sixteen megabytes of JSON of no use: they are measured before they are kept, where they would take a gigabyte.
+#[tokio::test]
+async fn json_that_is_no_rows_costs_no_memory() {
+    let service = Service::with_digits(&[]).await;
+    service.train(&small_rbm("rbm")).await;
+    let zeros = "0,".repeat(8 << 20);
+    let lists = "[],".repeat(5 << 20);
+    let before = peak_memory(service.pid());
+    let v2 = "\"name\":\"inputs\",\"datatype\":\"FP32\",\"shape\":[1]";
+    for (path, body) in [
+        (
+            "/v1/models/rbm/encode",
+            format!("{{\"inputs\":[[1]],\"labels\":[{zeros}0]}}"),
+        ),
+        (
+            "/v1/models/rbm/encode",
+            format!("{{\"l\\u0061bels\":[{zeros}0]}}"),
+        ),
+        ("/v1/models/rbm/inpaint", format!("{{\"mask\":[{lists}0]}}")),
+        (
+            "/v1/models/rbm/score",
+            format!("{{\"rows\":{{\"dataset\":[{lists}0]}}}}"),
+        ),
+        (
+            "/v1/jobs",
+            format!("{{\"dataset\":\"digits\",\"metadata\":{{\"a\":[{zeros}0]}}}}"),
+        ),
+        (
+            "/v1/evaluations",
+            format!("{{\"model\":\"rbm\",\"metrics\":[{lists}0]}}"),
+        ),
+        (
+            "/v2/models/rbm/infer",
+            format!("{{\"parameters\":{{\"a\":[{zeros}0]}}}}"),
+        ),
+        (
+            "/v2/models/rbm/infer",
+            format!("{{\"outputs\":[{lists}0]}}"),
+        ),
+        (
+            "/v2/models/rbm/infer",
+            format!("{{\"inputs\":[{{{v2},\"parameters\":{{\"headers\":[{lists}0]}}}}]}}"),
+        ),
+    ] {
+        let reply = service.post_bytes(path, "application/json", body).await;
+        assert!(
+            [413, 422].contains(&reply.status),
+            "{path}: {}",
+            reply.text()
+        );
+    }
+    let grown = peak_memory(service.pid()) - before;
+    assert!(grown < 250 << 20, "the service grew by {} MiB", grown >> 20);
+    let masked = json!({"inputs": [vec![0.5; 64]], "mask": vec![0; 64]});
+    service
+        .post("/v1/models/rbm/inpaint", &masked)
+        .await
+        .ok(200);
 }

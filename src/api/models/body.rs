@@ -176,8 +176,12 @@ impl<'de> Visitor<'de> for Row<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::scan::document as scan;
+    use super::super::scan::document;
     use super::*;
+
+    fn scan(json: &[u8]) -> Option<Document> {
+        document(json, json.len())
+    }
 
     fn flat(json: &str) -> Result<Flat, String> {
         serde_json::from_str(json).map_err(|e| e.to_string())

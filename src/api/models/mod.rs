@@ -2,6 +2,7 @@
 
 pub mod alias;
 pub mod answer;
+pub mod beside;
 pub mod body;
 pub mod export;
 pub mod filters;

@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use utoipa::IntoParams;
 
+use super::beside::{most_beside, require_brief};
 use super::body::{Document, Flat};
 use super::rows::RowsRef;
 use super::shape::dims;
@@ -113,9 +114,12 @@ fn input(rows: usize, values: Vec<f32>) -> Input {
 impl VerbRequest {
     /// What the JSON says goes before the query string.
     fn take_json(&mut self, bytes: &[u8], shape: &[usize]) -> Result<()> {
-        let document: Document = match scan::document(bytes) {
-            Some(document) => document,
-            None => parse_json(bytes)?,
+        let most = most_beside(shape.iter().product());
+        let document: Document = if let Some(document) = scan::document(bytes, most) {
+            document
+        } else {
+            require_brief(bytes, most)?;
+            parse_json(bytes)?
         };
         self.options.extend(document.options);
         if document.inputs.is_some() && document.rows.is_some() {

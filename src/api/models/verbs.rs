@@ -77,7 +77,7 @@ async fn handle(
         // Boxed, here and in what is called from here, is what few requests come to: a future is moved as a whole on
         // its way through the router, for every request.
         Some(rows) => {
-            let dataset = Box::pin(rows.dataset(&app, shape)).await?;
+            let dataset = Box::new(Box::pin(rows.dataset(&app, shape)).await?);
             if rows.limit > MOST_AT_ONCE || form == Form::JsonLines {
                 require_streamable(form)?;
                 // A stream asks for its rows one batch at a time, each at the queue.
@@ -89,12 +89,12 @@ async fn handle(
                     operation,
                     request_options,
                     rows,
-                    dataset,
+                    dataset: *dataset,
                 };
                 return Box::pin(stream::answer(app, streamed, form)).await;
             }
             let held = wanted.require_fit(&operation, rows.count(&dataset))?;
-            (Some(rows.read(&app, &dataset).await?), held)
+            (Some(Box::pin(rows.read(&app, &dataset)).await?), held)
         }
     };
     let reply = compute(&app, &found, operation, input, request_options, &permit).await?;

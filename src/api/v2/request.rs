@@ -11,6 +11,7 @@ use utoipa::ToSchema;
 use super::datatype::Datatype;
 use super::values::{Tensor, tensors};
 use crate::api::extract::parse_json;
+use crate::api::models::beside::{most_beside, require_brief};
 use crate::api::models::body::Row;
 use crate::api::models::nesting::Nesting;
 use crate::api::models::scan::Scanner;
@@ -116,9 +117,11 @@ impl<'de> Deserialize<'de> for Numbers {
 /// Reads a body: its head, and its tensors in order.
 pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<(InferenceRequest, Vec<Tensor>)> {
     let (head, tail) = split(headers, body)?;
-    let mut request = match scan(head) {
-        Some(request) => request,
-        None => parse_json(head)?,
+    let mut request = if let Some(request) = scan(head) {
+        request
+    } else {
+        require_brief(head, most_beside(0))?;
+        parse_json(head)?
     };
     let inputs = request.inputs.take().unwrap_or_default();
     let tensors = tensors(inputs, tail)?;
@@ -145,14 +148,14 @@ fn split<'a>(headers: &HeaderMap, body: &'a [u8]) -> Result<(&'a [u8], &'a [u8])
 
 /// The head, if there is nothing about it to explain.
 fn scan(head: &[u8]) -> Option<InferenceRequest> {
-    let mut scanner = Scanner::new(head);
+    let mut scanner = Scanner::new(head, most_beside(0));
     let (mut inputs, mut outputs, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
         if key == "outputs" {
-            return outputs.replace(scanner.value()?).is_none().then_some(());
+            return outputs.replace(scanner.brief()?).is_none().then_some(());
         }
         if key != "inputs" {
-            let value: Value = scanner.value()?;
+            let value: Value = scanner.brief()?;
             return rest.insert(key.to_owned(), value).is_none().then_some(());
         }
         let mut tensors = Vec::new();
@@ -174,10 +177,10 @@ fn scan_input(scanner: &mut Scanner) -> Option<InferenceInput> {
     let (mut data, mut parameters, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
         if key == "parameters" {
-            return parameters.replace(scanner.value()?).is_none().then_some(());
+            return parameters.replace(scanner.brief()?).is_none().then_some(());
         }
         if key != "data" {
-            let value: Value = scanner.value()?;
+            let value: Value = scanner.brief()?;
             return rest.insert(key.to_owned(), value).is_none().then_some(());
         }
         let (mut values, mut nesting) = (Vec::new(), Nesting::default());
