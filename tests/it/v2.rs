@@ -305,3 +305,41 @@ async fn what_was_unloaded_is_not_ready_until_it_is_asked() {
         json!({"ready": true})
     );
 }
+
+/// Clients of other servers send `content_type` and `headers` along; a mistyped parameter of ours is told.
+#[tokio::test]
+async fn what_other_servers_are_told_says_nothing_here() {
+    let service = Service::with_digits(&[]).await;
+    service
+        .train(&crate::training::small_autoencoder("net"))
+        .await;
+    let ask = |request: Value, tensor: Value, output: Value| {
+        let input = json!({"name": "inputs", "shape": [1, 64], "datatype": "FP32", "data": vec![0.5; 64],
+            "parameters": tensor});
+        json!({"parameters": request, "inputs": [input], "outputs": [{"name": "outputs", "parameters": output}]})
+    };
+    let others = json!({"content_type": "np", "headers": {"x": ["y", {"z": 1}]}});
+    let none = json!({});
+    let path = "/v2/models/net/infer";
+    let plain = service
+        .post(path, &ask(none.clone(), none.clone(), none.clone()))
+        .await
+        .ok(200);
+    let asked = ask(others.clone(), others.clone(), others.clone());
+    let told = service.post(path, &asked).await.ok(200);
+    assert_eq!(told["outputs"], plain["outputs"]);
+    let wrong = json!({"content_type": "np", "layr": 0});
+    for (asked, pointer) in [
+        (
+            ask(wrong.clone(), none.clone(), none.clone()),
+            "/parameters/layr",
+        ),
+        (
+            ask(none.clone(), wrong.clone(), none.clone()),
+            "/inputs/0/parameters/layr",
+        ),
+        (ask(none.clone(), none, wrong), "/outputs/0/parameters/layr"),
+    ] {
+        service.post(path, &asked).await.invalid(pointer);
+    }
+}

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use axum::http::HeaderMap;
-use serde::de::{Error, SeqAccess, Visitor};
+use serde::de::{Error, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -27,7 +27,7 @@ pub struct InferenceRequest {
     /// Comes back with the answer.
     pub id: Option<String>,
     /// `timeout` (microseconds), `priority` (1 is the highest), `binary_data_output`, and the verb's options:
-    /// nested ones as JSON text or as `corrupt.level`.
+    /// nested ones as JSON text or as `corrupt.level`. `content_type` and `headers` say nothing here.
     #[schema(value_type = Option<std::collections::HashMap<String, Value>>)]
     pub parameters: Option<Map<String, Value>>,
     pub inputs: Option<Vec<InferenceInput>>,
@@ -50,13 +50,26 @@ pub struct InferenceInput {
     pub data: Option<Numbers>,
 }
 
-/// Others than these are for other servers.
+/// `content_type` and `headers` are for other servers, and say nothing here.
 #[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct InputParameters {
     /// Bytes of this tensor behind the JSON, where it is written there.
     pub binary_data_size: Option<usize>,
+    #[schema(value_type = Option<Value>)]
+    #[expect(dead_code, reason = "taken, and of no account")]
+    content_type: Option<IgnoredAny>,
+    #[schema(value_type = Option<Value>)]
+    #[expect(dead_code, reason = "taken, and of no account")]
+    headers: Option<IgnoredAny>,
     #[schema(ignore)]
-    pub shared_memory_region: Option<Value>,
+    pub shared_memory_region: Option<IgnoredAny>,
+    #[schema(ignore)]
+    #[expect(dead_code, reason = "says more of a region, which is refused")]
+    shared_memory_byte_size: Option<IgnoredAny>,
+    #[schema(ignore)]
+    #[expect(dead_code, reason = "says more of a region, which is refused")]
+    shared_memory_offset: Option<IgnoredAny>,
 }
 
 /// An output that is wanted.
@@ -68,15 +81,29 @@ pub struct InferenceRequestedOutput {
     pub parameters: Option<OutputParameters>,
 }
 
+/// `content_type` and `headers` are for other servers, and say nothing here.
 #[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct OutputParameters {
     /// Whether it comes as bytes behind the JSON.
     pub binary_data: Option<bool>,
     /// So many greatest values of each row instead of the tensor, as strings `value:index`.
     #[schema(minimum = 1)]
     pub classification: Option<usize>,
+    #[schema(value_type = Option<Value>)]
+    #[expect(dead_code, reason = "taken, and of no account")]
+    content_type: Option<IgnoredAny>,
+    #[schema(value_type = Option<Value>)]
+    #[expect(dead_code, reason = "taken, and of no account")]
+    headers: Option<IgnoredAny>,
     #[schema(ignore)]
-    pub shared_memory_region: Option<Value>,
+    pub shared_memory_region: Option<IgnoredAny>,
+    #[schema(ignore)]
+    #[expect(dead_code, reason = "says more of a region, which is refused")]
+    shared_memory_byte_size: Option<IgnoredAny>,
+    #[schema(ignore)]
+    #[expect(dead_code, reason = "says more of a region, which is refused")]
+    shared_memory_offset: Option<IgnoredAny>,
 }
 
 /// Numbers in one flat buffer, whatever their nesting.

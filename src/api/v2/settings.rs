@@ -19,12 +19,19 @@ pub struct Settings {
     pub options: Map<String, Value>,
 }
 
+/// Parameters that clients of other servers send along. They say nothing here: what the values are is told by their
+/// datatype, and headers are HTTP's.
+const FOR_OTHERS: [&str; 2] = ["content_type", "headers"];
+
 impl Settings {
     pub fn read(
         headers: &HeaderMap,
         mut parameters: Map<String, Value>,
         arrival: Instant,
     ) -> Result<Self> {
+        for name in FOR_OTHERS {
+            parameters.shift_remove(name);
+        }
         let binary = match parameters.shift_remove("binary_data_output") {
             None | Some(Value::Null) => false,
             Some(Value::Bool(binary)) => binary,
