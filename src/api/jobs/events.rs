@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::{Stream, StreamExt, stream};
@@ -84,6 +84,7 @@ impl EventResponse {
     responses(
         (status = 200, description = "Events",
             content((List<EventResponse> = "application/json"), (String = "text/event-stream"))),
+        (status = 204, description = "The job has ended, and nothing comes after this id"),
         (status = 406, description = "Neither JSON nor an event stream is accepted"),
         (status = 422, description = "A parameter is invalid"),
     ))]
@@ -100,16 +101,29 @@ pub async fn events(
         None => query.after.unwrap_or(0),
     };
     if form == Form::EventStream {
-        let live =
-            Sse::new(follow(app, job, after)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
+        let reader = Reader {
+            app,
+            job,
+            after,
+            live: None,
+            behind: true,
+            ended: false,
+        };
+        if reader.is_past_the_end().await {
+            // The one answer after which an `EventSource` does not come again.
+            return Ok(StatusCode::NO_CONTENT.into_response());
+        }
+        let live = Sse::new(follow(reader)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
         return Ok(live.into_response());
     }
     let limit = page_limit(query.limit, 1000)?;
     let page = app.store.events(&job, after, limit + 1).await?;
     let gap = page.gap.map(|last| EventResponse::gap(after, last));
     let mut found = page.events;
-    let has_more = found.len() > limit as usize;
-    found.truncate(limit as usize);
+    // The gap is on the page too.
+    let room = limit as usize - usize::from(gap.is_some());
+    let has_more = found.len() > room;
+    found.truncate(room);
     let data = gap
         .into_iter()
         .chain(found.into_iter().map(EventResponse::from))
@@ -139,19 +153,7 @@ struct Reader {
 }
 
 /// Reads on from the log until `end`. The log is durable, so a slow reader holds nothing up.
-fn follow(
-    app: AppState,
-    job: String,
-    after: i64,
-) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let reader = Reader {
-        app,
-        job,
-        after,
-        live: None,
-        behind: true,
-        ended: false,
-    };
+fn follow(reader: Reader) -> impl Stream<Item = Result<sse::Event, Infallible>> {
     stream::unfold(reader, |mut reader| async move {
         let batch = reader.next_batch().await?;
         Some((stream::iter(batch), reader))
@@ -231,7 +233,7 @@ impl Reader {
         match store.job(&self.job).await {
             Ok(job) if job.status.is_terminal() => {
                 let rest = store.events(&self.job, self.after, 1).await;
-                rest.is_ok_and(|page| page.events.is_empty())
+                rest.is_ok_and(|page| page.events.is_empty() && page.gap.is_none())
             }
             Ok(_) => false,
             Err(_) => true,
