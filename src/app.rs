@@ -5,6 +5,7 @@
     reason = "the tasks that live as long as the process"
 )]
 
+pub mod backup;
 mod house;
 mod start;
 mod sweep;

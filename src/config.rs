@@ -25,6 +25,20 @@ pub enum Command {
         #[command(subcommand)]
         command: Keys,
     },
+    /// Copies a data directory as it is at this moment, while the service runs or not.
+    Backup {
+        /// A folder that is new or empty; on the same disk it takes little room.
+        to: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Makes a new data directory of a backup, every artifact checked.
+    Restore {
+        /// The backup.
+        from: PathBuf,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Prints the OpenAPI document.
     Openapi,
     /// Asks a running service whether it is ready; ends with 0 or 1.

@@ -13,6 +13,8 @@ fn main() {
     let outcome = match Cli::parse().command {
         Command::Serve(options) => app::serve(&options),
         Command::Work(options) => app::work(&options),
+        Command::Backup { to, place } => app::backup::backup(&place.data_dir, &to),
+        Command::Restore { from, place } => app::backup::restore(&from, &place.data_dir),
         Command::Keys { command } => app::keys::run(&command),
         Command::Openapi => app::print_openapi(),
         Command::Health { listen } => app::health(listen),

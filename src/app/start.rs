@@ -28,7 +28,7 @@ const NOT_THE_OWNERS: u32 = 0o077;
 /// writes too; then it is as the user's umask has it. Returns the mask.
 ///
 /// The mask belongs to the process: this comes before any thread.
-fn mask(root: &Path, wanted: Option<u32>) -> u32 {
+pub fn mask(root: &Path, wanted: Option<u32>) -> u32 {
     let before = umask(Mode::empty()).bits();
     let shared = fs::metadata(root).is_ok_and(|about| about.mode() & GROUP_WRITES != 0);
     let mask = match wanted {

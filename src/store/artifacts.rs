@@ -18,6 +18,20 @@ impl Store {
         Ok(named.into_iter().collect())
     }
 
+    /// Forgets the checkpoints and pictures of these digests, in a copy whose files are not all there.
+    pub async fn forget_states(&self, digests: &[String]) -> Result<()> {
+        let mut tx = self.write().await?;
+        for sha256 in digests {
+            for table in [
+                "DELETE FROM checkpoints WHERE sha256 = $1",
+                "DELETE FROM samples WHERE sha256 = $1",
+            ] {
+                sqlx::query(table).bind(sha256).execute(&mut *tx).await?;
+            }
+        }
+        Ok(tx.commit().await?)
+    }
+
     /// Whether a row names this artifact now.
     pub async fn is_artifact_named(&self, sha256: &str) -> Result<bool> {
         let mut conn = self.reader().acquire().await?;

@@ -98,6 +98,16 @@ impl Store {
         })
     }
 
+    /// A copy of the whole database as it is at this moment, in a file that is new. Nobody waits for it.
+    pub async fn copy_to(&self, path: &Path) -> Result<()> {
+        let path = path.to_string_lossy().into_owned();
+        sqlx::query("VACUUM INTO $1")
+            .bind(path)
+            .execute(self.writer()?)
+            .await?;
+        Ok(())
+    }
+
     /// Refuses a file that was removed, or replaced by another: what is written to it is gone with the last
     /// process that has it open, and no restart would find it. One `stat`; a commit costs a sync.
     pub fn require_in_place(&self) -> Result<()> {

@@ -12,6 +12,7 @@
 )]
 
 mod archives;
+mod backup;
 mod crash;
 mod damage;
 mod data_dir;
