@@ -20,12 +20,12 @@ fn table(name: &str, text: &str) -> Form {
 #[tokio::test]
 async fn a_header_of_numbers_is_one_if_the_client_says_so() {
     let service = Service::start(&[]).await;
-    let text = "0,1,2,3\n0.5,0.25,0.75,1\n0.5,0.25,0.75,0\n0.5,0.25,0.75,1\n";
+    let text = "0,1,2,3\n0.5,0.25,0.75,1\n0.75,0.5,0.25,0\n0.25,0.75,0.5,1\n";
     let guessed = upload(&service, table("guessed", text)).await.ok(201);
     assert_eq!(guessed["splits"]["train"]["rows"], 4);
     assert_eq!(guessed["files"]["train"]["header"], false);
     assert_eq!(guessed["warnings"][0]["code"], "doubtful_header");
-    let other = text.replace("0.75", "0.5").into_bytes();
+    let other = text.replace("0.75,1", "0.5,1").into_bytes();
     let said = file(table("said", text), "test", other);
     let said = said.text("header", "yes").text("label_column", "3");
     let said = file(said, "train_targets", b"7\n1\n2\n3\n".to_vec());
@@ -157,4 +157,69 @@ async fn all_faults_of_an_upload_come_at_once() {
         nothing.invalid(pointer);
     }
     assert_eq!(service.dataset_files(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_may_not_be_meant_is_told_of() {
+    let service = Service::start(&[]).await;
+    let rows: String = (1..40)
+        .map(|n| format!("{n},5,{},{}\n", 0.001 * f64::from(n % 7), n % 3))
+        .collect();
+    let added = upload(
+        &service,
+        table("odd", &format!("size,one,small,class\n{rows}")),
+    )
+    .await
+    .ok(201);
+    let codes = |added: &serde_json::Value| -> Vec<String> {
+        let warnings = added["warnings"].as_array().expect("warnings");
+        let code =
+            |warning: &serde_json::Value| warning["code"].as_str().expect("a code").to_owned();
+        warnings.iter().map(code).collect()
+    };
+    assert_eq!(
+        codes(&added),
+        ["constant_columns", "scales_differ", "label_among_features"]
+    );
+    assert!(
+        added["warnings"]
+            .as_array()
+            .expect("warnings")
+            .iter()
+            .all(|w| w["pointer"] == "/train")
+    );
+    let named = table(
+        "named",
+        &format!("size,two,large,class\n{}", rows.replace(",5,", ",6,")),
+    );
+    let named = upload(&service, named.text("label_column", "class"))
+        .await
+        .ok(201);
+    assert!(
+        !codes(&named).contains(&"label_among_features".to_owned()),
+        "{named}"
+    );
+    let ratings = "userId,movieId,rating,timestamp\n1,31,2.5,1260759144\n2,32,3.0,1260759179\n";
+    let added = upload(&service, table("ratings", ratings)).await.ok(201);
+    assert!(
+        codes(&added).contains(&"looks_like_ratings".to_owned()),
+        "{added}"
+    );
+    let with_test = |name: &str, test: &str| {
+        file(
+            table(name, "a,b\n1,2\n2,1\n"),
+            "test",
+            test.as_bytes().to_vec(),
+        )
+    };
+    let turned = upload(&service, with_test("turned", "b,a\n1,2\n")).await;
+    turned.invalid("/test");
+    turned.says("another order");
+    let other = upload(&service, with_test("other", "a,c\n1,2\n"))
+        .await
+        .ok(201);
+    assert_eq!(codes(&other), ["names_differ"]);
+    let labels = table("missing", "a,b,kind\n1,2,NA\n2,1,cat\n").text("label_column", "kind");
+    let labels = upload(&service, labels).await.ok(201);
+    assert_eq!(codes(&labels), ["missing_as_class"]);
 }

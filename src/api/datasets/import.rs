@@ -111,9 +111,10 @@ fn convert(received: &Received, mut options: ImportOptions) -> Result<Converted>
         true => conversion.split("test")?,
         false => None,
     };
-    if let (Some(train), Some(test)) = (&train, &test) {
-        conversion.require_same_columns(train, test);
-    }
+    let names = match (&train, &test) {
+        (Some(train), Some(test)) => conversion.compare(train, test),
+        _ => None,
+    };
     let (Some(train), Conversion { mut readings, .. }) = (train, conversion.outcome()?) else {
         return Err(Problem::internal("an upload of no rows has no fault"));
     };
@@ -121,6 +122,8 @@ fn convert(received: &Received, mut options: ImportOptions) -> Result<Converted>
     for reading in readings.values_mut() {
         warnings.append(&mut reading.warnings);
     }
+    warnings.extend(names);
+    warnings.extend(warnings::of_labels(&train));
     if test.is_some() {
         let same = warnings::of_same_rows(received.folder.path()).map_err(Problem::file)?;
         warnings.extend(same);
@@ -233,6 +236,20 @@ impl Conversion<'_> {
             let rule = format!("no file of this upload is a CSV file, and only those have {what}");
             self.faults.push(FieldError::new(pointer, rule));
         }
+    }
+
+    /// Whether the columns of both splits are the same, by their kind and by their names.
+    fn compare(&mut self, train: &Imported, test: &Imported) -> Option<Warning> {
+        self.require_same_columns(train, test);
+        let names = |split| {
+            self.readings
+                .get(split)
+                .map_or(&[][..], |reading: &Reading| &reading.names)
+        };
+        warnings::of_names(names("train"), names("test")).unwrap_or_else(|fault| {
+            self.faults.push(fault);
+            None
+        })
     }
 
     fn require_same_columns(&mut self, train: &Imported, test: &Imported) {

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::Path;
 
-use crate::data::{Reading, Role, SplitFiles};
-use crate::document::Warning;
+use crate::data::{Imported, Reading, Role, SplitFiles};
+use crate::document::{FieldError, Warning};
 
 /// Names that one warning has room for.
 const SHOWN: usize = 12;
@@ -36,6 +36,39 @@ pub fn of_arrays(readings: &BTreeMap<String, Reading>) -> Vec<Warning> {
         Some(Warning::new("unused_array", format!("/{part}"), detail))
     };
     readings.iter().filter_map(of_part).collect()
+}
+
+/// Labels that read as if there were none.
+pub fn of_labels(train: &Imported) -> Option<Warning> {
+    const NONE: [&str; 8] = ["na", "n/a", "nan", "null", "none", "nil", "?", "-"];
+    let names = &train.column(Role::Labels)?.names;
+    let mut missing = names
+        .iter()
+        .filter(|name| NONE.contains(&name.to_lowercase().as_str()));
+    let name = missing.next()?;
+    let detail = format!(
+        "the label {name:?} is a class like any other; if it stands for a label that is missing, leave those rows out"
+    );
+    Some(Warning::new("missing_as_class", "/train", detail))
+}
+
+/// The values of both splits are called the same and stand in one order; another order is a fault.
+pub fn of_names(train: &[String], test: &[String]) -> Result<Option<Warning>, FieldError> {
+    let mut pairs = (0..).zip(train.iter().zip(test));
+    let Some((at, (there, here))) = pairs.find(|(_, (one, other))| one != other) else {
+        return Ok(None);
+    };
+    let told = format!("column {at} of the values (from 0) is {here:?}, in 'train' {there:?}");
+    let sorted = |names: &[String]| {
+        let mut names = names.to_vec();
+        names.sort_unstable();
+        names
+    };
+    if sorted(train) == sorted(test) {
+        let rule = format!("has the columns of 'train' in another order: {told}");
+        return Err(FieldError::new("/test", rule));
+    }
+    Ok(Some(Warning::new("names_differ", "/test", told)))
 }
 
 /// A test split that holds the rows of the training split measures nothing.
@@ -97,6 +130,26 @@ mod tests {
             "{alone:?}"
         );
         assert!(of_arrays(&BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn columns_in_another_order_are_a_fault_and_other_names_told_of() {
+        let names = |text: &str| text.split(',').map(str::to_owned).collect::<Vec<_>>();
+        let of = |train: &str, test: &str| of_names(&names(train), &names(test));
+        assert_eq!(of("a,b,c", "a,b,c"), Ok(None));
+        assert_eq!(of_names(&names("a,b"), &[]), Ok(None), "no header");
+        let refused = of("a,b,c", "a,c,b").unwrap_err();
+        assert!(
+            refused
+                .detail
+                .contains("column 1 of the values (from 0) is \"c\""),
+            "{refused:?}"
+        );
+        let told = of("a,b", "a,x").unwrap().unwrap();
+        assert_eq!(
+            (told.code.as_str(), told.pointer.as_str()),
+            ("names_differ", "/test")
+        );
     }
 
     #[test]

@@ -26,6 +26,7 @@ mod shape;
 pub(crate) mod sink;
 mod sniff;
 pub(crate) mod source;
+mod survey;
 mod table;
 mod words;
 
@@ -45,6 +46,7 @@ use std::path::{Path, PathBuf};
 use self::arrays::Array;
 use self::sniff::{Format, sniff};
 use self::source::{Input, Source, read_error};
+use self::survey::Survey;
 use super::npy;
 use super::{ImportError, ImportOptions, Imported, Reading, Role, SplitFiles, Written};
 
@@ -95,10 +97,12 @@ fn rows(path: &Path, out: &SplitFiles, options: &ImportOptions) -> Result<Import
         Format::Idx | Format::Npy => {
             let mut input = source.input;
             let array = header(format, &mut input)?;
-            let out = out.path(Role::Rows);
-            let written = arrays::copy_rows(&array, &mut input, options, &out)?;
+            let (part, out) = (out.split(), out.path(Role::Rows));
+            let (written, survey) = arrays::copy_rows(&array, &mut input, options, &out)?;
+            let mut reading = Reading::from(format.form());
+            reading.survey(survey, part);
             Ok(Imported {
-                reading: format.form().into(),
+                reading,
                 ..written.into()
             })
         }
@@ -146,6 +150,18 @@ fn refuse_columns(options: &ImportOptions) -> Result<(), ImportError> {
             field: role.field(),
             detail: "the file is not a CSV file, and only those have columns".to_owned(),
         }),
+    }
+}
+
+impl Reading {
+    /// What was seen of the columns, told of those that are learnt from.
+    fn survey(&mut self, survey: Option<Survey>, part: &str) {
+        let Some(survey) = survey.filter(|_| part == "train") else {
+            return;
+        };
+        self.warnings.extend(survey.warnings(&self.names, part));
+        self.warnings
+            .extend(survey::labels_among(&self.names, part));
     }
 }
 

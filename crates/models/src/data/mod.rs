@@ -121,6 +121,8 @@ impl FileForm {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
     pub form: FileForm,
+    /// Of a table with a header: what the values of its rows are called.
+    pub names: Vec<String>,
     pub warnings: Vec<Warning>,
     /// Of an archive: the arrays that became columns, and those that did not.
     pub taken: Vec<String>,

@@ -11,6 +11,7 @@ use super::element::{Element, Kind, finite_f32};
 use super::shape::{chosen_shape, row_shape};
 use super::sink::{ColumnSink, checked};
 use super::source::{Input, fill};
+use super::survey::Survey;
 use super::words::Codes;
 
 /// Bytes per step through the body; a multiple of every element's size.
@@ -60,7 +61,7 @@ pub(super) fn copy_rows(
     input: &mut Input,
     options: &ImportOptions,
     rows_out: &Path,
-) -> Result<Written, ImportError> {
+) -> Result<(Written, Option<Survey>), ImportError> {
     let layout = array.kind.numbers()?;
     let natural = row_shape(&array.dims)?;
     let plain = layout.element == Element::U8;
@@ -69,9 +70,11 @@ pub(super) fn copy_rows(
     let row_len: usize = natural.iter().product();
     let shape = chosen_shape(options, row_len)?.unwrap_or(natural);
     let mut sink = ColumnSink::create(rows_out, Role::Rows, dtype, options.max_bytes)?;
+    sink.watch(&shape);
     if plain {
         each_chunk(input, bytes, |chunk| sink.push_u8(chunk))?;
-        return sink.finish(&shape);
+        let survey = sink.take_survey();
+        return Ok((sink.finish(&shape)?, survey));
     }
     let mut seen = 0u64;
     let mut floats = Vec::with_capacity(CHUNK);
@@ -88,7 +91,8 @@ pub(super) fn copy_rows(
         seen += floats.len() as u64;
         sink.push_f32(&floats)
     })?;
-    sink.finish(&shape)
+    let survey = sink.take_survey();
+    Ok((sink.finish(&shape)?, survey))
 }
 
 /// Writes the array's values to `out`, one of the role for each row.

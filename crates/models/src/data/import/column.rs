@@ -58,6 +58,16 @@ impl Columns {
     }
 }
 
+impl Columns {
+    /// Of the names of a header, those of the values of the rows.
+    pub(super) fn left(&self, names: Option<&ByteRecord>) -> Vec<String> {
+        let names = (0..).zip(names.into_iter().flatten());
+        let left = names.filter(|(at, _)| !self.beside.iter().any(|(_, taken)| taken == at));
+        left.map(|(_, name)| String::from_utf8_lossy(name.trim_ascii()).into_owned())
+            .collect()
+    }
+}
+
 /// The index of the column that `wanted` names: a header name, an index from
 /// 0, or a negative index from the end.
 fn find_column(

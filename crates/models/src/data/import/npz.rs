@@ -33,13 +33,14 @@ pub(super) fn import_rows(
     }
     let (array, mut input) = archive.array(rows_at, options.max_bytes)?;
     refuse_channels_last(&array.dims)?;
-    let written = copy_rows(&array, &mut input, options, &out.path(Role::Rows))?;
+    let (written, survey) = copy_rows(&array, &mut input, options, &out.path(Role::Rows))?;
     let mut imported = Imported::from(written);
     for (role, at) in others {
         let column = archive.beside(role, at, imported.rows, options, &out.path(role))?;
         imported.columns.push(column);
     }
     imported.reading = archive.reading();
+    imported.reading.survey(survey, out.split());
     Ok(imported)
 }
 

@@ -19,6 +19,7 @@ use super::super::npy::{HEADER_LEN, header};
 use super::super::{Column, Dtype, ImportError, Role, Written, invalid};
 use super::element::{finite_f32, label};
 use super::source::fill;
+use super::survey::Survey;
 
 /// A file under way, and the bytes in it so far.
 struct Body {
@@ -83,6 +84,7 @@ pub(crate) struct ColumnSink {
     values: u64,
     min: f64,
     max: f64,
+    survey: Option<Survey>,
     /// Reused from call to call, to turn floats into bytes.
     bytes: Vec<u8>,
 }
@@ -101,8 +103,19 @@ impl ColumnSink {
             values: 0,
             min: f64::INFINITY,
             max: f64::NEG_INFINITY,
+            survey: None,
             bytes: Vec::new(),
         })
+    }
+
+    /// Keeps an eye on the columns of rows of this shape.
+    pub(super) fn watch(&mut self, shape: &[usize]) {
+        self.survey = Survey::of_rows(shape);
+    }
+
+    /// What was seen of the columns.
+    pub(super) fn take_survey(&mut self) -> Option<Survey> {
+        self.survey.take()
     }
 
     /// For a sink of `Dtype::U8`.
@@ -110,6 +123,10 @@ impl ColumnSink {
         if let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) {
             self.min = self.min.min(f64::from(low) / 255.0);
             self.max = self.max.max(f64::from(high) / 255.0);
+        }
+        if let Some(survey) = &mut self.survey {
+            let values: Vec<f32> = values.iter().copied().map(f32::from).collect();
+            survey.see(&values);
         }
         self.values += values.len() as u64;
         self.body.write(values)
@@ -121,6 +138,9 @@ impl ColumnSink {
         let high = values.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         self.min = self.min.min(f64::from(low));
         self.max = self.max.max(f64::from(high));
+        if let Some(survey) = &mut self.survey {
+            survey.see(values);
+        }
         self.values += values.len() as u64;
         self.bytes.clear();
         self.bytes

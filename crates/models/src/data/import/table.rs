@@ -32,6 +32,7 @@ pub(super) fn import_rows(
     let shape = chosen_shape(options, row_len)?.unwrap_or_else(|| vec![row_len]);
     let rows_out = out.path(Role::Rows);
     let mut rows = ColumnSink::create(&rows_out, Role::Rows, Dtype::F32, options.max_bytes)?;
+    rows.watch(&shape);
     let mut beside = Vec::new();
     for &(role, at) in &columns.beside {
         beside.push((at, Beside::create(role, &out.path(role), options)?));
@@ -60,14 +61,17 @@ pub(super) fn import_rows(
         }
     }
     faults.outcome()?;
+    let survey = rows.take_survey();
     let mut imported = Imported::from(rows.finish(&shape)?);
     for (_, column) in beside {
         imported.columns.push(column.finish(None)?.column);
     }
     imported.reading = Reading {
+        names: columns.left(lines.header.as_ref()),
         warnings: warning.into_iter().collect(),
         ..lines.form().into()
     };
+    imported.reading.survey(survey, out.split());
     Ok(imported)
 }
 
