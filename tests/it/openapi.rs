@@ -21,3 +21,17 @@ async fn printed_served_and_kept_are_the_same_bytes() {
     );
     assert!(served.body == kept, "what is served is another document");
 }
+
+/// A part that is not known is refused, and the document says so; names have their pattern there too.
+#[test]
+fn forms_have_no_parts_but_their_own() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/openapi/openapi.json");
+    let text = std::fs::read(path).expect("openapi/openapi.json is there");
+    let document: serde_json::Value = serde_json::from_slice(&text).expect("JSON");
+    for form in ["DatasetUpload", "ModelUpload"] {
+        let schema = &document["components"]["schemas"][form];
+        assert_eq!(schema["additionalProperties"], false, "{form}: {schema}");
+        let name = &schema["properties"]["name"]["pattern"];
+        assert_eq!(name, "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$", "{form}");
+    }
+}

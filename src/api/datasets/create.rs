@@ -34,12 +34,14 @@ pub struct BuiltinDataset {
 }
 
 /// The parts of an upload. Formats are told by content: IDX, NPY, NPZ and CSV, each also gzipped.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the multipart form; `upload` reads it part by part"
 )]
 pub struct DatasetUpload {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     name: String,
     #[schema(value_type = String, format = Binary)]
     train: Vec<u8>,
@@ -62,11 +64,13 @@ pub struct DatasetUpload {
     target_column: Option<String>,
     /// Whether line 1 of every CSV file is a header: `auto` (the default: it is where a cell is not a number), `yes`
     /// or `no`.
+    #[schema(pattern = "^(auto|yes|no)$")]
     header: Option<String>,
     /// What separates the cells of every CSV file: `auto` (the default: `,`, `;` or tab, as the first lines tell) or
     /// the character (`\\t` for a tab).
     delimiter: Option<String>,
     /// `dense`, the default.
+    #[schema(pattern = "^dense$")]
     kind: Option<String>,
 }
 

@@ -5,6 +5,7 @@ mod upload;
 
 use axum::extract::Request;
 use axum::response::Response;
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use super::{ModelVersionResponse, published};
@@ -14,7 +15,8 @@ use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 
 /// The parts of an import: `bundle`, or `weights` and `manifest`.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(
     dead_code,
     reason = "describes the multipart form; `upload` reads it part by part"
@@ -30,6 +32,7 @@ pub struct ModelUpload {
     #[schema(value_type = Option<String>, format = Binary)]
     manifest: Option<Vec<u8>>,
     /// The name to publish it under, in place of the manifest's.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
     name: Option<String>,
 }
 
