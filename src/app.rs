@@ -6,6 +6,7 @@
 )]
 
 pub mod backup;
+mod health;
 mod house;
 mod start;
 mod sweep;
@@ -24,7 +25,7 @@ use self::house::House;
 use self::start::Error;
 use self::sweep::sweep;
 use crate::api;
-use crate::api::connections::{self, Plain};
+use crate::api::connections::{self, Plain, Tls, TlsFiles};
 use crate::api::held::Allowance;
 use crate::api::jobs::feed::Feeds;
 use crate::api::models::resolve::Resolver;
@@ -46,35 +47,13 @@ use crate::worker::supervisor::{Supervisor, termination};
 const ALL_BODIES: usize = 16;
 pub mod keys;
 
+pub use health::health;
+
 /// `latentd openapi`.
 pub fn print_openapi() -> Result<(), Error> {
     let text = api::document::text(api::documented().split().1);
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())
-}
-
-/// `latentd health`.
-pub fn health(listen: SocketAddr) -> Result<(), Error> {
-    use std::io::Read;
-    // Listening on every address is reached through loopback.
-    let ip = match listen.ip() {
-        ip if !ip.is_unspecified() => ip,
-        std::net::IpAddr::V4(_) => std::net::Ipv4Addr::LOCALHOST.into(),
-        std::net::IpAddr::V6(_) => std::net::Ipv6Addr::LOCALHOST.into(),
-    };
-    let timeout = Duration::from_secs(3);
-    let mut stream =
-        std::net::TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), timeout)?;
-    stream.set_read_timeout(Some(timeout))?;
-    stream.write_all(b"GET /readyz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let status = answer.lines().next().unwrap_or_default();
-    if status.split(' ').nth(1) == Some("200") {
-        Ok(())
-    } else {
-        Err(format!("not ready: {status}").into())
-    }
 }
 
 fn policy(common: &Common) -> LeasePolicy {
@@ -204,10 +183,9 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     let keyring = keys::ring(options, &store).await?;
     let artifacts = Artifacts::open(layout.artifacts())?;
     sweep(&store, &artifacts, &layout).await?;
-    let listener = TcpListener::bind(options.listen)
-        .await
-        .map_err(|e| format!("cannot listen on {}: {e}", options.listen))?;
+    let listener = bind(options.listen).await?;
     let address = listener.local_addr()?;
+    let tls = tls(options)?;
     let grace = options.shutdown_seconds.saturating_sub(2).max(1);
     let supervisor = supervisor(&options.common, &store, &layout, grace);
     let draining = supervisor.draining.clone();
@@ -250,10 +228,9 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
     workers.spawn(sender(options, &store, draining.clone())?.run());
     tokio::spawn(keys::keep(state.clone(), options.keep_audit_days));
     let router = api::router(state);
-    // The one line on standard output: scripts wait for it.
-    writeln!(std::io::stdout(), "latentd is ready at http://{address}")?;
-    std::io::stdout().flush()?;
-    finish_within(options, listener, router, draining, workers).await?;
+    announce(if tls.is_some() { "https" } else { "http" }, address)?;
+    let server = server(options, listener, router, tls, draining.clone());
+    finish_within(options, server, draining, workers).await?;
     store.close().await;
     tokio::task::spawn_blocking(traces::finish).await?;
     Ok(())
@@ -262,13 +239,10 @@ async fn run_service(options: &Serve, layout: Layout) -> Result<(), Error> {
 /// Serves until draining, then gives requests and workers their time.
 async fn finish_within(
     options: &Serve,
-    listener: TcpListener,
-    router: axum::Router,
+    server: impl Future<Output = ()>,
     mut draining: watch::Receiver<bool>,
     mut workers: JoinSet<()>,
 ) -> Result<(), Error> {
-    let most = connections(options);
-    let server = connections::serve(listener, router, Plain, most, draining.clone());
     let bound = async {
         let _ = draining.wait_for(|draining| *draining).await;
         tokio::time::sleep(Duration::from_secs(options.shutdown_seconds)).await;
@@ -282,6 +256,46 @@ async fn finish_within(
         () = bound => tracing::warn!("some requests or jobs did not finish in time"),
     }
     Ok(())
+}
+
+async fn bind(listen: SocketAddr) -> Result<TcpListener, Error> {
+    let bound = TcpListener::bind(listen).await;
+    Ok(bound.map_err(|error| format!("cannot listen on {listen}: {error}"))?)
+}
+
+/// The one line on standard output: scripts wait for it.
+fn announce(scheme: &str, address: SocketAddr) -> std::io::Result<()> {
+    let mut out = std::io::stdout();
+    writeln!(out, "latentd is ready at {scheme}://{address}")?;
+    out.flush()
+}
+
+/// TLS, where a certificate is named.
+fn tls(options: &Serve) -> Result<Option<Tls>, Error> {
+    let (Some(certificates), Some(key)) = (&options.tls_cert, &options.tls_key) else {
+        return Ok(None);
+    };
+    let tls = Tls::of(TlsFiles {
+        certificates: certificates.clone(),
+        key: key.clone(),
+    })?;
+    tokio::spawn(tls.clone().follow());
+    Ok(Some(tls))
+}
+
+/// Serves until draining.
+async fn server(
+    options: &Serve,
+    listener: TcpListener,
+    router: axum::Router,
+    tls: Option<Tls>,
+    draining: watch::Receiver<bool>,
+) {
+    let (most, base) = (connections(options), Arc::from(options.base_path.as_str()));
+    match tls {
+        None => connections::serve(listener, router, Plain, base, most, draining).await,
+        Some(tls) => connections::serve(listener, router, tls, base, most, draining).await,
+    }
 }
 
 /// Tells others of jobs.

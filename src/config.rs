@@ -45,6 +45,9 @@ pub enum Command {
     Health {
         #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
+        /// The service's own certificate, where it speaks TLS.
+        #[arg(long, env = "LATENTD_TLS_CERT")]
+        tls_cert: Option<PathBuf>,
     },
 }
 
@@ -110,6 +113,20 @@ pub struct Place {
 pub struct Network {
     pub address: IpAddr,
     pub bits: u32,
+}
+
+/// A path that others can stand behind: `/a/b`; nothing and `/` are no path.
+pub fn base_path(text: &str) -> Result<String, String> {
+    let text = text.trim().trim_end_matches('/');
+    let sound = |part: &str| {
+        let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+        !matches!(part, "" | "." | "..") && part.bytes().all(allowed)
+    };
+    match text.strip_prefix('/') {
+        Some(parts) if parts.split('/').all(sound) => Ok(text.to_owned()),
+        None if text.is_empty() => Ok(String::new()),
+        _ => Err(format!("must be a path such as /latentd, got \"{text}\"")),
+    }
 }
 
 impl FromStr for Network {
@@ -203,6 +220,16 @@ pub struct Serve {
     /// Address and port; port 0 picks a free one.
     #[arg(long, env = "LATENTD_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
+    /// Certificates as PEM, the service's own first: it then speaks TLS. They are read again when they change.
+    #[arg(long, env = "LATENTD_TLS_CERT", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The certificate's key as PEM.
+    #[arg(long, env = "LATENTD_TLS_KEY", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// A path before all others, such as `/latentd`, under which a proxy shows the service. Paths without it are
+    /// answered too.
+    #[arg(long, env = "LATENTD_BASE_PATH", default_value = "", value_parser = base_path)]
+    pub base_path: String,
     /// Names that the service answers to beside this machine's own, for example `models.example.org`, `*.example.org`;
     /// `*` for any.
     #[arg(long, env = "LATENTD_ALLOWED_HOSTS", value_delimiter = ',')]
@@ -304,6 +331,25 @@ pub struct Work {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_base_path_is_one() {
+        for (text, wanted) in [("/a", "/a"), ("/a/b/", "/a/b"), ("/", ""), ("", "")] {
+            assert_eq!(base_path(text), Ok(wanted.to_owned()), "{text}");
+        }
+        for odd in [
+            "a",
+            "//a",
+            "/a//b",
+            "/../a",
+            "https://evil.example",
+            "/a b",
+            "/a?b",
+            "/a\"b",
+        ] {
+            assert!(base_path(odd).is_err(), "{odd}");
+        }
+    }
 
     #[test]
     fn a_network_holds_the_addresses_that_begin_like_it() {

@@ -17,7 +17,7 @@ fn main() {
         Command::Restore { from, place } => app::backup::restore(&from, &place.data_dir),
         Command::Keys { command } => app::keys::run(&command),
         Command::Openapi => app::print_openapi(),
-        Command::Health { listen } => app::health(listen),
+        Command::Health { listen, tls_cert } => app::health(listen, tls_cert.as_deref()),
     };
     leave(match outcome {
         Ok(()) => 0,

@@ -93,6 +93,18 @@ pub fn text(mut document: utoipa::openapi::OpenApi) -> String {
     text
 }
 
+/// The document as it is served where a proxy shows the service below a path of its own.
+pub fn below(text: &str, prefix: Option<&str>) -> String {
+    match prefix {
+        None => text.to_owned(),
+        // A prefix has no letter that JSON would write otherwise.
+        Some(prefix) => {
+            let servers = format!("\"servers\": [{{\"url\": \"{prefix}\"}}],\n  \"paths\": {{");
+            text.replacen("\"paths\": {", &servers, 1)
+        }
+    }
+}
+
 /// Says of an operation what its path says.
 fn complete(operation: &mut Operation, path: &str) {
     let tag = TAGS.iter().find(|(start, _)| path.starts_with(start));

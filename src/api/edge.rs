@@ -18,6 +18,7 @@ use http_body::{Frame, SizeHint};
 
 use super::access;
 use super::pace::Paced;
+use super::prefix;
 use super::problem::{Code, Problem, tell_room};
 use super::state::AppState;
 use super::telemetry::{Arrival, with_request_id};
@@ -28,6 +29,7 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
     with_request_id(request, async |request| {
         let (mut request, unread) = Unread::keep(request);
         let arrival = Arrival::of(&request);
+        let prefix = app.access.prefix(&request);
         let (admitted, outcome) = access::admit(&app, &mut request).await;
         let response = match outcome {
             Ok(()) => AssertUnwindSafe(next.run(request))
@@ -39,6 +41,9 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
             Err(refusal) => refusal.into_response(),
         };
         let mut response = tell_room(as_problem(response), &app.layout.root);
+        if let Some(prefix) = &prefix {
+            prefix::keep(&mut response, prefix);
+        }
         if admitted.object.is_some() {
             admitted.tell(&mut response);
             let code = response.extensions().get().copied();

@@ -14,6 +14,7 @@ pub mod jobs;
 pub mod keys;
 pub mod models;
 pub mod pace;
+pub mod prefix;
 pub mod problem;
 pub mod refusals;
 pub mod responses;
@@ -24,7 +25,7 @@ pub mod v2;
 pub mod webhooks;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
+use axum::extract::{DefaultBodyLimit, Request};
 use axum::http::header;
 use axum::middleware;
 use axum::routing::{get, post};
@@ -147,11 +148,14 @@ pub fn router(state: AppState) -> Router {
     let router = router
         .route(
             "/openapi.json",
-            get(|| async move { ([(header::CONTENT_TYPE, "application/json")], text) }),
+            get(async move |app: AppState, request: Request| {
+                let text = document::below(&text, app.access.prefix(&request).as_deref());
+                ([(header::CONTENT_TYPE, "application/json")], text)
+            }),
         )
         // Verbs that no family answers yet: the model is looked up, and what it does offer is named.
         .route("/v1/models/{model}/{verb}", post(models::verbs::unknown))
-        .merge(SwaggerUi::new("/docs").config(Config::from("/openapi.json")))
+        .merge(SwaggerUi::new("/docs").config(Config::from("../openapi.json")))
         .fallback(|| async {
             Problem::not_found("there is nothing at this path; /docs lists what there is")
         })

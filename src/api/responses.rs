@@ -1,7 +1,7 @@
 //! What answers have in common: pages of things, newest first; the path of what was made; how times are written.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -95,6 +95,15 @@ pub async fn visible<T, F: Future<Output = Result<Page<T>, StoreError>>>(
             return Ok(page);
         }
     }
+}
+
+/// An answer that comes bit by bit: proxies that heed this header hand it on as it comes.
+pub fn unbuffered(mut response: Response) -> Response {
+    let header = HeaderName::from_static("x-accel-buffering");
+    response
+        .headers_mut()
+        .insert(header, HeaderValue::from_static("no"));
+    response
 }
 
 /// Something was made, or is to be: it, and its path.

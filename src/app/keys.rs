@@ -189,6 +189,7 @@ pub fn access(options: &Serve, address: SocketAddr, keyring: Keyring) -> Access 
         keyring,
         trusted_proxies: options.trusted_proxies.clone(),
         operations: api::documented().split().2,
+        base_path: options.base_path.clone(),
     }
 }
 

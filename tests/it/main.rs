@@ -57,6 +57,7 @@ mod streams;
 mod tables;
 mod targets;
 mod tidy;
+mod tls;
 mod traces;
 mod training;
 mod tritonclient;

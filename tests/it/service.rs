@@ -160,7 +160,9 @@ impl Service {
     }
 
     pub fn address(&self) -> &str {
-        self.url.trim_start_matches("http://")
+        self.url
+            .split_once("://")
+            .map_or("", |(_, address)| address)
     }
 
     pub fn data_dir(&self) -> PathBuf {

@@ -15,6 +15,12 @@ pub fn client(extensions: &Extensions, headers: &HeaderMap, trusted: &[Network])
     Some(behind(peer.ip().to_canonical(), headers, trusted))
 }
 
+/// Whether the peer itself is one of them.
+pub fn is_from(extensions: &Extensions, networks: &[Network]) -> bool {
+    let peer = extensions.get::<ConnectInfo<SocketAddr>>();
+    peer.is_some_and(|ConnectInfo(peer)| networks.iter().any(|network| network.holds(peer.ip())))
+}
+
 fn behind(peer: IpAddr, headers: &HeaderMap, trusted: &[Network]) -> IpAddr {
     let is_trusted = |address: IpAddr| trusted.iter().any(|network| network.holds(address));
     let mut found = peer;

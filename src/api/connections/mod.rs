@@ -3,6 +3,7 @@
 
 mod activity;
 mod patience;
+mod tls;
 
 use std::future::Future;
 use std::io::ErrorKind;
@@ -24,6 +25,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep, timeout};
 use tokio_util::task::TaskTracker;
 use tower::Service;
 
+pub use tls::{Tls, TlsError, TlsFiles};
+
+use super::prefix;
 use activity::{Activity, InHand, Noted};
 use patience::{Patience, TICK, Verdict};
 
@@ -51,12 +55,13 @@ impl Wrap for Plain {
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
 
-/// Serves `most` connections at once until draining; further ones wait to be accepted. Ends once every request that
-/// was let in is answered.
+/// Serves `most` connections at once until draining; further ones wait to be accepted. Paths below `base` and those
+/// without it are answered alike. Ends once every request that was let in is answered.
 pub async fn serve(
     listener: TcpListener,
     router: Router,
     wrap: impl Wrap,
+    base: Arc<str>,
     most: usize,
     mut draining: watch::Receiver<bool>,
 ) {
@@ -77,6 +82,7 @@ pub async fn serve(
         let connection = Connection {
             router: router.clone(),
             peer,
+            base: Arc::clone(&base),
             places: Arc::clone(&places),
             crowd: most / 4,
             draining: asked_to_end.clone(),
@@ -119,6 +125,8 @@ fn is_of_one_connection(kind: ErrorKind) -> bool {
 struct Connection {
     router: Router,
     peer: SocketAddr,
+    /// What stands before all paths, or nothing.
+    base: Arc<str>,
     places: Arc<Semaphore>,
     /// Where fewer places than this are free, nobody may be idle for long.
     crowd: usize,
@@ -130,9 +138,12 @@ impl Connection {
         let activity = Arc::new(Activity::default());
         let io = TokioIo::new(Noted::of(stream, Arc::clone(&activity)));
         let (router, noted) = (self.router, Arc::clone(&activity));
-        let peer = ConnectInfo(self.peer);
+        let (peer, base) = (ConnectInfo(self.peer), self.base);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
+            if !base.is_empty() {
+                prefix::strip(&mut request, &base);
+            }
             let in_hand = InHand::of(&noted);
             let answering = router.clone().call(request);
             async move {

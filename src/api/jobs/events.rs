@@ -19,7 +19,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::feed::Batch;
 use crate::api::extract::{Form, Query, negotiate};
 use crate::api::problem::{Problem, Result};
-use crate::api::responses::{List, page_limit, rfc3339};
+use crate::api::responses::{List, page_limit, rfc3339, unbuffered};
 use crate::api::state::AppState;
 use crate::clock::now_ms;
 use crate::store;
@@ -114,7 +114,7 @@ pub async fn events(
             return Ok(StatusCode::NO_CONTENT.into_response());
         }
         let live = Sse::new(follow(reader)).keep_alive(KeepAlive::new().interval(HEARTBEAT));
-        return Ok(live.into_response());
+        return Ok(unbuffered(live.into_response()));
     }
     let limit = page_limit(query.limit, 1000)?;
     let page = app.store.events(&job, after, limit + 1).await?;

@@ -16,6 +16,7 @@ use crate::api::body::no_allowance;
 use crate::api::extract::Form;
 use crate::api::held::Held;
 use crate::api::problem::{Problem, Result};
+use crate::api::responses::unbuffered;
 use crate::api::state::AppState;
 use crate::data::npy;
 use crate::inference::{Reply, RequestOptions};
@@ -83,7 +84,7 @@ pub async fn answer(app: AppState, streamed: Streamed, form: Form) -> Result<Res
     let all = stream::once(async move { Ok(start) });
     let body = Body::from_stream(futures_util::StreamExt::chain(all, rest));
     let media_type = [(header::CONTENT_TYPE, form.media_type())];
-    Ok((headers, media_type, body).into_response())
+    Ok(unbuffered((headers, media_type, body).into_response()))
 }
 
 /// The row after the last one.
