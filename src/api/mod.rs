@@ -20,6 +20,7 @@ pub mod refusals;
 pub mod responses;
 pub mod service;
 pub mod state;
+pub mod storage;
 pub mod telemetry;
 pub mod v2;
 pub mod webhooks;
@@ -62,6 +63,7 @@ fn service(operations: Operations) -> Operations {
         .add(Needs::Nothing, Nothing, routes!(service::readyz))
         .add(Read, Everything, routes!(service::metrics))
         .add(Needs::Key, Nothing, routes!(service::info))
+        .add(Read, Everything, routes!(storage::storage))
 }
 
 #[rustfmt::skip]
@@ -84,6 +86,7 @@ fn jobs(operations: Operations) -> Operations {
         .add(Read, Nothing, routes!(jobs::list::list))
         .add(Read, Job, routes!(jobs::item::get))
         .add(Train, Job, routes!(jobs::create::put))
+        .add(Train, Job, routes!(jobs::item::delete))
         .add(Train, Job, routes!(jobs::moves::cancel))
         .add(Train, Job, routes!(jobs::moves::pause))
         .add(Train, Job, routes!(jobs::moves::resume))
@@ -94,6 +97,7 @@ fn jobs(operations: Operations) -> Operations {
         .add(Read, Job, routes!(jobs::checkpoints::list))
         .add(Read, Job, routes!(jobs::checkpoints::get))
         .add(Read, Job, routes!(jobs::checkpoints::content))
+        .add(Train, Job, routes!(jobs::checkpoints::delete))
         .add(Train, Job, routes!(jobs::promote::promote))
         .add(Read, Job, routes!(jobs::samples::list))
         .add(Read, Job, routes!(jobs::samples::get))

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
+use crate::artifacts::room;
 use crate::families::FAMILIES;
 
 /// tch 0.26 is bound to this one; another one does not link.
@@ -52,6 +53,9 @@ pub async fn metrics(app: AppState) -> Result<impl IntoResponse> {
     metrics::gauge!("latentd_inference_queue_depth").set(app.engine.waiting() as f64);
     metrics::gauge!("latentd_inference_long_calls").set(app.engine.slow() as f64);
     metrics::gauge!("latentd_inference_queue_capacity").set(app.engine.bounds().calls as f64);
+    if let Some(free) = room::free(&app.layout.root) {
+        metrics::gauge!("latentd_storage_free_bytes").set(free as f64);
+    }
     let loaded = app.engine.loaded();
     let bytes: usize = loaded.iter().map(|model| model.bytes).sum();
     metrics::gauge!("latentd_models_loaded").set(loaded.len() as f64);

@@ -22,6 +22,7 @@ mod metrics;
 mod models;
 mod page;
 mod samples;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod webhooks;
@@ -39,4 +40,5 @@ pub use metrics::{MetricPoint, Series, SeriesPoint};
 pub use models::{Model, ModelVersion, NewVersion};
 pub use page::Page;
 pub use samples::Sample;
+pub use storage::{Usage, Used};
 pub use webhooks::Webhook;

@@ -53,6 +53,7 @@ mod shutdown;
 mod small_disk;
 mod soak;
 mod startup;
+mod storage;
 mod streams;
 mod tables;
 mod targets;

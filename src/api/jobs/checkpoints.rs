@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::Path;
+use axum::http::StatusCode;
 use axum::response::Response;
 use serde::Serialize;
 use serde_json::Value;
@@ -78,6 +79,25 @@ pub async fn content(
     let checkpoint = find(&app, &job, &number).await?;
     let name = format!("{job}-{number}.safetensors");
     download(&app, &checkpoint.report.sha256, &name).await
+}
+
+/// Delete a checkpoint
+// Deletes a checkpoint of a job that has ended; one that has not may go on from it.
+#[utoipa::path(delete, path = "/v1/jobs/{job}/checkpoints/{number}", operation_id = "delete_checkpoint",
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "Its job has not ended"),
+    ))]
+pub async fn delete(
+    app: AppState,
+    Path((job, number)): Path<(String, String)>,
+) -> Result<StatusCode> {
+    let job = app.job(&job).await?.id;
+    let number = number_in_path("checkpoint", &number)?;
+    let delete = || app.store.delete_checkpoint(&job, number);
+    let orphans = app.reserve.spend(delete).await?;
+    app.artifacts.remove(&orphans);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 pub(super) async fn find(app: &AppState, job: &str, number: &str) -> Result<store::Checkpoint> {

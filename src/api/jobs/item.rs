@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::Json;
 use axum::extract::Path;
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{Instant, sleep, sleep_until};
@@ -37,6 +37,21 @@ pub async fn get(app: AppState, Path(job): Path<String>, headers: HeaderMap) -> 
         response.headers_mut().insert("preference-applied", applied);
     }
     Ok(response)
+}
+
+/// Delete a job that has ended
+// Deletes an ended job with its events, metrics, checkpoints and pictures. Models that it published stay.
+#[utoipa::path(delete, path = "/v1/jobs/{job}", operation_id = "delete_job",
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 409, description = "It has not ended"),
+    ))]
+pub async fn delete(app: AppState, Path(job): Path<String>) -> Result<StatusCode> {
+    let job = app.job(&job).await?.id;
+    let delete = || app.store.delete_job(&job);
+    let orphans = app.reserve.spend(delete).await?;
+    app.artifacts.remove(&orphans);
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Follows the job as event streams do, so that many who wait cost no more than one.
