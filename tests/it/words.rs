@@ -162,6 +162,13 @@ async fn the_test_split_has_no_words_of_its_own() {
     .ok(201);
     assert_eq!(added["label_names"], json!(["cat", "dog"]));
     assert_eq!(added["files"]["train_labels"]["header"], true);
+    assert_eq!(added["warnings"], json!([]));
+    let added = upload(&service, with("once", "pet\ncat\ndog\n", "cat\n"))
+        .await
+        .ok(201);
+    assert_eq!(added["label_names"], json!(["cat", "dog", "pet"]));
+    assert_eq!(added["warnings"][0]["code"], "doubtful_header");
+    assert_eq!(added["warnings"][0]["pointer"], "/train_labels");
     let refused = upload(&service, with("odd", "cat\ndog\ncat\n", "cow\n")).await;
     refused.invalid("/test_labels");
     refused.says("\"cow\"");

@@ -244,9 +244,10 @@ impl Conversion<'_> {
         let names = |split| {
             self.readings
                 .get(split)
-                .map_or(&[][..], |reading: &Reading| &reading.names)
+                .map(|reading: &Reading| &reading.names)
         };
-        warnings::of_names(names("train"), names("test")).unwrap_or_else(|fault| {
+        let (train, test) = names("train").zip(names("test"))?;
+        warnings::of_names(train, test).unwrap_or_else(|fault| {
             self.faults.push(fault);
             None
         })

@@ -120,7 +120,7 @@ fn one_column(
     let format = sniff(&source.head)?;
     let file = out.path(role);
     match format {
-        Format::Csv => table::import_column(role, source.input, &file, options, rows),
+        Format::Csv => table::import_column(role, source.input, out, options, rows),
         Format::Npz => {
             let spool = Spool::of(source, path, &file)?;
             npz::import_column(role, spool.path(), out, options)

@@ -122,11 +122,42 @@ impl FileForm {
 pub struct Reading {
     pub form: FileForm,
     /// Of a table with a header: what the values of its rows are called.
-    pub names: Vec<String>,
+    pub names: Names,
     pub warnings: Vec<Warning>,
     /// Of an archive: the arrays that became columns, and those that did not.
     pub taken: Vec<String>,
     pub unused: Vec<String>,
+}
+
+/// The names of columns, end to end: there may be millions, of a letter each.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(csv::ByteRecord);
+
+impl Names {
+    /// Names without the spaces around them.
+    pub fn of<'a>(names: impl IntoIterator<Item = &'a [u8]>) -> Self {
+        let mut record = csv::ByteRecord::new();
+        names
+            .into_iter()
+            .for_each(|name| record.push_field(name.trim_ascii()));
+        Self(record)
+    }
+
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn get(&self, at: usize) -> Option<&[u8]> {
+        self.0.get(at)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.iter()
+    }
 }
 
 impl From<FileForm> for Reading {

@@ -5,7 +5,7 @@
 
 use csv::ByteRecord;
 
-use super::super::{ImportError, ImportOptions, Role};
+use super::super::{ImportError, ImportOptions, Names, Role};
 
 /// Column names shown in a refusal.
 const SHOWN: usize = 8;
@@ -60,11 +60,10 @@ impl Columns {
 
 impl Columns {
     /// Of the names of a header, those of the values of the rows.
-    pub(super) fn left(&self, names: Option<&ByteRecord>) -> Vec<String> {
+    pub(super) fn left(&self, names: Option<&ByteRecord>) -> Names {
         let names = (0..).zip(names.into_iter().flatten());
         let left = names.filter(|(at, _)| !self.beside.iter().any(|(_, taken)| taken == at));
-        left.map(|(_, name)| String::from_utf8_lossy(name.trim_ascii()).into_owned())
-            .collect()
+        Names::of(left.map(|(_, name)| name))
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Two numbers a column are kept, however many rows there are.
 
+use super::super::Names;
 use super::column::quoted;
 use crate::document::Warning;
 
@@ -67,7 +68,7 @@ impl Survey {
     }
 
     /// What to tell of the columns; `names` are those of a header.
-    pub(super) fn warnings(&self, names: &[String], part: &str) -> Vec<Warning> {
+    pub(super) fn warnings(&self, names: &Names, part: &str) -> Vec<Warning> {
         if self.rows < 2 {
             return Vec::new();
         }
@@ -82,7 +83,7 @@ impl Survey {
             .collect()
     }
 
-    fn constant(&self, names: &[String]) -> Option<String> {
+    fn constant(&self, names: &Names) -> Option<String> {
         let spans = self.low.iter().zip(&self.high);
         let constant: Vec<usize> = (0..)
             .zip(spans)
@@ -108,7 +109,7 @@ impl Survey {
         })
     }
 
-    fn scales(&self, names: &[String]) -> Option<String> {
+    fn scales(&self, names: &Names) -> Option<String> {
         let spans = self
             .low
             .iter()
@@ -139,13 +140,16 @@ impl Survey {
     }
 
     /// Users, items and ratings, perhaps with the time: by the names, or by the numbers.
-    fn ratings(&self, names: &[String]) -> Option<String> {
+    fn ratings(&self, names: &Names) -> Option<String> {
         let columns = self.low.len();
         if !(3..=4).contains(&columns) {
             return None;
         }
         let has = |words: &[&str]| {
-            let fits = |name: &String| words.iter().any(|word| name.to_lowercase().contains(word));
+            let fits = |name: &[u8]| {
+                let name = String::from_utf8_lossy(name).to_lowercase();
+                words.iter().any(|word| name.contains(word))
+            };
             names.iter().any(fits)
         };
         let items = [
@@ -166,24 +170,22 @@ impl Survey {
     }
 }
 
-fn called(names: &[String], at: usize) -> String {
-    let name = names
-        .get(at)
-        .map(|name| format!(" ({})", quoted(name.as_bytes())));
+fn called(names: &Names, at: usize) -> String {
+    let name = names.get(at).map(|name| format!(" ({})", quoted(name)));
     format!("column {at}{}", name.unwrap_or_default())
 }
 
 /// Columns among the values of the rows whose names say that they are what is to be predicted.
-pub(super) fn labels_among(names: &[String], part: &str) -> Option<Warning> {
+pub(super) fn labels_among(names: &Names, part: &str) -> Option<Warning> {
     let last = names.len().saturating_sub(1);
-    let is = |(at, name): &(usize, &String)| match name.trim().to_lowercase().as_str() {
-        "label" | "labels" | "class" | "classes" | "target" | "targets" | "species" => true,
+    let is = |(at, name): &(usize, &[u8])| match name.to_ascii_lowercase().as_slice() {
+        b"label" | b"labels" | b"class" | b"classes" | b"target" | b"targets" | b"species" => true,
         // In the middle it is more likely a coordinate.
-        "y" => *at == 0 || *at == last,
+        b"y" => *at == 0 || *at == last,
         _ => false,
     };
     let found: Vec<String> = (0..)
-        .zip(names)
+        .zip(names.iter())
         .filter(is)
         .take(SHOWN)
         .map(|(at, _)| called(names, at))
@@ -202,8 +204,8 @@ pub(super) fn labels_among(names: &[String], part: &str) -> Option<Warning> {
 mod tests {
     use super::*;
 
-    fn names(words: &[&str]) -> Vec<String> {
-        words.iter().map(|&word| word.to_owned()).collect()
+    fn names(words: &[&str]) -> Names {
+        Names::of(words.iter().map(|word| word.as_bytes()))
     }
 
     fn told(rows: &[&[f32]], called: &[&str]) -> Vec<(String, String)> {

@@ -132,7 +132,7 @@ fn doubtful_header(lines: &Lines, options: &ImportOptions, part: &str) -> Option
 pub(super) fn import_column(
     role: Role,
     input: Input,
-    out: &Path,
+    out: &SplitFiles,
     options: &ImportOptions,
     rows: u64,
 ) -> Result<(Written, Reading), ImportError> {
@@ -155,7 +155,7 @@ pub(super) fn import_column(
     if word.is_none() || rows != 1 {
         lines.require_rows()?;
     }
-    let mut column = Beside::create(role, out, options)?;
+    let mut column = Beside::create(role, &out.path(role), options)?;
     let (mut count, mut faults) = (0, Faults::default());
     while faults.last(lines.next())? {
         // Most likely a value that is missing: without it the others would move to other rows.
@@ -175,9 +175,17 @@ pub(super) fn import_column(
     faults.outcome()?;
     let above_words = count == 0 || matches!(&column, Beside::Codes(codes) if codes.are_words());
     word = word.filter(|_| above_words && count + 1 == rows);
-    let mut form = lines.form();
-    if word.is_some() {
-        form.header = Some(false);
+    let mut reading = Reading::from(lines.form());
+    if let (Some(word), Beside::Codes(codes)) = (&word, &column) {
+        reading.form.header = Some(false);
+        if count > 0 && !codes.knows(word) {
+            let detail = "line 1 was read as a label, since there is a line for each row, but no other row has it; \
+                          if it is a header, a label is missing";
+            let part = format!("/{}", role.in_split(out.split()));
+            reading
+                .warnings
+                .push(Warning::new("doubtful_header", part, detail));
+        }
     }
-    Ok((column.finish(word.as_deref())?, form.into()))
+    Ok((column.finish(word.as_deref())?, reading))
 }

@@ -139,6 +139,11 @@ impl Codes {
         matches!(self.first, Some((_, true)))
     }
 
+    /// Whether this word came.
+    pub(super) fn knows(&self, cell: &[u8]) -> bool {
+        self.words.known(cell).is_some()
+    }
+
     /// Ends the column. `before`: a word that turned out to stand before all others.
     pub(super) fn finish(mut self, before: Option<&[u8]>) -> Result<Written, ImportError> {
         let before = before.map(|cell| self.code(cell, None)).transpose();
