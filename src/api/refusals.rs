@@ -201,6 +201,10 @@ mod tests {
         let wanted = [
             ("200", "Done"),
             ("400", "Not JSON"),
+            (
+                "403",
+                "Asked under a foreign host, or by a page of another origin",
+            ),
             ("408", "The body came too slowly"),
             ("413", "Larger than this server reads"),
             ("415", "Not sent as JSON"),
