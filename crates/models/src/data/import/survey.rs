@@ -7,7 +7,7 @@ use super::column::quoted;
 use crate::document::Warning;
 
 /// Of wider rows nothing is kept.
-const MOST_COLUMNS: usize = 1 << 20;
+pub(super) const MOST_COLUMNS: usize = 1 << 20;
 /// Columns that one warning names.
 const SHOWN: usize = 8;
 /// How often the spread of one column may be that of another.

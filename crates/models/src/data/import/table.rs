@@ -16,6 +16,7 @@ use super::lines::Lines;
 use super::shape::chosen_shape;
 use super::sink::{ColumnSink, checked};
 use super::source::Input;
+use super::survey::MOST_COLUMNS;
 use super::words::Codes;
 use crate::document::Warning;
 
@@ -67,7 +68,8 @@ pub(super) fn import_rows(
         imported.columns.push(column.finish(None)?.column);
     }
     imported.reading = Reading {
-        names: columns.left(lines.header.as_ref()),
+        // Nothing is told of the columns of wider rows.
+        names: columns.left(lines.header.as_ref().filter(|_| row_len <= MOST_COLUMNS)),
         warnings: warning.into_iter().collect(),
         ..lines.form().into()
     };
