@@ -17,6 +17,7 @@ use futures_util::future::poll_fn;
 use http_body::{Frame, SizeHint};
 
 use super::access;
+use super::encoding::leave_identity;
 use super::pace::Paced;
 use super::prefix;
 use super::problem::{Code, Problem, tell_room};
@@ -28,6 +29,7 @@ use crate::panics::panic_text;
 pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
     with_request_id(request, async |request| {
         let (mut request, unread) = Unread::keep(request);
+        leave_identity(request.headers_mut());
         let arrival = Arrival::of(&request);
         let prefix = app.access.prefix(&request);
         let (admitted, outcome) = access::admit(&app, &mut request).await;

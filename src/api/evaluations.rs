@@ -19,7 +19,8 @@ use crate::store::ModelVersion;
 /// Measure a model
 // Queues an evaluation. Its figures are its result, and are added to the model version's metrics.
 #[utoipa::path(post, path = "/v1/evaluations", operation_id = "create_evaluation",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$",
+        description = "Up to 255 visible ASCII characters of the client's choice")),
     request_body = EvaluationRequest,
     responses(
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::body;
 use super::problem::{Code, Problem, Result};
 use super::state::AppState;
-use crate::document::{self, FieldError};
+use crate::document::{self, FieldError, Strict};
 
 /// A JSON body; also answers to `application/*+json`.
 pub struct Json<T>(pub T);
@@ -56,7 +56,7 @@ fn require_json(headers: &HeaderMap) -> Result<()> {
 /// Reads JSON: bytes that are not JSON are malformed, JSON of the wrong shape is invalid.
 pub fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut reader)).map_err(|error| {
         let pointer = document::pointer(error.path());
         let inner = error.into_inner();
         if inner.is_data() {

@@ -6,6 +6,7 @@ pub mod connections;
 pub mod datasets;
 pub mod document;
 pub mod edge;
+pub mod encoding;
 pub mod evaluations;
 pub mod extract;
 pub mod form;

@@ -14,9 +14,10 @@ type Refusal = (&'static str, &'static str, fn(&Operation) -> bool);
 
 /// What operations have in common. The first row that applies speaks for its status.
 #[rustfmt::skip]
-const COMMON: [Refusal; 31] = [
+const COMMON: [Refusal; 32] = [
     ("400", "Not JSON, or not the bytes that it speaks of", |o| o.is_v2_inference()),
     ("400", "Not JSON", |o| o.reads("application/json")),
+    ("400", "The version is named twice: in the name and behind it", |o| o.under("/v2/models/{model}/versions/")),
     ("401", "An API key is needed, and none or a wrong one was sent", |o| o.needs_a_key()),
     ("403", "The API key does not allow this, or a page of another origin asked", |o| o.needs_a_key()),
     ("403", "Asked under a foreign host, or by a page of another origin", |_| true),
@@ -47,16 +48,6 @@ const COMMON: [Refusal; 31] = [
     ("504", "The timeout passed", |o| o.is_v2_inference()),
     ("504", "The deadline passed", |o| o.is_verb()),
     ("507", "The disk is full", |o| o.stores()),
-];
-
-/// Rows of [`COMMON`] that are true of an operation and yet not in its document, which has been without
-/// them since it was published.
-const UNSAID: [(&str, &[&str]); 5] = [
-    ("put_model_alias", &["400", "413", "415"]),
-    ("generate", &["413"]),
-    ("v2_repository_index", &["413"]),
-    ("v2_load_model", &["413"]),
-    ("v2_unload_model", &["413"]),
 ];
 
 /// An operation as the document describes it.
@@ -133,12 +124,8 @@ impl Operation<'_> {
     fn responses(&self) -> Map<String, Value> {
         let own = self.about["responses"].as_object().cloned();
         let mut all: BTreeMap<String, Value> = own.into_iter().flatten().collect();
-        let id = &self.about["operationId"];
         for (status, description, applies) in COMMON {
-            let unsaid = UNSAID
-                .iter()
-                .any(|(of, statuses)| id == of && statuses.contains(&status));
-            if !all.contains_key(status) && !unsaid && applies(self) {
+            if !all.contains_key(status) && applies(self) {
                 all.insert(status.to_owned(), json!({ "description": description }));
             }
         }

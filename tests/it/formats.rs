@@ -299,3 +299,27 @@ async fn a_stream_takes_no_memory() {
         bytes >> 20
     );
 }
+
+/// What is done is answered, also to who says that nothing but a packing will do.
+#[tokio::test]
+async fn who_refuses_answers_as_they_are_gets_them_all_the_same() {
+    let service = Service::with_digits(&[]).await;
+    for refusing in ["identity;q=0", "*;q=0", "br, identity; q=0.0"] {
+        let ask = |method: Method, path: &str| {
+            let request = service.request(method, path);
+            request.header("accept-encoding", refusing)
+        };
+        let made = ask(Method::POST, "/v1/jobs").json(&small_autoencoder("x"));
+        let made = service.send(made).await;
+        made.expect(202);
+        assert!(made.header("location").starts_with("/v1/jobs/"));
+        service
+            .send(ask(Method::GET, "/v1/datasets/digits/preview.png"))
+            .await
+            .expect(200);
+        service
+            .send(ask(Method::GET, "/v1/nothing"))
+            .await
+            .problem(404, "not_found");
+    }
+}

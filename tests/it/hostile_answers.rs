@@ -116,7 +116,7 @@ async fn answers_that_nobody_reads_have_a_bound() {
     wide(&service).await;
     let body = json!({"n": 20, "gibbs_steps": 1}).to_string();
     let request = format!(
-        "POST /v1/models/machine/generate HTTP/1.1\r\nhost: x\r\naccept: application/x-npy\r\n\
+        "POST /v1/models/machine/generate HTTP/1.1\r\nhost: localhost\r\naccept: application/x-npy\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     );

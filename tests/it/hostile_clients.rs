@@ -141,8 +141,8 @@ async fn who_asks_before_sending_too_much_is_told_not_to() {
 async fn a_head_that_does_not_end_is_cut_off() {
     let service = Service::start(&[]).await;
     let mut idle = sends(&service, "").await;
-    let mut asked = sends(&service, "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
-    let mut drip = sends(&service, "GET /livez HTTP/1.1\r\nhost: x\r\nx-").await;
+    let mut asked = sends(&service, "GET /livez HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
+    let mut drip = sends(&service, "GET /livez HTTP/1.1\r\nhost: localhost\r\nx-").await;
     let dripped = tokio::spawn(async move {
         let start = Instant::now();
         let mut answer = [0; 64];
@@ -163,7 +163,7 @@ async fn a_head_that_does_not_end_is_cut_off() {
         "half a head was held for {took:?}"
     );
     for connection in [&mut idle, &mut asked] {
-        let again = b"GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        let again = b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
         connection.write_all(again).await.expect("still open");
         let mut answer = Vec::new();
         connection.read_to_end(&mut answer).await.expect("answered");
@@ -174,8 +174,8 @@ async fn a_head_that_does_not_end_is_cut_off() {
 #[tokio::test]
 async fn connections_past_the_bound_wait_for_a_place() {
     let service = Service::start(&["--max-connections", "8"]).await;
-    let request = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
-    let half = "GET /livez HTTP/1.1\r\nhost: x\r\n";
+    let request = "GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
+    let half = "GET /livez HTTP/1.1\r\nhost: localhost\r\n";
     let mut held = Vec::new();
     for _ in 0..8 {
         held.push(sends(&service, half).await);

@@ -275,6 +275,62 @@ async fn the_same_seed_gives_the_same_bytes_in_every_form() {
     }
 }
 
+/// A list has no names: what it would mean could only follow from the order of fields in the source.
+#[tokio::test]
+async fn lists_are_no_objects() {
+    let service = Service::with_digits(&[]).await;
+    service.train(&small_rbm("rbm")).await;
+    let rows = json!(["digits", "test", 0, 1]);
+    let tensor =
+        json!({"name": "inputs", "shape": [1, 64], "datatype": "FP32", "data": vec![0.5; 64]});
+    for (method, path, body) in [
+        (Method::POST, "/v1/datasets", json!(["d2", "digits"])),
+        (
+            Method::POST,
+            "/v1/jobs",
+            json!({"dataset": "digits", "model": {"kind": "rbm"}, "training": [1]}),
+        ),
+        (
+            Method::POST,
+            "/v1/webhooks",
+            json!(["https://example.com/", ["job.failed"], null, {}]),
+        ),
+        (Method::PUT, "/v1/models/rbm/aliases/a", json!([1])),
+        (Method::POST, "/v1/models/rbm/encode", json!({"rows": rows})),
+        (
+            Method::POST,
+            "/v1/models/rbm/encode",
+            json!({"rows": rows, "inputs": null}),
+        ),
+        (
+            Method::POST,
+            "/v1/models/rbm/denoise",
+            json!({"rows": {"dataset": "digits"}, "corrupt": ["mask", 0.5]}),
+        ),
+        (Method::POST, "/v2/repository/models/rbm/load", json!([])),
+        (Method::POST, "/v2/models/rbm/infer", json!([])),
+        (
+            Method::POST,
+            "/v2/models/rbm/infer",
+            json!({"inputs": [tensor], "outputs": [["outputs"]]}),
+        ),
+        (
+            Method::POST,
+            "/v2/models/rbm/infer",
+            json!({"inputs": [["inputs", [1, 64], "FP32", null, [0.5]]]}),
+        ),
+    ] {
+        let asked = service.request(method, path).json(&body);
+        let reply = service.send(asked).await;
+        reply.problem(422, "invalid");
+        assert!(
+            reply.text().contains("an object"),
+            "{path} {body}: {}",
+            reply.text()
+        );
+    }
+}
+
 /// Sixteen megabytes of JSON of no use: they are measured before they are kept, where they would take a gigabyte.
 #[tokio::test]
 async fn json_that_is_no_rows_costs_no_memory() {

@@ -1,6 +1,7 @@
 //! JSON documents from outside, read into types: what is wrong is said by the field it is wrong in.
 
 mod ranges;
+mod strict;
 mod tagged;
 
 use serde::de::DeserializeOwned;
@@ -10,6 +11,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::{RefOr, Schema};
 
 pub use ranges::Ranges;
+pub use strict::Strict;
 pub(crate) use tagged::tagged;
 
 /// One invalid field.
@@ -87,7 +89,7 @@ impl TypeSchema {
 
 /// Reads `value` as a `T`; pointers in errors start with `base`.
 pub fn read<T: DeserializeOwned>(value: &Value, base: &str) -> Result<T, FieldError> {
-    serde_path_to_error::deserialize(value).map_err(|e| {
+    serde_path_to_error::deserialize(Strict(value)).map_err(|e| {
         let pointer = format!("{base}{}", pointer(e.path()));
         FieldError::new(pointer, e.into_inner().to_string())
     })

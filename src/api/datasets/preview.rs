@@ -19,6 +19,7 @@ use crate::api::state::AppState;
 #[into_params(parameter_in = Query)]
 pub struct PreviewQuery {
     /// `train` (the default) or `test`.
+    #[param(pattern = "^(train|test)$")]
     pub split: String,
     /// Pictures, from 1 to 1024. Default 64.
     #[param(minimum = 1, maximum = 1024)]

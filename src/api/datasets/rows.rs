@@ -22,6 +22,7 @@ use crate::data::npy;
 #[into_params(parameter_in = Query)]
 pub struct RowsQuery {
     /// `train` (the default) or `test`.
+    #[param(pattern = "^(train|test)$")]
     pub split: String,
     pub offset: u64,
     /// Rows, from 1 to 1000. Default 20.

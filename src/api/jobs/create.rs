@@ -18,7 +18,8 @@ use crate::train::Training;
 /// Train a model
 // Queues a training job. With an `Idempotency-Key`, the same request sent again answers the same job.
 #[utoipa::path(post, path = "/v1/jobs", operation_id = "create_job",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$",
+        description = "Up to 255 visible ASCII characters of the client's choice")),
     request_body = JobRequest,
     responses(
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),

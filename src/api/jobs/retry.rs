@@ -14,7 +14,8 @@ use crate::jobs::JobPlan;
 // Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
 // old one, which stays as it is.
 #[utoipa::path(post, path = "/v1/jobs/{job}/retry", operation_id = "retry_job",
-    params(("Idempotency-Key" = Option<String>, Header, description = "Up to 255 characters of the client's choice")),
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[ -~]+$",
+        description = "Up to 255 visible ASCII characters of the client's choice")),
     responses(
         (status = 202, description = "Queued (or, for a repeated key, as it stands)", body = JobResponse),
         (status = 409, description = "It has not ended, or its data set is gone"),

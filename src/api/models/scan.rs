@@ -5,9 +5,11 @@
 //! sonic-rs 0.5.10 under the same visitor: `make bench-parts ONLY=json`.
 
 use serde::de::{DeserializeOwned, IgnoredAny};
+use serde_json::value::RawValue;
 
 use super::body::{Document, Flat};
 use super::nesting::{DEEPEST, Nesting};
+use crate::document::Strict;
 
 /// Digits of which every number fits 64 bits.
 const MOST_DIGITS: usize = 18;
@@ -16,17 +18,9 @@ const POWERS: [f64; MOST_DIGITS + 1] = [
     1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16,
     1e17, 1e18,
 ];
-const WHOLE_POWERS: [u64; 9] = [
-    1,
-    10,
-    100,
-    1_000,
-    10_000,
-    100_000,
-    1_000_000,
-    10_000_000,
-    100_000_000,
-];
+#[rustfmt::skip]
+const WHOLE_POWERS: [u64; 9] =
+    [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000, 100_000_000];
 /// From here to its double the doubles are the whole numbers.
 const TWO_TO_52: f64 = 4_503_599_627_370_496.0;
 
@@ -38,7 +32,7 @@ pub fn document(bytes: &[u8], most: usize) -> Option<Document> {
         match key {
             "inputs" if document.inputs.is_none() => document.inputs = Some(rows(scanner)?),
             "inputs" => return None,
-            "rows" if document.rows.is_none() => document.rows = Some(scanner.brief()?),
+            "rows" if document.rows.is_none() => document.rows = Some(scanner.typed()?),
             "rows" => return None,
             _ => drop(document.options.insert(key.to_owned(), scanner.brief()?)),
         }
@@ -135,6 +129,13 @@ impl<'a> Scanner<'a> {
             self.at = at;
         }
         self.value()
+    }
+
+    /// The same as a type with objects in it, each read from an object.
+    pub fn typed<T: DeserializeOwned>(&mut self) -> Option<T> {
+        let text: Box<RawValue> = self.brief()?;
+        let mut reader = serde_json::Deserializer::from_str(text.get());
+        T::deserialize(Strict(&mut reader)).ok()
     }
 
     /// Whatever stands here, by its type: what an object holds twice is seen.

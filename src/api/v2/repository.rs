@@ -54,7 +54,7 @@ pub struct RepositoryModelRequest {
 /// Index of the model repository
 // Every version of every model. One that was never loaded is ready: it is loaded when it is asked.
 #[utoipa::path(post, path = "/v2/repository/index", operation_id = "v2_repository_index",
-    request_body = RepositoryIndexRequest,
+    request_body(content = Option<RepositoryIndexRequest>, content_type = "application/json"),
     responses((status = 200, description = "One entry a version", body = Vec<RepositoryIndexEntry>)))]
 pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<RepositoryIndexEntry>>> {
     let asked: RepositoryIndexRequest = read(&app, request).await?;
@@ -80,7 +80,7 @@ pub async fn index(app: AppState, request: Request) -> Result<Json<Vec<Repositor
 // Reads a version into memory, and answers once it is there.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/load", operation_id = "v2_load_model",
     params(("model" = String, Path, description = "`name` (newest version), `name:3` or `name@alias`")),
-    request_body = RepositoryModelRequest,
+    request_body(content = Option<RepositoryModelRequest>, content_type = "application/json"),
     responses((status = 200, description = "It is in memory")))]
 pub async fn load(app: AppState, named: Named, request: Request) -> Result<StatusCode> {
     refuse_others(read(&app, request).await?, &[])?;
@@ -93,7 +93,7 @@ pub async fn load(app: AppState, named: Named, request: Request) -> Result<Statu
 // Drops versions from memory. They are loaded again when they are asked.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", operation_id = "v2_unload_model",
     params(("model" = String, Path, description = "`name` for all its versions, `name:3` or `name@alias` for one")),
-    request_body = RepositoryModelRequest,
+    request_body(content = Option<RepositoryModelRequest>, content_type = "application/json"),
     responses((status = 200, description = "It is not in memory")))]
 pub async fn unload(app: AppState, named: Named, request: Request) -> Result<StatusCode> {
     refuse_others(read(&app, request).await?, &["unload_dependents"])?;

@@ -179,7 +179,7 @@ fn scan(head: &[u8]) -> Option<InferenceRequest> {
     let (mut inputs, mut outputs, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
         if key == "outputs" {
-            return outputs.replace(scanner.brief()?).is_none().then_some(());
+            return outputs.replace(scanner.typed()?).is_none().then_some(());
         }
         if key != "inputs" {
             let value: Value = scanner.brief()?;
@@ -204,7 +204,7 @@ fn scan_input(scanner: &mut Scanner) -> Option<InferenceInput> {
     let (mut data, mut parameters, mut rest) = (None, None, Map::new());
     scanner.object(|scanner, key| {
         if key == "parameters" {
-            return parameters.replace(scanner.brief()?).is_none().then_some(());
+            return parameters.replace(scanner.typed()?).is_none().then_some(());
         }
         if key != "data" {
             let value: Value = scanner.brief()?;
