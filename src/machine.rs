@@ -7,6 +7,9 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 
 use crate::artifacts::room;
 
+/// tch 0.26 is bound to this one; another one does not link.
+pub const LIBTORCH: &str = "2.13.0";
+
 /// The processors that a job can ask for.
 #[derive(Debug, Clone, Copy)]
 pub struct MachineInfo {

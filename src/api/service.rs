@@ -10,9 +10,7 @@ use super::problem::{Code, Problem, Result};
 use super::state::AppState;
 use crate::artifacts::room;
 use crate::families::FAMILIES;
-
-/// tch 0.26 is bound to this one; another one does not link.
-const LIBTORCH: &str = "2.13.0";
+use crate::machine::LIBTORCH;
 
 /// The process runs
 #[utoipa::path(get, path = "/livez", operation_id = "livez",

@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{Status, Task};
+use crate::document::Warning;
 
 /// The error code of a job whose workers died again and again.
 pub const WORKER_DIED: &str = "worker_died";
@@ -59,6 +60,8 @@ pub struct JobPlan {
     /// What an evaluation measures.
     pub evaluation: Option<Value>,
     pub metadata: Value,
+    /// What was taken but may not be what was meant.
+    pub warnings: Vec<Warning>,
     /// The API key that asks for it, if it needs one. A job that was read is without.
     pub key: Option<JobKey>,
 }

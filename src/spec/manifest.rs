@@ -22,6 +22,8 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Values in a row, at most: as many as one request can have.
 const MOST_FEATURES: i64 = 64 << 20;
 const MOST_CLASSES: i64 = 1 << 24;
+/// Bytes of how a version was made: a job's settings, metadata and warnings.
+const MOST_PROVENANCE: usize = 1 << 17;
 /// Bytes of the names of all classes, as uploads may have them.
 const MOST_NAMES: usize = 1 << 19;
 
@@ -46,6 +48,9 @@ pub struct Manifest {
     pub sha256: String,
     #[serde(default)]
     pub metrics: Map<String, Value>,
+    /// How it was made.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub provenance: Map<String, Value>,
     /// RFC 3339.
     pub created_at: Option<String>,
 }
@@ -90,6 +95,7 @@ pub struct Incoming {
     pub facts: DataFacts,
     pub sha256: String,
     pub metrics: Map<String, Value>,
+    pub provenance: Map<String, Value>,
     /// Numbers that its weights have at the least.
     pub parameters: u128,
     claims: Claims,
@@ -141,6 +147,7 @@ impl Manifest {
             facts,
             sha256: self.sha256,
             metrics: self.metrics,
+            provenance: self.provenance,
             parameters,
             claims: Claims {
                 code_shape: self.code_shape,
@@ -178,6 +185,12 @@ impl Manifest {
             time.is_none_or(|text| text.parse::<jiff::Timestamp>().is_ok()),
             "/manifest/created_at",
             "must be a time as in RFC 3339",
+        );
+        let provenance = serde_json::to_string(&self.provenance).map_or(0, |text| text.len());
+        rules.require(
+            provenance <= MOST_PROVENANCE,
+            "/manifest/provenance",
+            format!("must be at most {MOST_PROVENANCE} bytes of JSON, got {provenance}"),
         );
         for (name, value) in &self.metrics {
             let pointer = name.replace('~', "~0").replace('/', "~1");

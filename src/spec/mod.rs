@@ -7,6 +7,7 @@ pub mod job;
 pub mod manifest;
 pub mod source;
 pub mod training;
+pub mod warnings;
 
 pub use evaluation::{Evaluation, EvaluationRequest};
 pub use job::{JobRequest, JobSpec, ModelSpec};

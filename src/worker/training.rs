@@ -12,14 +12,16 @@ use crate::artifacts::{Artifacts, WantOfRoom, weights};
 use crate::clock::now_ms;
 use crate::data::SplitFiles;
 use crate::data::split::Split;
+use crate::document::Warning;
 use crate::families::{Family, FamilyError};
 use crate::jobs::Job;
 use crate::layout::Layout;
+use crate::machine::LIBTORCH;
 use crate::nn::Tensors;
 use crate::nn::model::DataFacts;
 use crate::spec::source::PinnedSource;
 use crate::store::{self, NewVersion};
-use crate::train::adopt::adopt;
+use crate::train::adopt::{CannotStart, adopt};
 use crate::train::trial::step_costs;
 use crate::train::{
     Adopted, Cursor, Freeze, Halt, Learner, Outcome, Run, Start, Training, fit, resume,
@@ -56,7 +58,7 @@ impl TrainingError {
     pub fn code(&self) -> &'static str {
         match self {
             Self::Halted(Halt::Diverged { .. } | Halt::Collapsed { .. }) => "diverged",
-            Self::Halted(Halt::NoSuchMetric { .. } | Halt::Freeze(_)) => "invalid_setting",
+            Self::Halted(Halt::NoSuchMetric { .. } | Halt::Start(_)) => "invalid_setting",
             Self::Data(_) | Self::Halted(Halt::Data(_)) => "data_unreadable",
             Self::Evaluation(crate::evaluate::EvaluationError::Data(_)) => "data_unreadable",
             Self::Evaluation(_) => "unsuited",
@@ -164,7 +166,7 @@ pub fn run(
         // A start that is refused is refused again, and said, by the run itself.
         let _ = match start_from {
             Some(start) => adopt(tried.as_mut(), start).map(drop),
-            None => tried.hold(&cursor.adopted),
+            None => tried.hold(&cursor.adopted).map_err(CannotStart::from),
         };
         step_costs(tried.as_mut(), &train, &training, device)?
     } else {
@@ -201,9 +203,15 @@ fn ended(
             metrics,
             stopped,
             adopted,
+            still_falls,
         } => {
             let artifacts = &observer.checkpoints.artifacts;
-            let publish = || publish(job, facts, learner, metrics.clone(), artifacts);
+            let warnings: Vec<Warning> = still_falls.map(of_the_loss).into_iter().collect();
+            let publish = || {
+                let mut version = publish(job, facts, learner, metrics.clone(), artifacts)?;
+                version.warnings.clone_from(&warnings);
+                Ok::<_, TrainingError>(version)
+            };
             // The last checkpoint is there: whoever takes the job up ends where this run did.
             let Some(version) = observer.once_there_is_room(publish)? else {
                 return Ok(Ended::Released);
@@ -215,6 +223,16 @@ fn ended(
             Ok(Ended::Trained(Box::new(version), notes))
         }
     }
+}
+
+/// A run that ended while its loss still fell.
+fn of_the_loss(share: f64) -> Warning {
+    let percent = 100.0 * share;
+    let detail = format!(
+        "the training loss still fell, by {percent:.1} % an epoch at the end: more epochs, or a higher learning_rate, \
+        would fit the rows better"
+    );
+    Warning::new("loss_still_falling", "/training/epochs", detail)
 }
 
 /// The weights to start from, and what stays of them. They are read only where the job starts: later it does
@@ -315,6 +333,14 @@ pub(super) fn publish(
         data: serde_json::to_value(facts)?,
         sha256: stored.sha256,
         bytes: i64::try_from(stored.bytes).unwrap_or(i64::MAX),
+        provenance: Map::from_iter([
+            (
+                "latentd_version".to_owned(),
+                env!("CARGO_PKG_VERSION").into(),
+            ),
+            ("libtorch_version".to_owned(), LIBTORCH.into()),
+        ]),
+        warnings: Vec::new(),
     })
 }
 

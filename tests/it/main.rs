@@ -64,6 +64,7 @@ mod training;
 mod tritonclient;
 mod upgrade;
 mod v2;
+mod warnings;
 mod watching;
 mod webhooks;
 mod words;

@@ -11,7 +11,7 @@ use crate::api::state::AppState;
 use crate::jobs::{JobPlan, check_job_id};
 use crate::machine;
 use crate::spec::source::{InitFromModel, PinnedSource};
-use crate::spec::{InitFrom, JobRequest};
+use crate::spec::{InitFrom, JobRequest, warnings};
 use crate::store::ModelVersion;
 use crate::train::Training;
 
@@ -73,7 +73,14 @@ async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
         Some(from) => Some(source(app, from).await?),
         None => None,
     };
+    let told = warnings::of(
+        spec.family,
+        &spec.model,
+        &dataset.facts(),
+        &dataset.warnings,
+    );
     Ok(JobPlan {
+        warnings: told,
         name: spec.name,
         kind: spec.family.kind.to_owned(),
         priority: request.priority,

@@ -20,6 +20,7 @@ use utoipa::ToSchema;
 use super::problem::Result;
 use super::responses::rfc3339;
 use super::state::AppState;
+use crate::document::Warning;
 use crate::jobs::{self, JobError, JobProgress, Status, Task};
 use crate::spec::InitFrom;
 use crate::spec::ModelSpec;
@@ -56,6 +57,8 @@ pub struct JobResponse {
     pub evaluation: Option<Value>,
     #[schema(value_type = Object)]
     pub metadata: Value,
+    /// What was taken but may not be what was meant; a run adds what it finds when it ends.
+    pub warnings: Vec<Warning>,
     pub progress: JobProgress,
     pub eta_seconds: Option<f64>,
     /// The latest value of each metric.
@@ -128,6 +131,7 @@ impl JobResponse {
                 .and_then(|mut source| source.get_mut("from").map(Value::take)),
             evaluation: plan.evaluation,
             metadata: plan.metadata,
+            warnings: plan.warnings,
             progress: job.progress,
             eta_seconds: job.eta_seconds.filter(|_| !job.status.is_terminal()),
             metrics: Value::Object(job.metrics),

@@ -86,6 +86,7 @@ fn manifest(version: ModelVersion) -> Result<Manifest> {
         parameters: Some(version.parameters),
         sha256: version.sha256,
         metrics: version.metrics,
+        provenance: version.provenance,
         created_at: Some(rfc3339(version.created_at)),
     })
 }

@@ -29,7 +29,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tokio_util::io::ReaderStream;
 use utoipa::ToSchema;
 
@@ -37,9 +37,11 @@ use super::problem::{Problem, Result};
 use super::responses::{made, rfc3339};
 use super::state::{AppState, blocking};
 use crate::artifacts::ArtifactError;
+use crate::document::Warning;
 use crate::inference::Engine;
-use crate::spec::ModelSpec;
+use crate::spec::{InitFrom, ModelSpec};
 use crate::store;
+use crate::train::Training;
 
 /// Bytes, in the OpenAPI document.
 #[derive(ToSchema)]
@@ -86,8 +88,31 @@ pub struct ModelVersionResponse {
     pub sha256: String,
     /// Whether it is in memory; if not, the first request for it loads it.
     pub loaded: bool,
+    /// How it was made; of a version of an older release or from elsewhere, what is known of that.
+    #[schema(value_type = Provenance)]
+    pub provenance: Value,
+    /// What its job was told, and found, that may not be what was meant.
+    pub warnings: Vec<Warning>,
     #[schema(format = DateTime)]
     pub created_at: String,
+}
+
+/// How a version was made. It stays with the version, and leaves with its export, whatever becomes of its job.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Provenance {
+    /// The settings, seed included.
+    #[schema(value_type = Option<Training>)]
+    training: Option<Value>,
+    /// Whose weights it started from.
+    #[schema(value_type = Option<InitFrom>)]
+    init_from: Option<Value>,
+    /// Of the data set's files.
+    dataset_sha256: Option<String>,
+    /// The job's.
+    #[schema(value_type = Option<Object>)]
+    metadata: Option<Value>,
+    latentd_version: Option<String>,
+    libtorch_version: Option<String>,
 }
 
 impl ModelVersionResponse {
@@ -108,6 +133,12 @@ impl ModelVersionResponse {
             metrics: Value::Object(v.metrics),
             bytes: v.bytes,
             sha256: v.sha256,
+            warnings: v
+                .provenance
+                .get("warnings")
+                .and_then(warnings)
+                .unwrap_or_default(),
+            provenance: without_warnings(v.provenance),
             created_at: rfc3339(v.created_at),
         }
     }
@@ -116,6 +147,16 @@ impl ModelVersionResponse {
 /// The words in a stored list.
 fn names(list: &Value) -> Option<Vec<String>> {
     serde_json::from_value(list.clone()).ok()
+}
+
+fn warnings(list: &Value) -> Option<Vec<Warning>> {
+    serde_json::from_value(list.clone()).ok()
+}
+
+/// They stand beside it.
+fn without_warnings(mut provenance: Map<String, Value>) -> Value {
+    provenance.shift_remove("warnings");
+    provenance.into()
 }
 
 /// A version was published.

@@ -95,6 +95,7 @@ async fn insert(
         created_at: now,
         idempotency_key: idempotency.map(|i| &i.key),
         request_digest: idempotency.map(|i| &i.digest),
+        warnings: Json(&plan.warnings),
         key_id: plan.key.as_ref().map(|key| &key.id),
     })
     .execute(conn)

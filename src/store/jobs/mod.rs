@@ -184,6 +184,7 @@ fn read_plan(row: &DbRow) -> Result<JobPlan> {
                 id,
                 most_jobs: None,
             }),
+        warnings: json(row, "warnings")?,
     })
 }
 

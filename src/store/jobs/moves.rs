@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use sqlx::types::Json;
 
 use super::{append_transition, load, no_job};
+use crate::document::Warning;
 use crate::jobs::{
     Job, JobError, Lease, Move, Status, Task, WebhookEvent, apply, message, payload,
 };
@@ -104,6 +105,7 @@ impl Store {
         let job = hold(&mut tx, lease).await?;
         apply(job.status, Move::Succeed)?;
         let published = models::publish(&mut tx, &job.id, new, now).await?;
+        add_warnings(&mut tx, &job.id, &new.warnings).await?;
         let mut result = Map::new();
         result.insert("model".to_owned(), published.name.into());
         result.insert("version".to_owned(), published.version.into());
@@ -264,5 +266,24 @@ async fn notify(conn: &mut Conn, job_id: &str, to: Status, at: i64) -> Result<()
     for webhook in &listeners {
         deliveries::queue(conn, webhook, (event.as_str(), Some(job_id)), &body, at).await?;
     }
+    Ok(())
+}
+
+/// What a run found stands behind what its job was told when it was posted.
+async fn add_warnings(conn: &mut Conn, id: &str, found: &[Warning]) -> Result<()> {
+    if found.is_empty() {
+        return Ok(());
+    }
+    let told: Json<Vec<Warning>> = sqlx::query_scalar("SELECT warnings FROM jobs WHERE id = $1")
+        .bind(id)
+        .fetch_one(&mut *conn)
+        .await?;
+    let Json(mut warnings) = told;
+    warnings.extend_from_slice(found);
+    sqlx::query("UPDATE jobs SET warnings = $2 WHERE id = $1")
+        .bind(id)
+        .bind(Json(warnings))
+        .execute(conn)
+        .await?;
     Ok(())
 }

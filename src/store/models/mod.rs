@@ -7,6 +7,7 @@ mod versions;
 
 use std::collections::BTreeMap;
 
+use crate::document::Warning;
 use serde_json::{Map, Value};
 
 pub(super) use versions::{add_metrics, publish};
@@ -43,6 +44,9 @@ pub struct ModelVersion {
     pub data: Value,
     pub sha256: String,
     pub bytes: i64,
+    /// How it was made: settings, data set, whence it started, with which programs. Empty where that is not known.
+    #[sqlx(json)]
+    pub provenance: Map<String, Value>,
     pub created_at: i64,
 }
 
@@ -58,6 +62,10 @@ pub struct NewVersion {
     pub data: Value,
     pub sha256: String,
     pub bytes: i64,
+    /// What its job does not know of how it was made; of an imported version, all of it.
+    pub provenance: Map<String, Value>,
+    /// What the run found beside what its job was told.
+    pub warnings: Vec<Warning>,
 }
 
 /// What a version was published as.

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 use sqlx::types::Json;
 
 use super::{ModelVersion, NewVersion, Published, aliases};
+use crate::document::Warning;
 use crate::jobs::{ModelRef, Selector};
 use crate::store::artifacts::unnamed;
 use crate::store::columns::insert;
@@ -43,7 +44,7 @@ impl Store {
             job_id: None,
             dataset: None,
         };
-        let version = insert(&mut tx, &origin, new, now).await?;
+        let version = insert(&mut tx, &origin, new, new.provenance.clone(), now).await?;
         tx.commit().await?;
         Ok(version)
     }
@@ -86,6 +87,39 @@ struct Origin {
     dataset: Option<String>,
 }
 
+/// How a version was made, as its job knows it.
+#[derive(sqlx::FromRow)]
+struct Made {
+    training: Value,
+    init_from: Option<Value>,
+    metadata: Value,
+    #[sqlx(json)]
+    warnings: Vec<Warning>,
+    /// None where the data set is gone.
+    dataset_sha256: Option<String>,
+}
+
+impl Made {
+    fn with(self, new: &NewVersion) -> Map<String, Value> {
+        let mut warnings = self.warnings;
+        warnings.extend(new.warnings.iter().cloned());
+        let own = [
+            ("training", self.training),
+            ("init_from", self.init_from.into()),
+            ("dataset_sha256", self.dataset_sha256.into()),
+            ("metadata", self.metadata),
+            (
+                "warnings",
+                serde_json::to_value(warnings).unwrap_or_default(),
+            ),
+        ];
+        let own = own
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value));
+        own.chain(new.provenance.clone()).collect()
+    }
+}
+
 /// Within the transaction that ends the job.
 pub(in crate::store) async fn publish(
     conn: &mut Conn,
@@ -99,13 +133,28 @@ pub(in crate::store) async fn publish(
     .bind(job_id)
     .fetch_one(&mut *conn)
     .await?;
-    let version = insert(conn, &origin, new, now).await?;
+    let made: Made = sqlx::query_as(
+        "SELECT training, init_from, metadata, warnings,
+            (SELECT sha256 FROM datasets WHERE id = dataset_id) AS dataset_sha256
+         FROM jobs WHERE id = $1",
+    )
+    .bind(job_id)
+    .fetch_one(&mut *conn)
+    .await?;
+    let provenance = made.with(new);
+    let version = insert(conn, &origin, new, provenance, now).await?;
     let name = origin.name;
     Ok(Published { name, version })
 }
 
 /// Adds the next version under a name; its number.
-async fn insert(conn: &mut Conn, origin: &Origin, new: &NewVersion, now: i64) -> Result<i64> {
+async fn insert(
+    conn: &mut Conn,
+    origin: &Origin,
+    new: &NewVersion,
+    provenance: Map<String, Value>,
+    now: i64,
+) -> Result<i64> {
     let version = next_version(conn, &origin.name).await?;
     insert!("model_versions" {
         name: &origin.name,
@@ -122,6 +171,7 @@ async fn insert(conn: &mut Conn, origin: &Origin, new: &NewVersion, now: i64) ->
         data: &new.data,
         sha256: &new.sha256,
         bytes: new.bytes,
+        provenance: Json(provenance),
         created_at: now,
     })
     .execute(conn)

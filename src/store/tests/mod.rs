@@ -166,6 +166,8 @@ pub(super) fn version(sha256: &str) -> NewVersion {
         data: json!({ "range": [0.0, 1.0] }),
         sha256: sha256.to_owned(),
         bytes: 4416,
+        provenance: Map::new(),
+        warnings: Vec::new(),
     }
 }
 

@@ -21,6 +21,8 @@ pub trait Define: Serialize + DeserializeOwned + Default + ToSchema + 'static {
     const SUMMARY: &'static str;
     /// Whether what is learnt depends on the weights at the start, so that they can be another model's.
     const LEARNS_FROM_A_START: bool = true;
+    /// Whether columns of a greater scale weigh more: they are neither standardised nor refused.
+    const WEIGHS_BY_SCALE: bool = false;
     const TRAINING: TrainingDefaults;
 
     /// Rules beyond the types and the ranges that the schema names; pointers start at `/model`. Values can be out
@@ -41,6 +43,10 @@ pub trait Define: Serialize + DeserializeOwned + Default + ToSchema + 'static {
     }
     fn signature(&self, _data: &DataFacts) -> Signature {
         Signature::default()
+    }
+    /// The width of the code, where nothing but its being narrower than the rows keeps the model from copying them.
+    fn bottleneck(&self, _data: &DataFacts) -> Option<i64> {
+        None
     }
     /// A learner with fresh weights, drawn from the training seed.
     fn learner(&self, training: &Training, data: &DataFacts, device: Device) -> Box<dyn Learner>;
@@ -71,6 +77,8 @@ pub struct Family {
     pub parameters: Of<u128>,
     pub working: fn(&Value, &DataFacts, u128) -> Read<u128>,
     pub signature: Of<Signature>,
+    pub bottleneck: Of<Option<i64>>,
+    pub weighs_by_scale: bool,
     pub learner: Starter,
     pub load: Loader,
     pub schema: fn() -> TypeSchema,
@@ -108,6 +116,8 @@ impl Family {
             parameters: |value, data| Ok(stored::<D>(value)?.parameters(data)),
             working: |value, data, rows| Ok(stored::<D>(value)?.working(data, rows)),
             signature: |value, data| Ok(stored::<D>(value)?.signature(data)),
+            bottleneck: |value, data| Ok(stored::<D>(value)?.bottleneck(data)),
+            weighs_by_scale: D::WEIGHS_BY_SCALE,
             learner: |value, training, data, device| {
                 Ok(stored::<D>(value)?.learner(training, data, device))
             },

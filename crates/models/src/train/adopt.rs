@@ -44,6 +44,17 @@ pub struct Adopted {
     pub frozen: Frozen,
 }
 
+/// Why a run cannot start from another model.
+#[derive(Debug, thiserror::Error)]
+pub enum CannotStart {
+    #[error(
+        "/init_from: no tensor has the name and the shape of one of the source's, so nothing would be copied"
+    )]
+    Nothing,
+    #[error("/init_from/freeze: {0}")]
+    Freeze(#[from] CannotFreeze),
+}
+
 /// Names that an error lists of many.
 const LISTED: usize = 12;
 
@@ -82,15 +93,18 @@ impl Freeze {
 }
 
 /// Copies what agrees into a fresh learner and tells it what must not change from now on.
-pub fn adopt(learner: &mut dyn Learner, start: Start<'_>) -> Result<Adopted, CannotFreeze> {
+pub fn adopt(learner: &mut dyn Learner, start: Start<'_>) -> Result<Adopted, CannotStart> {
     let copied = learner.adopt(start.tensors);
+    if copied.is_empty() {
+        return Err(CannotStart::Nothing);
+    }
     let frozen = start.freeze.among(&copied)?;
     let own = learner.model().tensors();
     let learns = |name: &String| !frozen.holds(name) && !name.starts_with(UNIT);
     if !own.keys().any(learns) {
         let reason =
             "all tensors of the model would stay as they are, so there is nothing to learn";
-        return Err(CannotFreeze(reason.to_owned()));
+        return Err(CannotFreeze(reason.to_owned()).into());
     }
     let adopted = Adopted { copied, frozen };
     learner.hold(&adopted)?;

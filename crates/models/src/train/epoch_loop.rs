@@ -9,6 +9,7 @@ use super::directive::Directive;
 use super::forecast::PlannedPhase;
 use super::hold_out::divide;
 use super::learner::{Learner, Phase, StepContext};
+use super::losses::Losses;
 use super::means::Means;
 use super::observer::{Halt, Observer, Progress, Snapshot};
 use super::settings::Training;
@@ -43,6 +44,8 @@ pub enum Outcome {
         stopped: bool,
         /// What it started with of another model.
         adopted: Adopted,
+        /// The share by which the training loss fell in each of the last epochs, unless it had settled.
+        still_falls: Option<f64>,
     },
     Canceled,
     Released,
@@ -73,6 +76,7 @@ pub fn fit(run: Run<'_>, observer: &mut dyn Observer) -> Result<Outcome, Halt> {
         phases: Vec::new(),
         steps_per_epoch,
         latest: Vec::new(),
+        losses: Losses::default(),
     };
     if fit.run.cursor == Cursor::default() {
         fit.prepare()?;
@@ -95,6 +99,7 @@ struct Fit<'a> {
     phases: Vec<Phase>,
     steps_per_epoch: u64,
     latest: Vec<(String, f64)>,
+    losses: Losses,
 }
 
 /// How an epoch or a phase ended.
@@ -160,6 +165,7 @@ impl Fit<'_> {
             metrics,
             stopped,
             adopted: self.run.cursor.adopted,
+            still_falls: self.losses.fall().filter(|_| !stopped),
         })
     }
 
@@ -283,13 +289,10 @@ impl Fit<'_> {
         // Early phases, such as pretraining, measure other things; the last one decides.
         let watched = self.run.cursor.phase + 1 == self.phases.len();
         let best = watched && self.judge(&metrics)?;
+        self.losses.push(watched, &metrics);
         self.latest = metrics;
-        let rule = self
-            .run
-            .training
-            .early_stopping
-            .as_ref()
-            .filter(|_| watched);
+        let rule = &self.run.training.early_stopping;
+        let rule = rule.as_ref().filter(|_| watched);
         let stop = rule.is_some_and(|rule| self.run.cursor.epochs_since_best >= rule.patience);
         let every = self.run.training.checkpoint_every_epochs.max(1);
         let last = stop || self.run.cursor.epoch == phase.epochs;

@@ -9,6 +9,7 @@ pub mod epoch_loop;
 pub mod forecast;
 mod hold_out;
 pub mod learner;
+mod losses;
 pub mod means;
 pub mod observer;
 pub mod regression;

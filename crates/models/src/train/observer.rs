@@ -1,11 +1,10 @@
 //! The outside of a run: what it is told, what it asks, and why it may end.
 
-use super::adopt::Adopted;
+use super::adopt::{Adopted, CannotStart};
 use super::cursor::Cursor;
 use super::directive::Directive;
 use super::forecast::PlannedPhase;
 use super::means::Report;
-use crate::nn::frozen::CannotFreeze;
 use crate::nn::{TensorMismatch, Tensors};
 use crate::verbs::Model;
 
@@ -24,8 +23,8 @@ pub enum Halt {
     Collapsed { reason: String, step: u64 },
     #[error("early_stopping.metric '{metric}' is not reported; this model reports: {reported}")]
     NoSuchMetric { metric: String, reported: String },
-    #[error("/init_from/freeze: {0}")]
-    Freeze(#[from] CannotFreeze),
+    #[error(transparent)]
+    Start(#[from] CannotStart),
     #[error("the checkpoint does not fit the model: {0}")]
     Restore(#[from] TensorMismatch),
     #[error("a row could not be read: {0}")]

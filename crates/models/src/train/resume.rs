@@ -1,5 +1,6 @@
 //! Resuming a run from a checkpoint.
 
+use super::adopt::CannotStart;
 use super::cursor::Cursor;
 use super::learner::Learner;
 use super::observer::Halt;
@@ -7,7 +8,7 @@ use crate::nn::Tensors;
 
 /// Puts a learner where a checkpoint left it.
 pub fn resume(learner: &mut dyn Learner, cursor: &Cursor, state: &Tensors) -> Result<(), Halt> {
-    learner.hold(&cursor.adopted)?;
+    learner.hold(&cursor.adopted).map_err(CannotStart::from)?;
     learner.enter(cursor.phase);
     learner.restore(state)?;
     Ok(())

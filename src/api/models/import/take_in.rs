@@ -134,6 +134,8 @@ fn new_version(checked: &Checked, tried: &Trial) -> Result<NewVersion> {
         data: serde_json::to_value(&incoming.facts).map_err(Problem::internal)?,
         sha256: inspected.sha256.clone(),
         bytes: i64::try_from(inspected.bytes).unwrap_or(i64::MAX),
+        provenance: incoming.provenance.clone(),
+        warnings: Vec::new(),
     })
 }
 

@@ -34,6 +34,7 @@ impl Define for Spec {
     const KIND: &'static str = "autoencoder";
     const SUMMARY: &'static str = "Autoencoder, dense or convolutional; denoising, contractive, sparse, tied, \
         pretrained layer by layer";
+    const WEIGHS_BY_SCALE: bool = true;
     const TRAINING: TrainingDefaults = TrainingDefaults {
         epochs: 30,
         ..TrainingDefaults::ADAM
@@ -43,6 +44,12 @@ impl Define for Spec {
         self.check_layers(data, rules);
         self.check_sparsity(rules);
         self.check_pretraining(data, rules);
+    }
+
+    fn bottleneck(&self, _data: &DataFacts) -> Option<i64> {
+        let held =
+            self.corruption.is_some() || self.sparsity.is_some() || self.contractive.is_some();
+        (!held).then_some(self.code)
     }
 
     fn parameters(&self, data: &DataFacts) -> u128 {

@@ -27,6 +27,7 @@ impl Define for Spec {
     const SUMMARY: &'static str = "Principal component analysis, solved exactly in one epoch";
     /// The solution does not depend on where it starts.
     const LEARNS_FROM_A_START: bool = false;
+    const WEIGHS_BY_SCALE: bool = true;
     const TRAINING: TrainingDefaults = TrainingDefaults {
         epochs: 1,
         batch_size: 1000,
@@ -47,6 +48,10 @@ impl Define for Spec {
             code: Some(self.components(data)),
             ..self
         }
+    }
+
+    fn bottleneck(&self, data: &DataFacts) -> Option<i64> {
+        Some(self.components(data))
     }
 
     fn parameters(&self, data: &DataFacts) -> u128 {
