@@ -298,7 +298,7 @@ pub fn tell_room(mut response: Response, data_dir: &Path) -> Response {
     let detail = format!(
         "the disk is full: {free} bytes are free where the data directory is, of which {} are left for the database; \
          delete data sets, models or versions, or make room by other means",
-        room::LEFT_FREE
+        room::left_free(data_dir)
     );
     let mut told = Problem::new(Code::StorageFull, detail).into_response();
     told.extensions_mut().remove::<Full>();

@@ -70,12 +70,16 @@ pub async fn storage(app: AppState) -> Result<Json<Storage>> {
         let database = layout.database();
         let files = ["db", "db-wal"].map(|end| std::fs::metadata(database.with_extension(end)));
         let bytes = files.into_iter().flatten().map(|about| about.len()).sum();
-        (room::free(&layout.root), bytes)
+        (
+            room::free(&layout.root),
+            room::left_free(&layout.root),
+            bytes,
+        )
     });
-    let (free_bytes, database_bytes) = measured.await?;
+    let (free_bytes, left_for_database_bytes, database_bytes) = measured.await?;
     Ok(Json(Storage {
         free_bytes,
-        left_for_database_bytes: room::LEFT_FREE,
+        left_for_database_bytes,
         database_bytes,
         datasets,
         models,

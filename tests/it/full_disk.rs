@@ -155,3 +155,24 @@ async fn a_job_waits_for_room_and_ends_with_the_same_weights() {
     let told = |text: &str| events.iter().any(|event| event.to_string().contains(text));
     assert!(told("the job waits for room"), "{events:?}");
 }
+
+/// Where what is set aside elsewhere would be most of it.
+#[tokio::test]
+async fn deletes_make_room_on_a_disk_that_is_small() {
+    let Some(disk) = SmallDisk::of(20) else {
+        println!("SKIPPED: no file system can be mounted here");
+        return;
+    };
+    let service = Service::with_digits_on(&["--workers", "1"], &disk.path().join("data")).await;
+    service.train_pca("a").await;
+    disk.fill();
+    let refused = service.until_nothing_is_written("a").await;
+    refused.problem(507, "storage_full");
+    for n in 0..50 {
+        let path = format!("/v1/models/a/aliases/alias-{n}");
+        let reply = service.delete(&path).await;
+        assert!([204, 404].contains(&reply.status), "{}", reply.text());
+    }
+    service.delete("/v1/models/a").await.expect(204);
+    service.delete("/v1/datasets/digits").await.expect(204);
+}

@@ -11,9 +11,14 @@ pub struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     /// `None` where nothing can be mounted.
     pub fn mount() -> Option<Self> {
+        Self::of(64)
+    }
+
+    /// Of so many megabytes.
+    pub fn of(megabytes: u32) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let mounted = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64m", "tmpfs"])
+            .args(["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "tmpfs"])
             .arg(folder.path())
             .status();
         mounted

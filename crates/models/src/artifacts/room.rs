@@ -6,15 +6,16 @@
 )]
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 
 /// Data sets, weights and checkpoints leave so much free: for the database, which has to take a cancel or a
-/// delete when there is no room for anything else.
-pub const LEFT_FREE: u64 = 8 << 20;
-/// Twice what the write-ahead log grows to, or what the deleting of a job with 10,000 events writes.
+/// delete when there is no room for anything else. On a small disk it is a sixteenth.
+const LEFT_FREE: u64 = 8 << 20;
+/// Twice what the write-ahead log grows to, or what the deleting of a job with 10,000 events writes. On a small
+/// disk it is an eighth.
 const RESERVE: u64 = 16 << 20;
 
 /// An error that may be the want of room.
@@ -35,10 +36,22 @@ pub fn free(folder: &Path) -> Option<u64> {
     Some(about.f_bavail.saturating_mul(about.f_frsize))
 }
 
+/// Bytes of the whole disk.
+fn size(folder: &Path) -> u64 {
+    statvfs(folder).map_or(u64::MAX, |about| {
+        about.f_blocks.saturating_mul(about.f_frsize)
+    })
+}
+
+/// What files leave free where the folder is.
+pub fn left_free(folder: &Path) -> u64 {
+    LEFT_FREE.min(size(folder) / 16)
+}
+
 /// Refuses, as a full disk does, a file of so many bytes that would leave too little free.
 pub fn require(folder: &Path, bytes: u64) -> io::Result<()> {
     match free(folder) {
-        Some(free) if free < bytes.saturating_add(LEFT_FREE) => {
+        Some(free) if free < bytes.saturating_add(left_free(folder)) => {
             Err(io::ErrorKind::StorageFull.into())
         }
         _ => Ok(()),
@@ -58,11 +71,12 @@ impl Reserve {
     /// Sets the room aside, unless it is or there is little left; says whether it was done now.
     pub fn fill(&self) -> io::Result<bool> {
         let folder = self.0.parent().unwrap_or(Path::new("."));
-        let is_there = fs::metadata(&self.0).is_ok_and(|about| about.len() >= RESERVE);
-        if is_there || require(folder, 2 * RESERVE).is_err() {
+        let wanted = RESERVE.min(size(folder) / 8);
+        let is_there = fs::metadata(&self.0).is_ok_and(|about| about.len() >= wanted);
+        if is_there || require(folder, 2 * wanted).is_err() {
             return Ok(false);
         }
-        let taken = File::create(&self.0).and_then(|file| take(&file));
+        let taken = File::create(&self.0).and_then(|file| take(&file, wanted));
         if taken.is_err() {
             self.give_back();
         }
@@ -86,15 +100,12 @@ impl Reserve {
     }
 }
 
-fn take(mut file: &File) -> io::Result<()> {
-    if fallocate(file, FallocateFlags::empty(), 0, RESERVE).is_ok() {
+fn take(file: &File, bytes: u64) -> io::Result<()> {
+    if fallocate(file, FallocateFlags::empty(), 0, bytes).is_ok() {
         return Ok(());
     }
     // Where the file system sets nothing aside by itself.
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..RESERVE >> 20 {
-        file.write_all(&zeros)?;
-    }
+    io::copy(&mut io::repeat(0).take(bytes), &mut &*file)?;
     file.sync_all()
 }
 
