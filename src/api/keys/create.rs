@@ -16,8 +16,8 @@ use crate::jobs::check_name;
 use crate::keys::{Globs, Grant, Key, KeyLimits, KeyToken, Scope};
 
 /// What a new key may do.
-#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct KeyRequest {
     /// Taken by no other key: the audit log names it.
     #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
@@ -30,6 +30,7 @@ pub struct KeyRequest {
     /// The same of data sets.
     #[schema(required = false)]
     pub datasets: Option<Vec<String>>,
+    #[serde(default)]
     #[schema(required = false)]
     pub limits: KeyLimits,
     /// When it stops being one. Default: never.

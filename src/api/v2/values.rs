@@ -104,7 +104,7 @@ fn agreeing<'a>(input: InferenceInput, tail: &mut &'a [u8]) -> Result<Sized<'a>,
     })
 }
 
-/// The values, flat or nested by the shape.
+/// The values, flat or nested: lists end only where a side of the shape does.
 fn agreed(numbers: Numbers, shape: &[usize], count: usize) -> Result<Vec<f32>, String> {
     let Numbers {
         values,
@@ -114,11 +114,21 @@ fn agreed(numbers: Numbers, shape: &[usize], count: usize) -> Result<Vec<f32>, S
         let found = values.len();
         return Err(format!("has {found} values, but the shape says {count}"));
     }
-    if nested.len() > 1 && nested != shape {
+    let ends = spans(shape);
+    if !spans(&nested).iter().all(|span| ends.contains(span)) {
         let (nested, shape) = (show_dims(&nested), show_dims(shape));
         return Err(format!("is nested as {nested}, but the shape says {shape}"));
     }
     Ok(values)
+}
+
+/// Values between the starts of two neighbours, on each level of an array of this shape.
+fn spans(shape: &[usize]) -> Vec<usize> {
+    let inner = shape.iter().rev().scan(1_usize, |span, side| {
+        *span = span.saturating_mul(*side);
+        Some(*span)
+    });
+    inner.collect()
 }
 
 fn behind<'a>(
@@ -227,6 +237,7 @@ mod tests {
             (json!([1, 1e39]), "FP32", "32-bit"),
             (json!([[1], [2]]), "FP32", "nested as 2 x 1"),
             (json!([[1, [2]]]), "FP32", "unevenly"),
+            (json!([[[1], [2]]]), "FP32", "nested as 1 x 2 x 1"),
             (Value::Null, "FP32", "is missing"),
         ] {
             let input =
