@@ -22,7 +22,7 @@ use super::pace::Paced;
 use super::prefix;
 use super::problem::{Code, Problem, tell_room};
 use super::state::AppState;
-use super::telemetry::{Arrival, with_request_id};
+use super::telemetry::{Arrival, in_request, with_request_id};
 use crate::panics::panic_text;
 
 /// Id, body, who asks, panics, refusals, metrics: from the outermost in.
@@ -32,25 +32,41 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
         leave_identity(request.headers_mut());
         let arrival = Arrival::of(&request);
         let prefix = app.access.prefix(&request);
+        let page = app.access.hosts.page(request.headers());
         let (admitted, outcome) = access::admit(&app, &mut request).await;
-        let response = match outcome {
-            Ok(()) => AssertUnwindSafe(next.run(request))
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|panic| {
-                    Problem::internal(panic_text(panic.as_ref())).into_response()
-                }),
-            Err(refusal) => refusal.into_response(),
+        let changes = !arrival.method.is_safe() && !only_reads(&arrival.method, arrival.route());
+        let shared = app.clone();
+        let answering = async move {
+            let response = match outcome {
+                Ok(()) => AssertUnwindSafe(next.run(request))
+                    .catch_unwind()
+                    .await
+                    .unwrap_or_else(|panic| {
+                        Problem::internal(panic_text(panic.as_ref())).into_response()
+                    }),
+                Err(refusal) => refused(refusal, page),
+            };
+            let mut response = tell_room(as_problem(response), &shared.layout.root);
+            if let Some(prefix) = &prefix {
+                prefix::keep(&mut response, prefix);
+            }
+            if admitted.object.is_some() {
+                admitted.tell(&mut response);
+                let code = response.extensions().get().copied();
+                let status = response.status();
+                Box::pin(access::record(&shared, &admitted, status, code)).await;
+            }
+            if changes {
+                // Here too, since the client may have gone.
+                shared.resolver.forget();
+            }
+            response
         };
-        let mut response = tell_room(as_problem(response), &app.layout.root);
-        if let Some(prefix) = &prefix {
-            prefix::keep(&mut response, prefix);
-        }
-        if admitted.object.is_some() {
-            admitted.tell(&mut response);
-            let code = response.extensions().get().copied();
-            Box::pin(access::record(&app, &admitted, response.status(), code)).await;
-        }
+        let response = if changes {
+            to_the_end(answering).await
+        } else {
+            answering.await
+        };
         if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
         }
@@ -59,6 +75,28 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
         response
     })
     .await
+}
+
+/// What changes something is done whole and told of, though its client may have gone: a future that nobody waits for
+/// any more is dropped where it stands.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the task is waited for here, unless its client has gone"
+)]
+async fn to_the_end(answering: impl Future<Output = Response> + Send + 'static) -> Response {
+    let ended = tokio::spawn(in_request(answering)).await;
+    ended.unwrap_or_else(|error| Problem::internal(error).into_response())
+}
+
+/// A refusal that pages of named origins can read.
+fn refused(refusal: Problem, page: Option<HeaderValue>) -> Response {
+    let mut response = refusal.into_response();
+    if let Some(origin) = page {
+        let headers = response.headers_mut();
+        headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        headers.append(header::VARY, HeaderValue::from_static("origin"));
+    }
+    response
 }
 
 /// Whether a request to this route only reads models: no answer to it tells of a version that was not known before.

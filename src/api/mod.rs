@@ -47,12 +47,16 @@ use crate::keys::Scope;
 use About::{Dataset, Everything, Job, Model, Nothing};
 use Scope::{Admin, Data, Infer, Read, Train};
 
+/// Verbs that no family answers yet, or that are none.
+const ANY_VERB: &str = "/v1/models/{model}/{verb}";
+
 /// Every documented operation, and from them the OpenAPI document. A row of the tables below says what a key needs for
 /// an operation, what its path names, and its handler.
 pub fn documented() -> Operations {
     let operations = service(Operations::new(document::base()));
     let operations = models(jobs(datasets(operations)));
     let operations = access(operations.merge(v2::operations()));
+    let operations = operations.undocumented(Infer, Model, ANY_VERB);
     let add = |operations: Operations, verb| operations.add(Scope::Infer, About::Model, verb);
     models::verbs::routes().fold(operations, add)
 }
@@ -159,7 +163,7 @@ pub fn router(state: AppState) -> Router {
             }),
         )
         // Verbs that no family answers yet: the model is looked up, and what it does offer is named.
-        .route("/v1/models/{model}/{verb}", post(models::verbs::unknown))
+        .route(ANY_VERB, post(models::verbs::unknown))
         .merge(SwaggerUi::new("/docs").config(Config::from("../openapi.json")))
         .fallback(|| async {
             Problem::not_found("there is nothing at this path; /docs lists what there is")

@@ -48,6 +48,12 @@ impl AppState {
         }
     }
 
+    /// Whether the key of whoever asked is still one: for answers that go on.
+    pub fn still_may(&self) -> bool {
+        let key = self.caller.key();
+        key.is_none_or(|key| self.access.keyring.stands(key))
+    }
+
     /// By id or name.
     pub async fn dataset(&self, reference: &str) -> Result<Dataset> {
         let found = self.store.dataset(reference).await;
@@ -61,8 +67,8 @@ impl AppState {
 
     pub async fn job(&self, id: &str) -> Result<Job> {
         let job = self.store.job(id).await?;
-        self.caller.require_model(&job.plan.name)?;
-        self.caller.require_dataset(&job.plan.dataset_name)?;
+        self.caller
+            .require_job(&job.plan.name, &job.plan.dataset_name)?;
         Ok(job)
     }
 
@@ -78,7 +84,8 @@ impl AppState {
         self.resolver.find(reference).await
     }
 
-    fn require_ref(&self, reference: &str) -> Result<()> {
+    /// Whether whoever asks reaches what a ref names.
+    pub fn require_ref(&self, reference: &str) -> Result<()> {
         let name = reference.split([':', '@']).next().unwrap_or_default();
         self.caller.require_model(name)
     }

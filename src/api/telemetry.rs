@@ -67,6 +67,11 @@ where
     response
 }
 
+/// The same in a task of its own: it goes on under this request's id.
+pub fn in_request<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    CURRENT.scope(request_id().into_owned(), work)
+}
+
 /// The client's span that a request belongs to, where spans are sent.
 pub fn request_parent(headers: &HeaderMap) -> Option<String> {
     // Where they are not, no request pays for the look-up.

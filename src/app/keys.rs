@@ -18,7 +18,7 @@ use crate::config::{CreateKey, Keys, Serve};
 use crate::document::FieldError;
 use crate::keys::{Key, KeyLimits, KeyToken, Scope};
 use crate::layout::Layout;
-use crate::store::Store;
+use crate::store::{AuditRow, Store};
 
 pub fn run(command: &Keys) -> Result<(), Error> {
     let place = match command {
@@ -58,6 +58,7 @@ async fn create(store: &Store, wanted: &CreateKey) -> Result<Vec<String>, Error>
         last_used_at: None,
     };
     store.insert_key(&key).await?;
+    told(store, "create_key", &key.id).await?;
     Ok(vec![token.text()])
 }
 
@@ -162,8 +163,23 @@ async fn list(store: &Store) -> Result<Vec<String>, Error> {
 }
 
 async fn revoke(store: &Store, key: &str) -> Result<Vec<String>, Error> {
-    store.delete_key(key).await?;
-    Ok(vec![format!("revoked {key}")])
+    let found = store.key(key).await?;
+    store.delete_key(&found.id).await?;
+    told(store, "revoke_key", &found.id).await?;
+    Ok(vec![format!("revoked {}", found.name)])
+}
+
+/// What is done here stands in the audit log too.
+async fn told(store: &Store, operation: &str, id: &str) -> Result<(), Error> {
+    let row = AuditRow {
+        at: now_ms(),
+        address: Some("command line".to_owned()),
+        operation: operation.to_owned(),
+        object: Some(format!("/v1/keys/{id}")),
+        status: 200,
+        ..AuditRow::default()
+    };
+    Ok(store.insert_audit(&row).await?)
 }
 
 /// The keys that there are. Beyond this machine they are asked for, unless the operator says otherwise.
@@ -200,10 +216,12 @@ pub async fn keep(app: AppState, keep_days: u32) {
     const NOTED_EVERY: u64 = 60;
     const PRUNED_EVERY: u64 = 3600;
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+    /// Of the audit log: some 300 MiB.
+    const MOST_LINES: i64 = 1_000_000;
     for tick in 0_u64.. {
         if tick.is_multiple_of(PRUNED_EVERY) {
             let before = now_ms() - i64::from(keep_days) * DAY_MS;
-            if let Err(error) = app.store.prune_audit(before).await {
+            if let Err(error) = app.store.prune_audit(before, MOST_LINES).await {
                 tracing::warn!(%error, "old lines of the audit log could not be dropped");
             }
         }

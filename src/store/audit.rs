@@ -49,10 +49,12 @@ impl Store {
         Ok(Page::of(rows, limit))
     }
 
-    /// Drops what is older than this.
-    pub async fn prune_audit(&self, before: i64) -> Result<u64> {
-        let deleted = sqlx::query("DELETE FROM audit WHERE at < $1")
+    /// Drops what is older than this, and of the rest all but the newest `most` lines.
+    pub async fn prune_audit(&self, before: i64, most: i64) -> Result<u64> {
+        let old = "DELETE FROM audit WHERE at < $1 OR id <= (SELECT MAX(id) FROM audit) - $2";
+        let deleted = sqlx::query(old)
             .bind(before)
+            .bind(most)
             .execute(self.writer()?)
             .await?;
         Ok(deleted.rows_affected())

@@ -78,23 +78,24 @@ impl Store {
 
     /// By id or name.
     pub async fn key(&self, reference: &str) -> Result<Key> {
-        let row: Option<KeyRow> =
-            sqlx::query_as("SELECT * FROM api_keys WHERE id = $1 OR name = $1")
-                .bind(reference)
-                .fetch_optional(self.reader())
-                .await?;
+        let row: Option<KeyRow> = sqlx::query_as(
+            "SELECT * FROM api_keys WHERE id = $1 OR name = $1 ORDER BY id = $1 DESC LIMIT 1",
+        )
+        .bind(reference)
+        .fetch_optional(self.reader())
+        .await?;
         row.map(Key::from)
             .ok_or_else(|| StoreError::no("key", reference))
     }
 
-    /// By id or name. What was made with it stays.
-    pub async fn delete_key(&self, reference: &str) -> Result<()> {
-        let deleted = sqlx::query("DELETE FROM api_keys WHERE id = $1 OR name = $1")
-            .bind(reference)
+    /// What was made with it stays.
+    pub async fn delete_key(&self, id: &str) -> Result<()> {
+        let deleted = sqlx::query("DELETE FROM api_keys WHERE id = $1")
+            .bind(id)
             .execute(self.writer()?)
             .await?;
         match deleted.rows_affected() {
-            0 => Err(StoreError::no("key", reference)),
+            0 => Err(StoreError::no("key", id)),
             _ => Ok(()),
         }
     }

@@ -128,6 +128,147 @@ async fn a_key_is_held_to_its_limits() {
 }
 
 #[tokio::test]
+async fn limits_hold_for_pretraining_and_for_what_others_asked() {
+    let service = Service::with_digits(&["--workers", "0"]).await;
+    let admin = made(&service, "admin", &["--scopes", "admin"]).await;
+    let flags = [
+        "--scopes",
+        "train,read",
+        "--job-samples",
+        "10000",
+        "--models",
+        "l*",
+    ];
+    let key = made(&service, "limited", &flags).await;
+    let model = json!({"kind": "dbn", "hidden": [8, 8], "head": "classifier", "pretraining": {"epochs": 1000}});
+    let mut job = json!({"name": "l", "dataset": "digits", "model": model,
+        "training": {"epochs": 1, "max_rows": 500}});
+    let refused = post(&service, "/v1/jobs", &key, &job).await;
+    refused.says("pretraining").invalid("/training/epochs");
+    job["model"]["pretraining"]["epochs"] = json!(1);
+    post(&service, "/v1/jobs", &key, &job).await.expect(202);
+    // What an administrator asked for is more than this key may ask for again.
+    job["training"]["epochs"] = json!(50);
+    let large = post(&service, "/v1/jobs", &admin, &job).await.ok(202);
+    let path = format!("/v1/jobs/{}", large["id"].as_str().expect("an id"));
+    ask(&service, Method::POST, &format!("{path}/cancel"), &admin)
+        .await
+        .expect(200);
+    let retry = format!("{path}/retry");
+    ask(&service, Method::POST, &retry, &key)
+        .await
+        .invalid("/training/epochs");
+    ask(&service, Method::POST, &retry, &admin)
+        .await
+        .expect(202);
+}
+
+#[tokio::test]
+async fn the_service_stays_closed_once_there_was_a_key() {
+    let service = Service::start(&[]).await;
+    let admin = made(&service, "admin", &["--scopes", "admin"]).await;
+    ask(&service, Method::DELETE, "/v1/keys/admin", &admin)
+        .await
+        .expect(204);
+    service
+        .get("/v1/datasets")
+        .await
+        .problem(401, "unauthorized");
+    let again = made(&service, "again", &["--scopes", "admin"]).await;
+    let log = ask(&service, Method::GET, "/v1/audit?limit=1000", &again)
+        .await
+        .ok(200);
+    let lines: Vec<_> = log["data"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter(|line| {
+            line["operation"]
+                .as_str()
+                .is_some_and(|o| o.ends_with("e_key"))
+        })
+        .map(|line| (line["operation"].as_str(), line["address"].as_str()))
+        .collect();
+    let by_hand = Some("command line");
+    assert_eq!(
+        lines,
+        [
+            (Some("create_key"), by_hand),
+            (Some("revoke_key"), Some("127.0.0.1")),
+            (Some("create_key"), by_hand),
+        ]
+    );
+}
+
+#[tokio::test]
+async fn pages_of_named_origins_ask_with_keys_too() {
+    let service = Service::start(&["--cors-origins", "https://lab.example"]).await;
+    let key = made(&service, "reader", &["--scopes", "read"]).await;
+    let page = ("origin", "https://lab.example");
+    let preflight = service
+        .request(Method::OPTIONS, "/v1/jobs")
+        .header(page.0, page.1);
+    let reply = service
+        .send(preflight.header("access-control-request-method", "POST"))
+        .await;
+    assert_eq!(
+        (reply.status, reply.header("access-control-allow-origin")),
+        (200, page.1)
+    );
+    let refused = service
+        .send(
+            service
+                .request(Method::GET, "/v1/jobs")
+                .header(page.0, page.1),
+        )
+        .await;
+    assert_eq!(
+        (
+            refused.status,
+            refused.header("access-control-allow-origin")
+        ),
+        (401, page.1)
+    );
+    let request = service
+        .request(Method::GET, "/v1/jobs")
+        .header(page.0, page.1);
+    service.send(request.bearer_auth(&key)).await.expect(200);
+}
+
+/// A client that sends a change and hangs up before it is answered.
+#[tokio::test]
+async fn what_is_done_for_a_client_that_has_gone_is_told() {
+    let service = Service::with_digits(&[]).await;
+    service.train(&small_rbm("rbm")).await;
+    let admin = made(&service, "admin", &["--scopes", "admin"]).await;
+    for alias in 0..40 {
+        let body = "{\"version\":1}";
+        let head = format!(
+            "PUT /v1/models/rbm/aliases/a{alias} HTTP/1.1\r\nhost: localhost\r\nx-api-key: {admin}\r\n\
+            content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut stream = std::net::TcpStream::connect(service.address()).expect("a connection");
+        std::io::Write::write_all(&mut stream, head.as_bytes()).expect("sent");
+        std::thread::sleep(Duration::from_micros(alias * 100));
+        drop(stream);
+    }
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let model = ask(&service, Method::GET, "/v1/models/rbm", &admin)
+        .await
+        .ok(200);
+    let done = model["aliases"].as_object().expect("aliases").len();
+    let log = ask(&service, Method::GET, "/v1/audit?limit=1000", &admin)
+        .await
+        .ok(200);
+    let told = log["data"].as_array().expect("a list").iter();
+    let told = told
+        .filter(|line| line["operation"] == "put_model_alias")
+        .count();
+    assert!(done > 0 && told == done, "{done} done, {told} told");
+}
+
+#[tokio::test]
 async fn the_audit_log_says_who_did_what() {
     let service = Service::with_digits(&[]).await;
     let admin = made(&service, "admin", &["--scopes", "admin"]).await;
@@ -159,7 +300,10 @@ async fn the_audit_log_says_who_did_what() {
             let text = |field: &str| line[field].as_str().unwrap_or("-").to_owned();
             let (who, what, object) = (text("key_name"), text("operation"), text("object"));
             assert!(line["request_id"].is_string() && line["at"].is_string());
-            assert_eq!(text("address"), "127.0.0.1");
+            assert!(
+                what.ends_with("_key") || text("address") == "127.0.0.1",
+                "{line}"
+            );
             format!("{who} {what} {object} {} {}", line["status"], text("code"))
         })
         .filter(|line| line.contains("datasets"))

@@ -108,6 +108,9 @@ async fn every_operation_asks_for_the_scope_that_the_document_names() {
     reply.problem(401, "unauthorized");
     let told = ask(&service, Method::POST, unknown, &by_scope[0].1).await;
     told.problem(403, "forbidden");
+    ask(&service, Method::POST, unknown, &by_scope[1].1)
+        .await
+        .problem(404, "not_found");
     assert_eq!(
         service.get("/v1/jobs").await.header("www-authenticate"),
         "Bearer realm=\"latentd\""

@@ -81,6 +81,7 @@ fn files_that_are_no_certificate_are_refused_by_name() {
             "none.pem",
         ),
         (vec!["--base-path", "nowhere"], "such as /latentd"),
+        (vec!["--cors-origins", "*"], "such as https://"),
     ] {
         let mut command = Command::new(BINARY);
         command.args([

@@ -16,16 +16,17 @@ pub async fn record(app: &AppState, admitted: &Admitted, status: StatusCode, cod
     let Some(object) = &admitted.object else {
         return;
     };
+    let (keyring, key) = (&app.access.keyring, admitted.caller.key());
     let due = match code {
         // Of refusals only so many, since anybody can cause them.
-        Some(Code::Unauthorized | Code::Forbidden) => app.access.keyring.notes_refusal(),
+        Some(Code::Unauthorized | Code::Forbidden) => keyring.notes_refusal(key),
         Some(Code::RateLimited) => false,
-        _ => admitted.changes,
+        Some(_) => admitted.changes && keyring.notes_refusal(key),
+        None => admitted.changes,
     };
     if !due {
         return;
     }
-    let key = admitted.caller.key();
     let row = AuditRow {
         id: 0,
         at: now_ms(),

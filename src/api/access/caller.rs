@@ -60,6 +60,14 @@ impl Caller {
         Err(Problem::forbidden(text))
     }
 
+    /// A job is reached with its model's name and its data set's, which a refusal does not tell.
+    pub fn require_job(&self, model: &str, dataset: &str) -> Result<()> {
+        if self.reaches_model(model) && self.reaches_dataset(dataset) {
+            return Ok(());
+        }
+        Err(Problem::forbidden("this key does not reach this job"))
+    }
+
     pub fn require_dataset(&self, name: &str) -> Result<()> {
         if self.reaches_dataset(name) {
             return Ok(());

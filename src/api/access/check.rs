@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{MatchedPath, Request};
-use axum::http::{HeaderValue, Method, Response};
+use axum::http::{HeaderValue, Method, Response, header};
 use percent_encoding::percent_decode_str;
 
 use super::address;
@@ -61,12 +61,20 @@ pub async fn admit(app: &AppState, request: &mut Request) -> (Admitted, Result<(
     if let Err(refusal) = app.access.hosts.check(request, required) {
         return (admitted, Err(refusal));
     }
-    if !required {
+    // A browser asks before it sends a page's request, and shows no key then; the origin was looked at above.
+    if !required || is_preflight(request) {
         return (admitted, Ok(()));
     }
     // Boxed, since most services have no keys, and a future is moved as a whole.
     let checked = Box::pin(check(app, request, &mut admitted)).await;
     (admitted, checked)
+}
+
+fn is_preflight(request: &Request) -> bool {
+    let asks = request
+        .headers()
+        .contains_key(header::ACCESS_CONTROL_REQUEST_METHOD);
+    asks && request.method() == Method::OPTIONS
 }
 
 async fn check(app: &AppState, request: &mut Request, admitted: &mut Admitted) -> Result<()> {
@@ -159,16 +167,19 @@ async fn require_reach(
         About::Dataset => {
             let reference = named("{dataset}");
             match app.store.dataset(&reference).await {
-                Ok(dataset) => caller.require_dataset(&dataset.name),
+                // Asked by its id, it is not told by its name.
+                Ok(dataset) if caller.reaches_dataset(&dataset.name) => Ok(()),
+                Ok(_) => caller
+                    .require_dataset(&reference)
+                    .and(Err(Problem::forbidden(
+                        "this key does not reach this data set",
+                    ))),
                 Err(StoreError::NotFound(_)) => caller.require_dataset(&reference),
                 Err(error) => Err(error.into()),
             }
         }
         About::Job => match app.store.job(&named("{job}")).await {
-            Ok(job) => {
-                caller.require_model(&job.plan.name)?;
-                caller.require_dataset(&job.plan.dataset_name)
-            }
+            Ok(job) => caller.require_job(&job.plan.name, &job.plan.dataset_name),
             Err(StoreError::NotFound(_)) => Ok(()),
             Err(error) => Err(error.into()),
         },

@@ -13,10 +13,13 @@ use tower_http::cors::{AllowHeaders, AllowMethods, CorsLayer};
 use crate::api::problem::{Code, Problem, Result};
 
 /// Headers of answers that pages of other origins may read, beside those that they always may.
-const EXPOSED: [HeaderName; 5] = [
+const EXPOSED: [HeaderName; 8] = [
     header::ETAG,
     header::LOCATION,
     header::RETRY_AFTER,
+    HeaderName::from_static("ratelimit-limit"),
+    HeaderName::from_static("ratelimit-remaining"),
+    HeaderName::from_static("ratelimit-reset"),
     HeaderName::from_static("x-request-id"),
     HeaderName::from_static("x-latentd-seed"),
 ];
@@ -59,6 +62,13 @@ impl Hosts {
                 .allow_origin(origins.clone())
         };
         (!origins.is_empty()).then(layer)
+    }
+
+    /// The origin of a page that may read what it is answered, refusals too.
+    pub fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let origin = headers.get(header::ORIGIN)?;
+        let known = |text: &str| self.origins.contains(&text.to_ascii_lowercase());
+        origin.to_str().is_ok_and(known).then(|| origin.clone())
     }
 
     /// `keyed` is whether requests need a key: then a name that was made to point here gains a page nothing.

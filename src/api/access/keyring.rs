@@ -21,7 +21,7 @@ pub struct Keyring {
     required: AtomicBool,
     known: RwLock<HashMap<String, Arc<Key>>>,
     used: Mutex<HashMap<String, Use>>,
-    /// Refusals that the audit log may still be told of.
+    /// Requests without a key that the audit log may still be told of.
     refusals: Mutex<Bucket>,
     since: Instant,
 }
@@ -32,6 +32,8 @@ const REFUSALS_PER_SECOND: u32 = 10;
 /// What is remembered of a key between two looks at the database.
 struct Use {
     bucket: Bucket,
+    /// Refusals that the audit log may still be told of.
+    refusals: Bucket,
     /// Of the last request, and not yet written down.
     at: Option<i64>,
 }
@@ -65,7 +67,8 @@ impl Keyring {
             .into_iter()
             .map(|key| (key.id.clone(), Arc::new(key)))
             .collect();
-        let required = self.always || !known.is_empty();
+        // For as long as the process lives: revoking the last key must not open the service to everybody.
+        let required = self.is_required() || self.always || !known.is_empty();
         self.used().retain(|id, _| known.contains_key(id));
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = known;
         self.required.store(required, Ordering::Release);
@@ -109,6 +112,12 @@ impl Keyring {
         Ok(key)
     }
 
+    /// Whether a key that was let in is still one.
+    pub fn stands(&self, key: &Key) -> bool {
+        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+        known.contains_key(&key.id) && !key.grant.has_expired(now_ms())
+    }
+
     /// Counts a request of this key, which is refused where there are too many; what is left of its rate, if it has
     /// one.
     pub fn count(&self, key: &Key) -> Option<Taken> {
@@ -117,14 +126,23 @@ impl Keyring {
         let mut used = self.used();
         let usage = used.entry(key.id.clone()).or_insert_with(|| Use {
             bucket: Bucket::full(rate.unwrap_or(1), now),
+            refusals: Bucket::full(REFUSALS_PER_SECOND, now),
             at: None,
         });
         usage.at = Some(now_ms());
         rate.map(|rate| usage.bucket.take(rate, now))
     }
 
-    /// Whether one more refusal is written to the audit log.
-    pub fn notes_refusal(&self) -> bool {
+    /// Whether one more refusal is written to the audit log: of a key, or of a request without one. Those of one do
+    /// not crowd out the others.
+    pub fn notes_refusal(&self, key: Option<&Key>) -> bool {
+        if let Some(key) = key {
+            let now = self.now();
+            let mut used = self.used();
+            let usage = used.get_mut(&key.id);
+            return usage
+                .is_some_and(|usage| usage.refusals.take(REFUSALS_PER_SECOND, now).allowed);
+        }
         let mut refusals = self.refusals.lock().unwrap_or_else(PoisonError::into_inner);
         refusals.take(REFUSALS_PER_SECOND, self.now()).allowed
     }

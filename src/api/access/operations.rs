@@ -45,6 +45,19 @@ impl Operations {
         self
     }
 
+    /// Says the same of a path that is routed and in no document.
+    #[must_use]
+    pub fn undocumented(mut self, needs: impl Into<Needs>, about: About, path: &str) -> Self {
+        let row = Row {
+            id: String::new(),
+            needs: needs.into(),
+            about,
+        };
+        let rows = self.rows.entry(path.to_owned()).or_default();
+        rows.insert(Method::POST, row);
+        self
+    }
+
     #[must_use]
     pub fn merge(mut self, other: Self) -> Self {
         for (path, rows) in other.rows {

@@ -8,6 +8,7 @@ use super::JobResponse;
 use super::admit::{self, find_dataset};
 use crate::api::problem::{Problem, Result};
 use crate::api::state::AppState;
+use crate::families::Family;
 use crate::jobs::{JobPlan, check_job_id};
 use crate::machine;
 use crate::spec::source::{InitFromModel, PinnedSource};
@@ -68,7 +69,7 @@ async fn checked(app: &AppState, request: &JobRequest) -> Result<JobPlan> {
         return Err(Problem::fields(lacking));
     }
     require_rows_to_learn_from(&spec.training, rows)?;
-    require_samples(app, &spec.training, rows)?;
+    require_samples(app, spec.family, &spec.model, &spec.training, rows)?;
     let init_from = match &request.init_from {
         Some(from) => Some(source(app, from).await?),
         None => None,
@@ -108,7 +109,13 @@ fn require_rows_to_learn_from(training: &Training, all: u64) -> Result<()> {
 }
 
 /// How much the key may have trained at once.
-fn require_samples(app: &AppState, training: &Training, all: u64) -> Result<()> {
+pub fn require_samples(
+    app: &AppState,
+    family: &Family,
+    model: &Value,
+    training: &Training,
+    all: u64,
+) -> Result<()> {
     let most = app
         .caller
         .key()
@@ -117,14 +124,14 @@ fn require_samples(app: &AppState, training: &Training, all: u64) -> Result<()> 
         return Ok(());
     };
     let rows = training.max_rows.unwrap_or(all).min(all);
-    let samples = rows.saturating_mul(u64::from(training.epochs));
-    if samples <= most {
+    let epochs = (family.epochs)(model, training).map_err(Problem::internal)?;
+    if rows.saturating_mul(epochs) <= most {
         return Ok(());
     }
-    let epochs = most / rows.max(1);
+    let fit = most / rows.max(1);
     let rule = format!(
-        "a job of this key may train on {most} rows in all: at most {epochs} epochs of {rows} rows, got {}",
-        training.epochs
+        "a job of this key may train on {most} rows in all: at most {fit} epochs of {rows} rows, pretraining included, \
+        got {epochs}"
     );
     Err(Problem::field("/training/epochs", rule))
 }

@@ -166,7 +166,7 @@ impl Reader {
     /// The next events, once there are any; `None` after the last.
     async fn next_batch(&mut self) -> Option<Vec<EventResponse>> {
         let mut draining = self.app.draining.clone();
-        while !self.ended && !*draining.borrow() {
+        while !self.ended && !*draining.borrow() && self.app.still_may() {
             if self.behind {
                 let found = self.read_the_log().await?;
                 if !found.is_empty() {

@@ -6,9 +6,15 @@ use axum::response::Response;
 
 use super::JobResponse;
 use super::admit::{Wanted, dataset_of};
+use super::create::require_samples;
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
-use crate::jobs::JobPlan;
+use crate::families::Family;
+use crate::jobs::{Job, JobPlan};
+use crate::spec::source::PinnedSource;
+use crate::spec::{Evaluation, InitFrom};
+use crate::store::Dataset;
+use crate::train::Training;
 
 /// Run an ended job again, as a new one
 // Makes a new job of one that has ended: the same documents, from the start. Its `retry_of` names the
@@ -30,7 +36,8 @@ pub async fn retry(app: AppState, Path(job): Path<String>, headers: HeaderMap) -
         );
         return Err(Problem::new(Code::IllegalTransition, detail));
     }
-    dataset_of(&app, &old).await?;
+    let dataset = dataset_of(&app, &old).await?;
+    require_as_if_new(&app, &old, &dataset).await?;
     let wanted = Wanted::of(
         old.id.clone(),
         &headers,
@@ -42,4 +49,36 @@ pub async fn retry(app: AppState, Path(job): Path<String>, headers: HeaderMap) -
         ..old.plan
     };
     wanted.admit(&app, again).await
+}
+
+/// What the key could not have asked for itself it cannot have again.
+async fn require_as_if_new(app: &AppState, old: &Job, dataset: &Dataset) -> Result<()> {
+    if app.caller.key().is_none() {
+        return Ok(());
+    }
+    if let Some(value) = &old.plan.init_from {
+        let source: PinnedSource =
+            serde_json::from_value(value.clone()).map_err(Problem::internal)?;
+        match &source.from {
+            InitFrom::Ref(model) => app.require_ref(model)?,
+            InitFrom::Model(source) => app.require_ref(&source.model)?,
+            InitFrom::Checkpoint(source) => {
+                app.job(&source.job).await?;
+            }
+        }
+    }
+    if let Some(value) = &old.plan.evaluation {
+        let mut evaluation: Evaluation =
+            serde_json::from_value(value.clone()).map_err(Problem::internal)?;
+        let mut judges = evaluation
+            .metrics
+            .iter_mut()
+            .filter_map(|metric| metric.classifier_mut());
+        return judges.try_for_each(|judge| app.require_ref(judge));
+    }
+    let training: Training =
+        serde_json::from_value(old.plan.training.clone()).map_err(Problem::internal)?;
+    let rows = u64::try_from(dataset.splits.train.rows).unwrap_or(0);
+    let family = Family::find(&old.plan.kind).ok_or_else(|| Problem::internal(&old.plan.kind))?;
+    require_samples(app, family, &old.plan.model, &training, rows)
 }

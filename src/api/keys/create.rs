@@ -91,7 +91,13 @@ fn granted(request: &KeyRequest) -> Result<Grant, Vec<FieldError>> {
     if let Err(error) = check_name(&request.name) {
         rules.require(false, "/name", error.to_string());
     }
-    rules.require(request.name != "me", "/name", "must not be `me`");
+    let like_an_id =
+        request.name.len() == 20 && request.name.bytes().all(|b| b.is_ascii_hexdigit());
+    rules.require(
+        request.name != "me" && !like_an_id,
+        "/name",
+        "must be neither `me` nor look like an id",
+    );
     let mut scopes = request.scopes.clone();
     scopes.sort_unstable();
     scopes.dedup();

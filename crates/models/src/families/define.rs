@@ -44,6 +44,10 @@ pub trait Define: Serialize + DeserializeOwned + Default + ToSchema + 'static {
     fn signature(&self, _data: &DataFacts) -> Signature {
         Signature::default()
     }
+    /// Epochs over all of its phases, or rather more than fewer.
+    fn epochs(&self, training: &Training) -> u64 {
+        training.epochs.into()
+    }
     /// The width of the code, where nothing but its being narrower than the rows keeps the model from copying them.
     fn bottleneck(&self, _data: &DataFacts) -> Option<i64> {
         None
@@ -77,6 +81,7 @@ pub struct Family {
     pub parameters: Of<u128>,
     pub working: fn(&Value, &DataFacts, u128) -> Read<u128>,
     pub signature: Of<Signature>,
+    pub epochs: fn(&Value, &Training) -> Read<u64>,
     pub bottleneck: Of<Option<i64>>,
     pub weighs_by_scale: bool,
     pub learner: Starter,
@@ -116,6 +121,7 @@ impl Family {
             parameters: |value, data| Ok(stored::<D>(value)?.parameters(data)),
             working: |value, data, rows| Ok(stored::<D>(value)?.working(data, rows)),
             signature: |value, data| Ok(stored::<D>(value)?.signature(data)),
+            epochs: |value, training| Ok(stored::<D>(value)?.epochs(training)),
             bottleneck: |value, data| Ok(stored::<D>(value)?.bottleneck(data)),
             weighs_by_scale: D::WEIGHS_BY_SCALE,
             learner: |value, training, data, device| {

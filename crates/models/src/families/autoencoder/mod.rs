@@ -46,6 +46,15 @@ impl Define for Spec {
         self.check_pretraining(data, rules);
     }
 
+    fn epochs(&self, training: &Training) -> u64 {
+        let layers = self.hidden.len() as u64 + 1;
+        let each = self
+            .pretraining
+            .as_ref()
+            .map_or(0, |how| u64::from(how.epochs));
+        u64::from(training.epochs).saturating_add(layers.saturating_mul(each))
+    }
+
     fn bottleneck(&self, _data: &DataFacts) -> Option<i64> {
         let held =
             self.corruption.is_some() || self.sparsity.is_some() || self.contractive.is_some();

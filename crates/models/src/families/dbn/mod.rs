@@ -53,6 +53,15 @@ impl Define for Spec {
         require_probabilities(data, rules);
     }
 
+    fn epochs(&self, training: &Training) -> u64 {
+        let layers = self.pretraining_epochs(training).into_iter().map(u64::from);
+        let tuned = match self.head {
+            Head::Generative => 0,
+            Head::Classifier | Head::Regressor | Head::Autoencoder => training.epochs.into(),
+        };
+        layers.fold(tuned, u64::saturating_add)
+    }
+
     fn parameters(&self, data: &DataFacts) -> u128 {
         let sizes: Vec<u128> = match self.head {
             Head::Generative => {
