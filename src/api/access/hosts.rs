@@ -28,6 +28,8 @@ const EXPOSED: [HeaderName; 8] = [
 #[derive(Debug, Clone)]
 pub struct Hosts {
     listen: IpAddr,
+    /// As nearly every request has it: compared as it is, before anything is taken apart.
+    usual: [String; 3],
     hosts: Vec<String>,
     origins: Vec<String>,
 }
@@ -43,6 +45,11 @@ impl Hosts {
         };
         Self {
             listen: listen.ip(),
+            usual: [
+                listen.to_string(),
+                format!("localhost:{}", listen.port()),
+                format!("127.0.0.1:{}", listen.port()),
+            ],
             hosts: hosts.iter().map(plain).collect(),
             origins: origins.iter().map(plain).collect(),
         }
@@ -66,6 +73,9 @@ impl Hosts {
 
     /// The origin of a page that may read what it is answered, refusals too.
     pub fn page(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        if self.origins.is_empty() {
+            return None;
+        }
         let origin = headers.get(header::ORIGIN)?;
         let known = |text: &str| self.origins.contains(&text.to_ascii_lowercase());
         origin.to_str().is_ok_and(known).then(|| origin.clone())
@@ -78,7 +88,8 @@ impl Hosts {
             Some(authority) => authority.as_str(),
             None => one_host(headers, request.version())?,
         };
-        if !keyed && !host.is_empty() && !self.answers_to(host) {
+        let usual = keyed || host.is_empty() || self.usual.iter().any(|usual| usual == host);
+        if !usual && !self.answers_to(host) {
             let detail = format!(
                 "this service does not answer to the host \"{host}\"; --allowed-hosts takes more names"
             );
