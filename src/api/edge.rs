@@ -16,7 +16,7 @@ use futures_util::FutureExt;
 use futures_util::future::poll_fn;
 use http_body::{Frame, SizeHint};
 
-use super::access;
+use super::access::{self, Admitted};
 use super::encoding::leave_identity;
 use super::pace::Paced;
 use super::prefix;
@@ -31,41 +31,27 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
         let (mut request, unread) = Unread::keep(request);
         leave_identity(request.headers_mut());
         let arrival = Arrival::of(&request);
-        let prefix = app.access.prefix(&request);
-        let page = app.access.hosts.page(request.headers());
-        let (admitted, outcome) = access::admit(&app, &mut request).await;
-        let changes = !arrival.method.is_safe() && !only_reads(&arrival.method, arrival.route());
-        let shared = app.clone();
-        let answering = async move {
-            let response = match outcome {
-                Ok(()) => AssertUnwindSafe(next.run(request))
-                    .catch_unwind()
-                    .await
-                    .unwrap_or_else(|panic| {
-                        Problem::internal(panic_text(panic.as_ref())).into_response()
-                    }),
-                Err(refusal) => refused(refusal, page),
-            };
-            let mut response = tell_room(as_problem(response), &shared.layout.root);
-            if let Some(prefix) = &prefix {
-                prefix::keep(&mut response, prefix);
-            }
-            if admitted.object.is_some() {
-                admitted.tell(&mut response);
-                let code = response.extensions().get().copied();
-                let status = response.status();
-                Box::pin(access::record(&shared, &admitted, status, code)).await;
-            }
-            if changes {
-                // Here too, since the client may have gone.
-                shared.resolver.forget();
-            }
-            response
+        let mut asked = Asked {
+            prefix: app.access.prefix(&request),
+            page: app.access.hosts.page(request.headers()),
+            admitted: Admitted::default(),
+            changes: !arrival.method.is_safe() && !only_reads(&arrival.method, arrival.route()),
         };
-        let response = if changes {
-            to_the_end(answering).await
-        } else {
-            answering.await
+        let (admitted, outcome) = access::admit(&app, &mut request).await;
+        asked.admitted = admitted;
+        // Made where it is waited for: a future is moved as a whole, and this one holds all that a handler does.
+        let response = match outcome {
+            Err(refusal) => {
+                let response = refused(refusal, asked.page.take());
+                Box::pin(told(&app, response, &asked)).await
+            }
+            Ok(()) if asked.changes => {
+                to_the_end(Box::pin(answered(app.clone(), asked, request, next))).await
+            }
+            Ok(()) => {
+                let response = handled(request, next).await;
+                told(&app, response, &asked).await
+            }
         };
         if !only_reads(&arrival.method, arrival.route()) {
             app.resolver.forget();
@@ -75,6 +61,47 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
         response
     })
     .await
+}
+
+/// What is known of a request before it is handled.
+struct Asked {
+    /// Under which path whoever asks finds the service.
+    prefix: Option<String>,
+    /// The origin of a page that may read refusals.
+    page: Option<HeaderValue>,
+    admitted: Admitted,
+    changes: bool,
+}
+
+async fn answered(app: AppState, asked: Asked, request: Request, next: Next) -> Response {
+    let response = handled(request, next).await;
+    told(&app, response, &asked).await
+}
+
+async fn handled(request: Request, next: Next) -> Response {
+    AssertUnwindSafe(next.run(request))
+        .catch_unwind()
+        .await
+        .unwrap_or_else(|panic| Problem::internal(panic_text(panic.as_ref())).into_response())
+}
+
+/// The answer as it leaves, written to the audit log where it is due.
+async fn told(app: &AppState, response: Response, asked: &Asked) -> Response {
+    let mut response = tell_room(as_problem(response), &app.layout.root);
+    if let Some(prefix) = &asked.prefix {
+        prefix::keep(&mut response, prefix);
+    }
+    if asked.admitted.object.is_some() {
+        asked.admitted.tell(&mut response);
+        let code = response.extensions().get().copied();
+        let status = response.status();
+        Box::pin(access::record(app, &asked.admitted, status, code)).await;
+    }
+    if asked.changes {
+        // Here too, since the client may have gone.
+        app.resolver.forget();
+    }
+    response
 }
 
 /// What changes something is done whole and told of, though its client may have gone: a future that nobody waits for
