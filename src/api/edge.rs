@@ -35,8 +35,9 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
             prefix: app.access.prefix(&request),
             page: app.access.hosts.page(request.headers()),
             admitted: Admitted::default(),
-            changes: !arrival.method.is_safe() && !only_reads(&arrival.method, arrival.route()),
+            tells: !only_reads(&arrival.method, arrival.route()),
         };
+        let changes = asked.tells && !arrival.method.is_safe();
         let (admitted, outcome) = access::admit(&app, &mut request).await;
         asked.admitted = admitted;
         // Made where it is waited for: a future is moved as a whole, and this one holds all that a handler does.
@@ -45,7 +46,7 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
                 let response = refused(refusal, asked.page.take());
                 Box::pin(told(&app, response, &asked)).await
             }
-            Ok(()) if asked.changes => {
+            Ok(()) if changes => {
                 to_the_end(Box::pin(answered(app.clone(), asked, request, next))).await
             }
             Ok(()) => {
@@ -53,9 +54,6 @@ pub async fn edge(app: AppState, request: Request, next: Next) -> Response {
                 told(&app, response, &asked).await
             }
         };
-        if !only_reads(&arrival.method, arrival.route()) {
-            app.resolver.forget();
-        }
         arrival.answered(&response);
         unread.discard().await;
         response
@@ -70,7 +68,8 @@ struct Asked {
     /// The origin of a page that may read refusals.
     page: Option<HeaderValue>,
     admitted: Admitted,
-    changes: bool,
+    /// Whether the answer may tell of a version that was not known before.
+    tells: bool,
 }
 
 async fn answered(app: AppState, asked: Asked, request: Request, next: Next) -> Response {
@@ -97,8 +96,7 @@ async fn told(app: &AppState, response: Response, asked: &Asked) -> Response {
         let status = response.status();
         Box::pin(access::record(app, &asked.admitted, status, code)).await;
     }
-    if asked.changes {
-        // Here too, since the client may have gone.
+    if asked.tells {
         app.resolver.forget();
     }
     response

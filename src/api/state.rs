@@ -19,7 +19,7 @@ use crate::inference::Engine;
 use crate::jobs::Job;
 use crate::layout::Layout;
 use crate::machine::MachineInfo;
-use crate::store::{Dataset, Health, ModelVersion, Store, StoreError};
+use crate::store::{Dataset, Health, ModelVersion, Store};
 use crate::webhooks::Reach;
 
 /// Bounds on what clients send.
@@ -48,6 +48,15 @@ impl AppState {
         }
     }
 
+    /// The same, as somebody asks it.
+    #[must_use]
+    pub fn asked_by(&self, caller: &Caller) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            caller: caller.clone(),
+        }
+    }
+
     /// Whether the key of whoever asked is still one: for answers that go on.
     pub fn still_may(&self) -> bool {
         let key = self.caller.key();
@@ -57,12 +66,15 @@ impl AppState {
     /// By id or name.
     pub async fn dataset(&self, reference: &str) -> Result<Dataset> {
         let found = self.store.dataset(reference).await;
-        if let Err(StoreError::NotFound(_)) = &found {
-            self.caller.require_dataset(reference)?;
+        // A refusal repeats what was asked for: neither whether there is such a one nor the name behind an id.
+        let name = match &found {
+            Ok(dataset) => dataset.name.as_str(),
+            Err(_) => reference,
+        };
+        if !self.caller.reaches_dataset(name) {
+            return Err(Caller::cannot_reach_dataset(reference));
         }
-        let dataset = found?;
-        self.caller.require_dataset(&dataset.name)?;
-        Ok(dataset)
+        Ok(found?)
     }
 
     pub async fn job(&self, id: &str) -> Result<Job> {

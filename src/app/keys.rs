@@ -216,7 +216,7 @@ pub async fn keep(app: AppState, keep_days: u32) {
     const NOTED_EVERY: u64 = 60;
     const PRUNED_EVERY: u64 = 3600;
     const DAY_MS: i64 = 24 * 60 * 60 * 1000;
-    /// Of the audit log: some 300 MiB.
+    /// Of the audit log, however young they are: the disk is finite.
     const MOST_LINES: i64 = 1_000_000;
     for tick in 0_u64.. {
         if tick.is_multiple_of(PRUNED_EVERY) {

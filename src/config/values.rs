@@ -3,12 +3,11 @@
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Addresses of which the first so many bits agree.
+use ipnet::IpNet;
+
+/// Addresses: one, or those of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    pub address: IpAddr,
-    pub bits: u32,
-}
+pub struct Network(IpNet);
 
 /// `http://` or `https://`, a host, and perhaps a port.
 pub fn origin(text: &str) -> Result<String, String> {
@@ -43,36 +42,19 @@ impl FromStr for Network {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("\"{text}\" is no address or network, such as 10.1.2.3 or 10.0.0.0/8");
-        let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) => (address, Some(bits)),
-            None => (text, None),
-        };
-        let address: IpAddr = address.trim().parse().map_err(|_| wrong())?;
-        let all = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            Some(bits) => bits.trim().parse().map_err(|_| wrong())?,
-            None => all,
-        };
-        if bits > all {
-            return Err(wrong());
-        }
-        Ok(Self { address, bits })
+        let text = text.trim();
+        let network = text
+            .parse()
+            .or_else(|_| text.parse::<IpAddr>().map(IpNet::from));
+        network.map(Self).map_err(|_| {
+            format!("\"{text}\" is no address or network, such as 10.1.2.3 or 10.0.0.0/8")
+        })
     }
 }
 
 impl Network {
     pub fn holds(&self, address: IpAddr) -> bool {
-        let agree = |a: u128, b: u128, width: u32| {
-            let left = width - self.bits;
-            left == width || a >> left == b >> left
-        };
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(a), IpAddr::V4(b)) => agree(a.to_bits().into(), b.to_bits().into(), 32),
-            (IpAddr::V6(a), IpAddr::V6(b)) => agree(a.to_bits(), b.to_bits(), 128),
-            _ => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 

@@ -72,7 +72,12 @@ impl Caller {
         if self.reaches_dataset(name) {
             return Ok(());
         }
-        let text = format!("this key does not reach the data set \"{name}\"");
-        Err(Problem::forbidden(text))
+        Err(Self::cannot_reach_dataset(name))
+    }
+
+    pub fn cannot_reach_dataset(reference: &str) -> Problem {
+        Problem::forbidden(format!(
+            "this key does not reach the data set \"{reference}\""
+        ))
     }
 }

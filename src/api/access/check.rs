@@ -13,7 +13,6 @@ use super::needs::{About, Needs, Row};
 use crate::api::problem::{Code, Problem, Result};
 use crate::api::state::AppState;
 use crate::keys::{Scope, Taken};
-use crate::store::StoreError;
 
 /// Paths that are in no table and need no key: they show nothing but this program.
 const OPEN: [&str; 4] = ["/docs", "/docs/", "/docs/{*rest}", "/openapi.json"];
@@ -154,35 +153,20 @@ async fn require_reach(
     path: &str,
 ) -> Result<()> {
     let named = |parameter| segment(route, path, parameter).unwrap_or_default();
-    match about {
+    // As the handlers look things up, so that there is one rule for paths and for bodies.
+    let app = app.asked_by(caller);
+    let reached = match about {
         About::Nothing => Ok(()),
         About::Everything => Err(Problem::forbidden(
             "this is about all names, and this key reaches only some of them",
         )),
-        About::Model => {
-            let reference = named("{model}");
-            let name = reference.split([':', '@']).next().unwrap_or_default();
-            caller.require_model(name)
-        }
-        About::Dataset => {
-            let reference = named("{dataset}");
-            match app.store.dataset(&reference).await {
-                // Asked by its id, it is not told by its name.
-                Ok(dataset) if caller.reaches_dataset(&dataset.name) => Ok(()),
-                Ok(_) => caller
-                    .require_dataset(&reference)
-                    .and(Err(Problem::forbidden(
-                        "this key does not reach this data set",
-                    ))),
-                Err(StoreError::NotFound(_)) => caller.require_dataset(&reference),
-                Err(error) => Err(error.into()),
-            }
-        }
-        About::Job => match app.store.job(&named("{job}")).await {
-            Ok(job) => caller.require_job(&job.plan.name, &job.plan.dataset_name),
-            Err(StoreError::NotFound(_)) => Ok(()),
-            Err(error) => Err(error.into()),
-        },
+        About::Model => app.require_ref(&named("{model}")),
+        About::Dataset => app.dataset(&named("{dataset}")).await.map(drop),
+        About::Job => app.job(&named("{job}")).await.map(drop),
+    };
+    match reached {
+        Err(problem) if problem.code() == Code::NotFound => Ok(()),
+        reached => reached,
     }
 }
 
